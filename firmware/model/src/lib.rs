@@ -1,0 +1,16 @@
+//! Words that box and cloud share. No logic, no IO.
+//!
+//! * [`CameraId`]: the name of a camera in links, logs and files.
+//! * [`Private`]: a secret that cannot be printed by accident.
+//! * [`CameraState`], [`Trouble`]: what a camera is doing, in values that a page can show.
+//! * [`Device`], [`Fact`], [`Source`]: what was heard of a device on the LAN, and from where.
+
+mod device;
+mod id;
+mod private;
+mod state;
+
+pub use device::{Device, DeviceKey, Fact, Source};
+pub use id::{CameraId, InvalidCameraId};
+pub use private::Private;
+pub use state::{CameraState, Codec, CodecKind, StreamFacts, Trouble};
