@@ -1,0 +1,140 @@
+//! One camera's media and state, between the link that fills it and the viewers who ask.
+//!
+//! The stream is behind one short lock; whoever waits for more of it waits on a counter that grows with every part
+//! and every change of format or state, so nobody polls.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use camera::DeviceFacts;
+use media::{AccessUnit, Format, Stream};
+use model::{CameraState, Trouble};
+use tokio::sync::watch;
+
+use crate::state::lock;
+
+/// A handle on one camera's media; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Feed(Arc<Inner>);
+
+struct Inner {
+    stream: Mutex<Stream>,
+    status: Mutex<Status>,
+    progress: watch::Sender<u64>,
+}
+
+struct Status {
+    state: CameraState,
+    since: Instant,
+    device: Option<DeviceFacts>,
+    lost_units: u64,
+    interruptions: u64,
+}
+
+impl Feed {
+    /// A feed that nothing has arrived on.
+    #[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
+    pub(crate) fn new(stream: Stream) -> Self {
+        let status = Status {
+            state: CameraState::Connecting,
+            since: Instant::now(),
+            device: None,
+            lost_units: 0,
+            interruptions: 0,
+        };
+        Self(Arc::new(Inner {
+            stream: Mutex::new(stream),
+            status: Mutex::new(status),
+            progress: watch::Sender::new(0),
+        }))
+    }
+
+    /// What the camera is doing; a waiting camera's `retry_in_ms` is counted down to this moment.
+    pub(crate) fn state(&self) -> CameraState {
+        let status = lock(&self.0.status);
+        let mut state = status.state.clone();
+        if let CameraState::Waiting { retry_in_ms, .. } = &mut state {
+            let passed = u64::try_from(status.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            *retry_in_ms = retry_in_ms.saturating_sub(passed);
+        }
+        state
+    }
+
+    /// How long the camera has been in its state.
+    pub(crate) fn state_age(&self) -> Duration {
+        lock(&self.0.status).since.elapsed()
+    }
+
+    /// What the camera said of itself, once it did.
+    pub(crate) fn device(&self) -> Option<DeviceFacts> {
+        lock(&self.0.status).device.clone()
+    }
+
+    /// Access units right before or inside which packets were lost, since the box started.
+    pub(crate) fn lost_units(&self) -> u64 {
+        lock(&self.0.status).lost_units
+    }
+
+    /// How often the session with the camera ended, since the box started.
+    pub(crate) fn interruptions(&self) -> u64 {
+        lock(&self.0.status).interruptions
+    }
+
+    /// Asks the stream something, under its lock.
+    pub(crate) fn with<T>(&self, ask: impl FnOnce(&mut Stream) -> T) -> T {
+        ask(&mut lock(&self.0.stream))
+    }
+
+    /// A counter that changes whenever an answer of the stream may have changed.
+    pub(crate) fn progress(&self) -> watch::Receiver<u64> {
+        self.0.progress.subscribe()
+    }
+
+    /// Takes one access unit.
+    pub(crate) fn push(&self, unit: AccessUnit) {
+        if unit.loss {
+            lock(&self.0.status).lost_units += 1;
+        }
+        let progress = lock(&self.0.stream).push(unit);
+        if progress.part_closed || progress.segment_closed {
+            self.wake();
+        }
+    }
+
+    /// Takes the format of the access units to come.
+    pub(crate) fn set_format(&self, format: Format) {
+        lock(&self.0.stream).set_format(format);
+        self.wake();
+    }
+
+    /// Notes that the session with the camera ended: what comes next belongs to another one.
+    pub(crate) fn interrupt(&self) {
+        lock(&self.0.stream).interrupt();
+        lock(&self.0.status).interruptions += 1;
+        self.wake();
+    }
+
+    /// Notes what the camera is doing.
+    #[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
+    pub(crate) fn set_state(&self, state: CameraState) {
+        let mut status = lock(&self.0.status);
+        status.state = state;
+        status.since = Instant::now();
+    }
+
+    /// Notes that the worker is gone and comes back in `retry`.
+    pub(crate) fn worker_died(&self, retry: Duration) {
+        let retry_in_ms = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
+        self.set_state(CameraState::Waiting { trouble: Trouble::WorkerDied, retry_in_ms });
+        self.interrupt();
+    }
+
+    /// Notes what the camera said of itself.
+    pub(crate) fn set_device(&self, facts: DeviceFacts) {
+        lock(&self.0.status).device = Some(facts);
+    }
+
+    fn wake(&self) {
+        self.0.progress.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}

@@ -1,0 +1,144 @@
+//! What the parts of the box share: the cameras, the devices on the LAN, when it all began.
+//!
+//! A [`Shared`] is a handle, cheap to clone. Nothing in it blocks: locks are held for a lookup or a copy, never
+//! over an await. Cameras are added and never removed while the box runs, so a link that worked keeps working.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use model::{CameraId, Device, DeviceKey};
+
+use crate::door::Counters;
+use crate::feed::Feed;
+
+/// Everything that the front door shows.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Inner>);
+
+struct Inner {
+    cameras: RwLock<BTreeMap<CameraId, Arc<Camera>>>,
+    devices: RwLock<Vec<Device>>,
+    door: Counters,
+    started: Instant,
+    started_at: SystemTime,
+}
+
+/// One camera of the box.
+pub(crate) struct Camera {
+    id: CameraId,
+    device: Option<DeviceKey>,
+    feed: Feed,
+    restarts: AtomicU64,
+    worker: AtomicU32,
+}
+
+impl Shared {
+    /// An empty box.
+    #[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Inner {
+            cameras: RwLock::default(),
+            devices: RwLock::default(),
+            door: Counters::default(),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+        }))
+    }
+
+    /// All cameras, by id.
+    pub(crate) fn cameras(&self) -> Vec<Arc<Camera>> {
+        self.0.cameras.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The camera of this id (the first segment of a link).
+    pub(crate) fn camera(&self, id: &str) -> Option<Arc<Camera>> {
+        let id = CameraId::new(id).ok()?;
+        self.0.cameras.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Adds a camera; `None` when the id is taken.
+    pub(crate) fn add(&self, id: CameraId, device: Option<DeviceKey>, feed: Feed) -> Option<Arc<Camera>> {
+        let mut cameras = self.0.cameras.write().unwrap_or_else(PoisonError::into_inner);
+        if cameras.contains_key(&id) {
+            return None;
+        }
+        let camera = Arc::new(Camera {
+            id: id.clone(),
+            device,
+            feed,
+            restarts: AtomicU64::new(0),
+            worker: AtomicU32::new(0),
+        });
+        cameras.insert(id, Arc::clone(&camera));
+        Some(camera)
+    }
+
+    /// The devices that discovery knows now, streamed or not.
+    pub(crate) fn devices(&self) -> Vec<Device> {
+        self.0.devices.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the list of devices.
+    pub(crate) fn set_devices(&self, devices: Vec<Device>) {
+        *self.0.devices.write().unwrap_or_else(PoisonError::into_inner) = devices;
+    }
+
+    /// What the front door counts.
+    pub(crate) fn door(&self) -> &Counters {
+        &self.0.door
+    }
+
+    /// How long the box has been running.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    /// When the box began to run, on the wall clock of that moment.
+    pub(crate) fn started_at(&self) -> SystemTime {
+        self.0.started_at
+    }
+}
+
+impl Camera {
+    /// Its id.
+    pub(crate) fn id(&self) -> &CameraId {
+        &self.id
+    }
+
+    /// The discovered device that it was adopted from; `None` for a camera of the configuration.
+    pub(crate) fn device(&self) -> Option<&DeviceKey> {
+        self.device.as_ref()
+    }
+
+    /// Its state and its media.
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// How often its worker process had to be started again.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more start of its worker process.
+    pub(crate) fn count_restart(&self) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The process id of its worker, while one runs.
+    pub(crate) fn worker(&self) -> Option<u32> {
+        Some(self.worker.load(Ordering::Relaxed)).filter(|pid| *pid != 0)
+    }
+
+    /// Notes the process id of its worker.
+    pub(crate) fn set_worker(&self, pid: Option<u32>) {
+        self.worker.store(pid.unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+/// A lock whose holder never leaves a half-made value: a poisoned one is used as it is.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
