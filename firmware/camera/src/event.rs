@@ -1,0 +1,53 @@
+//! What a camera's worker tells the rest of the box.
+
+use std::future::Future;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing told by [`crate::run`], in order.
+///
+/// A [`Event::Format`] comes before the first [`Event::Unit`] of a session and again before the first unit that
+/// needs another one. [`Event::Interrupted`] comes once after the last unit of a session that ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// What the camera is doing now.
+    State(model::CameraState),
+    /// What the next units are made of.
+    Format(media::Format),
+    /// One access unit.
+    Unit(media::AccessUnit),
+    /// The session ended: the next unit comes from another one, with other stamps.
+    Interrupted,
+    /// What the device says of itself (ONVIF). Told at most once per session.
+    Facts(DeviceFacts),
+}
+
+/// What an ONVIF device says of itself. Every text is the device's own and may be anything; at most
+/// 256 characters each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceFacts {
+    /// Maker (GetDeviceInformation).
+    pub maker: Option<String>,
+    /// Model (GetDeviceInformation).
+    pub model: Option<String>,
+    /// Firmware version (GetDeviceInformation).
+    pub firmware: Option<String>,
+    /// Serial number (GetDeviceInformation).
+    pub serial: Option<String>,
+    /// Where a still picture is, with the host that answered and without user and password (GetSnapshotUri).
+    pub snapshot: Option<String>,
+    /// The device's clock minus the box's clock, seconds (GetSystemDateAndTime).
+    pub clock_offset_s: Option<i64>,
+    /// Names of the profiles that it offers, as it orders them.
+    pub profiles: Vec<String>,
+}
+
+/// Where [`crate::run`] tells events. An error ends the run: nobody listens any more.
+pub trait Output {
+    /// Takes one event. Waiting here holds the camera's stream back, so it should be short.
+    ///
+    /// # Errors
+    /// When nobody listens any more.
+    fn send(&mut self, event: Event) -> impl Future<Output = io::Result<()>>;
+}

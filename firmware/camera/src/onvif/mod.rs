@@ -1,0 +1,1 @@
+pub(crate) const DEVICE_PATH: &str = "/onvif/device_service";
