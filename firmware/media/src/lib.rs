@@ -2,9 +2,11 @@
 mod facts;
 mod object;
 mod stream;
+mod timeline;
 mod unit;
 
 pub use facts::Facts;
 pub use object::{Answer, Body, Cache, Container, ObjectName, Request};
 pub use stream::{Options, Progress, Stream, UnusableFormat};
+pub use timeline::{Repairs, Timed, Timeline};
 pub use unit::{AccessUnit, AudioFormat, Format, Track, VideoFormat};
