@@ -26,6 +26,7 @@ struct Inner {
 struct Status {
     state: CameraState,
     since: Instant,
+    trouble: Option<(Trouble, Instant)>,
     device: Option<DeviceFacts>,
     lost_units: u64,
     interruptions: u64,
@@ -38,6 +39,7 @@ impl Feed {
         let status = Status {
             state: CameraState::Connecting,
             since: Instant::now(),
+            trouble: None,
             device: None,
             lost_units: 0,
             interruptions: 0,
@@ -63,6 +65,11 @@ impl Feed {
     /// How long the camera has been in its state.
     pub(crate) fn state_age(&self) -> Duration {
         lock(&self.0.status).since.elapsed()
+    }
+
+    /// What stands in the way and for how long something has: unlike the state, it holds over the next try.
+    pub(crate) fn trouble(&self) -> Option<(Trouble, Duration)> {
+        lock(&self.0.status).trouble.as_ref().map(|(trouble, since)| (trouble.clone(), since.elapsed()))
     }
 
     /// What the camera said of itself, once it did.
@@ -118,8 +125,17 @@ impl Feed {
     #[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
     pub(crate) fn set_state(&self, state: CameraState) {
         let mut status = lock(&self.0.status);
+        let now = Instant::now();
+        match &state {
+            CameraState::Streaming(_) => status.trouble = None,
+            CameraState::Waiting { trouble, .. } | CameraState::Stopped { trouble } => {
+                let since = status.trouble.as_ref().map_or(now, |(_, since)| *since);
+                status.trouble = Some((trouble.clone(), since));
+            }
+            CameraState::Connecting => {}
+        }
         status.state = state;
-        status.since = Instant::now();
+        status.since = now;
     }
 
     /// Notes that the worker is gone and comes back in `retry`.
