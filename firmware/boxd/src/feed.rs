@@ -3,6 +3,7 @@
 //! The stream is behind one short lock; whoever waits for more of it waits on a counter that grows with every part
 //! and every change of format or state, so nobody polls.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ struct Inner {
     stream: Mutex<Stream>,
     status: Mutex<Status>,
     progress: watch::Sender<u64>,
+    received_bytes: AtomicU64,
 }
 
 struct Status {
@@ -48,6 +50,7 @@ impl Feed {
             stream: Mutex::new(stream),
             status: Mutex::new(status),
             progress: watch::Sender::new(0),
+            received_bytes: AtomicU64::new(0),
         }))
     }
 
@@ -87,6 +90,11 @@ impl Feed {
         lock(&self.0.status).interruptions
     }
 
+    /// Bytes of access units received, since the box started.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.0.received_bytes.load(Ordering::Relaxed)
+    }
+
     /// Asks the stream something, under its lock.
     pub(crate) fn with<T>(&self, ask: impl FnOnce(&mut Stream) -> T) -> T {
         ask(&mut lock(&self.0.stream))
@@ -99,6 +107,7 @@ impl Feed {
 
     /// Takes one access unit.
     pub(crate) fn push(&self, unit: AccessUnit) {
+        self.0.received_bytes.fetch_add(unit.data.len() as u64, Ordering::Relaxed);
         if unit.loss {
             lock(&self.0.status).lost_units += 1;
         }

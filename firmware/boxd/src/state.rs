@@ -32,6 +32,7 @@ pub(crate) struct Camera {
     feed: Feed,
     restarts: AtomicU64,
     worker: AtomicU32,
+    requests: AtomicU64,
 }
 
 impl Shared {
@@ -70,6 +71,7 @@ impl Shared {
             feed,
             restarts: AtomicU64::new(0),
             worker: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
         });
         cameras.insert(id, Arc::clone(&camera));
         Some(camera)
@@ -125,6 +127,16 @@ impl Camera {
     /// Counts one more start of its worker process.
     pub(crate) fn count_restart(&self) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Viewers' requests for its stream.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Counts one request of a viewer.
+    pub(crate) fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The process id of its worker, while one runs.
