@@ -1,12 +1,21 @@
 //! Access units in; timeline, segments, fMP4, MPEG-TS and playlists out. Sans-IO.
+pub mod aac;
+mod bits;
 mod facts;
+pub mod h264;
+pub mod h265;
+pub mod nal;
 mod object;
+mod picture;
 mod stream;
+#[cfg(test)]
+mod testing;
 mod timeline;
 mod unit;
 
 pub use facts::Facts;
 pub use object::{Answer, Body, Cache, Container, ObjectName, Request};
+pub use picture::{MAX_SIDE, ParameterSetError, PictureFacts};
 pub use stream::{Options, Progress, Stream, UnusableFormat};
 pub use timeline::{Repairs, Timed, Timeline};
 pub use unit::{AccessUnit, AudioFormat, Format, Track, VideoFormat};
