@@ -1,0 +1,121 @@
+//! What a session description offers (RFC 8866), read before retina reads it. Pure; hostile bytes never panic.
+
+use model::Trouble;
+
+use super::limits::{SDP_BYTES, SDP_MEDIA};
+
+/// What a description offers, in its own order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Offer {
+    /// The media.
+    pub media: Vec<Medium>,
+}
+
+/// One `m=` section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Medium {
+    /// `video`, `audio`, `application`, ... in lower case.
+    pub kind: String,
+    /// Encoding name of its first payload type, in lower case (RFC 4855); empty when it is not said.
+    pub encoding: String,
+    /// The camera wants to hear, not to be heard (ONVIF back channel).
+    pub back_channel: bool,
+}
+
+/// Reads a description.
+///
+/// # Errors
+/// [`Trouble::TooLarge`] over 64 KiB or 16 media, [`Trouble::NoVideo`] without video,
+/// [`Trouble::UnsupportedCodec`] when none of its videos is H.264 or H.265.
+pub fn examine(sdp: &[u8]) -> Result<Offer, Trouble> {
+    if sdp.len() > SDP_BYTES {
+        return Err(Trouble::TooLarge { what: "description of the stream".into() });
+    }
+    let text = String::from_utf8_lossy(sdp);
+    let mut offer = Offer::default();
+    let mut payload_type = "";
+    for line in text.split(['\r', '\n']) {
+        let line = line.trim_matches(|c: char| c == ' ' || c == '\0');
+        if let Some(medium) = line.strip_prefix("m=") {
+            if offer.media.len() == SDP_MEDIA {
+                return Err(Trouble::TooLarge { what: "number of media in the description".into() });
+            }
+            let mut words = medium.split_ascii_whitespace();
+            let kind = words.next().unwrap_or_default().to_ascii_lowercase();
+            payload_type = words.nth(2).unwrap_or_default();
+            let encoding = static_encoding(payload_type).to_owned();
+            offer.media.push(Medium { kind, encoding, back_channel: false });
+        } else if let (Some(attribute), Some(medium)) = (line.strip_prefix("a="), offer.media.last_mut()) {
+            if attribute == "sendonly" {
+                medium.back_channel = true;
+            } else if let Some((payload, name)) =
+                attribute.strip_prefix("rtpmap:").and_then(|map| map.trim().split_once(' '))
+            {
+                if payload == payload_type {
+                    let name = name.trim().split('/').next().unwrap_or_default();
+                    medium.encoding = name.to_ascii_lowercase();
+                }
+            }
+        }
+    }
+    let mut videos = offer.media.iter().filter(|medium| medium.kind == "video").peekable();
+    match videos.peek() {
+        None => Err(Trouble::NoVideo),
+        Some(first) => {
+            let first = codec_name(&first.encoding);
+            if videos.any(|video| is_playable(&video.encoding)) {
+                Ok(offer)
+            } else {
+                Err(Trouble::UnsupportedCodec { codec: first })
+            }
+        }
+    }
+}
+
+/// Whether the box passes a video encoding on.
+pub fn is_playable(encoding: &str) -> bool {
+    matches!(encoding, "h264" | "h265")
+}
+
+/// A codec's name as its owner knows it.
+pub fn codec_name(encoding: &str) -> String {
+    match encoding {
+        "h264" => "H.264",
+        "h265" => "H.265",
+        "jpeg" => "MJPEG",
+        "mp4v-es" => "MPEG-4 Visual",
+        "mpv" => "MPEG-1/2 video",
+        "mp2t" => "MPEG-TS",
+        "h263" | "h263-1998" | "h263-2000" => "H.263",
+        "pcma" | "pcmu" => "G.711",
+        "mpeg4-generic" | "mp4a-latm" => "AAC",
+        "opus" => "Opus",
+        "g722" => "G.722",
+        "g723" => "G.723",
+        "l16" => "L16 (uncompressed)",
+        "" => "an unnamed codec",
+        other if other.starts_with("g726") || other.starts_with("aal2-g726") => "G.726",
+        other => {
+            let named: String = other.chars().filter(char::is_ascii_graphic).take(32).collect();
+            return named.to_ascii_uppercase();
+        }
+    }
+    .to_owned()
+}
+
+/// Static payload types (RFC 3551, tables 4 and 5) that cameras use.
+fn static_encoding(payload_type: &str) -> &'static str {
+    match payload_type {
+        "0" => "pcmu",
+        "4" => "g723",
+        "8" => "pcma",
+        "9" => "g722",
+        "10" | "11" => "l16",
+        "14" => "mpa",
+        "26" => "jpeg",
+        "32" => "mpv",
+        "33" => "mp2t",
+        "34" => "h263",
+        _ => "",
+    }
+}

@@ -1,0 +1,413 @@
+//! A playing session: retina's frames as access units.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the camera's own sockets and deadlines")]
+
+use core::num::NonZeroU32;
+use core::pin::Pin;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use media::{AccessUnit, AudioFormat, Format, Track, VideoFormat};
+use model::{CodecKind, StreamFacts, Trouble};
+use retina::client::{
+    Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionGroup, SessionIdPolicy, SessionOptions,
+    SetupOptions, TcpTransportOptions, TeardownPolicy, UdpTransportOptions,
+};
+use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoParametersCodec};
+use tokio::time::{Instant, timeout, timeout_at};
+use url::Url;
+
+use super::clean::clean;
+use super::limits;
+use super::message::USER_AGENT;
+use super::probe::{Login, refused};
+use super::sdp::{Offer, codec_name, is_playable};
+use super::target::Target;
+use super::tls::Tls;
+use crate::source::Transport;
+
+/// The local end of a TLS pipe, polled beside the session.
+type Carrier = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A session that plays.
+pub struct Stream {
+    frames: Demuxed,
+    carrier: Option<Carrier>,
+    group: Arc<SessionGroup>,
+    video: usize,
+    codec: CodecKind,
+    audio: Option<AudioFormat>,
+    format: Option<Format>,
+    waiting: Option<AccessUnit>,
+    facts: StreamFacts,
+    picture_due: Instant,
+}
+
+/// What a session gives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Item {
+    /// What the following units are made of. Comes first, and again when it changes.
+    Format(Format, StreamFacts),
+    /// An access unit.
+    Unit(AccessUnit),
+}
+
+/// How a session ended, beside its trouble.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// What happened.
+    pub trouble: Trouble,
+    /// The camera lost its place in its own stream: connecting again at once mends it.
+    pub stumbled: bool,
+    /// SETUP was refused for its transport (461); the other one was refused too, or was not asked for.
+    pub transport: bool,
+}
+
+impl From<Trouble> for Ended {
+    fn from(trouble: Trouble) -> Self {
+        Self { trouble, stumbled: false, transport: false }
+    }
+}
+
+/// What a session needs.
+pub struct Request<'a> {
+    /// Where.
+    pub target: &'a Target,
+    /// The stream's URL.
+    pub url: &'a Url,
+    /// URL to tell the owner.
+    pub shown: String,
+    /// User name and password.
+    pub login: Option<&'a Login>,
+    /// TLS, for `rtsps`.
+    pub tls: Option<&'a Tls>,
+    /// First choice of transport.
+    pub transport: Transport,
+    /// What the probe found.
+    pub offer: &'a Offer,
+    /// Notes for the owner that were made while choosing the stream.
+    pub notes: Vec<String>,
+}
+
+impl Stream {
+    /// Opens a session and starts it.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub async fn open(request: Request<'_>) -> Result<Self, Ended> {
+        let Request { target, url, shown, login, tls, transport, offer, notes } = request;
+        let (via, mut carrier): (_, Option<Carrier>) = match tls {
+            Some(tls) => {
+                let (address, carry) = tls.pipe(target).await?;
+                (Some(address), Some(Box::pin(carry)))
+            }
+            None => (None, None),
+        };
+        let open = Self::start(target, url, via, login, transport, offer, shown, notes);
+        let mut stream = match carrier.as_mut() {
+            None => open.await?,
+            Some(carry) => {
+                tokio::pin!(open);
+                tokio::select! {
+                    biased;
+                    result = &mut open => result?,
+                    // The pipe has closed; what retina makes of it is the answer.
+                    () = carry => { carrier = None; open.await? }
+                }
+            }
+        };
+        stream.carrier = carrier;
+        Ok(stream)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one Request, taken apart")]
+    async fn start(
+        target: &Target,
+        url: &Url,
+        via: Option<std::net::SocketAddr>,
+        login: Option<&Login>,
+        transport: Transport,
+        offer: &Offer,
+        shown: String,
+        mut notes: Vec<String>,
+    ) -> Result<Self, Ended> {
+        let group = Arc::new(SessionGroup::default());
+        let options = SessionOptions::default()
+            .creds(login.map(|login| Credentials {
+                username: login.user.clone(),
+                password: login.password.expose().clone(),
+            }))
+            .user_agent(USER_AGENT.to_owned())
+            .session_group(Arc::clone(&group))
+            .session_id(SessionIdPolicy::UseFirst)
+            .teardown(TeardownPolicy::Auto);
+        let request_url = target.request_url(url, via).ok_or(Trouble::NoSuchStream)?;
+        let mut session = within(limits::CONNECT + limits::DESCRIBE, target, Session::describe(request_url, options)).await?;
+
+        let (video, codec) = session
+            .streams()
+            .iter()
+            .enumerate()
+            .filter(|(_, stream)| stream.media() == "video" && is_playable(stream.encoding_name()))
+            .map(|(index, stream)| (index, if stream.encoding_name() == "h264" { CodecKind::H264 } else { CodecKind::H265 }))
+            .min_by_key(|(_, codec)| *codec != CodecKind::H264)
+            .ok_or(Trouble::NoVideo)?;
+        let audio = session.streams().iter().enumerate().find_map(|(index, stream)| match stream.parameters() {
+            Some(ParametersRef::Audio(parameters)) if stream.encoding_name() == "mpeg4-generic" => {
+                let sample_rate = NonZeroU32::new(parameters.clock_rate())?;
+                let config = Bytes::copy_from_slice(parameters.extra_data());
+                Some((index, AudioFormat::Aac { config, sample_rate, channels: parameters.channels().get() }))
+            }
+            _ => None,
+        });
+        if audio.is_none() {
+            if let Some(silent) = offer.media.iter().find(|medium| medium.kind == "audio" && !medium.back_channel) {
+                notes.push(format!(
+                    "The camera's sound ({}) is left out, because browsers cannot play it in HLS; set it to AAC in the camera's own menu.",
+                    codec_name(&silent.encoding)
+                ));
+            }
+        }
+
+        let mut transport = transport;
+        if let Err(ended) = setup(&mut session, target, video, transport).await {
+            if !ended.transport {
+                return Err(ended);
+            }
+            transport = match transport {
+                Transport::Tcp => Transport::Udp,
+                Transport::Udp => Transport::Tcp,
+            };
+            setup(&mut session, target, video, transport).await?;
+            notes.push(match transport {
+                Transport::Tcp => "The camera refuses UDP; its pictures come over TCP.".to_owned(),
+                Transport::Udp => "The camera refuses TCP; its pictures come over UDP, which can lose some.".to_owned(),
+            });
+        }
+        let audio = match audio {
+            // Sound that cannot be set up is no reason to go without pictures.
+            Some((index, format)) => setup(&mut session, target, index, transport).await.ok().map(|()| format),
+            None => None,
+        };
+        let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
+        let frames = within(limits::PLAY, target, session.play(play)).await?;
+        let frames = frames.demuxed().map_err(|error| classify(&error, target))?;
+        let facts = StreamFacts {
+            url: shown,
+            video: codec,
+            size: (0, 0),
+            audio: audio.is_some().then_some(CodecKind::Aac),
+            notes,
+        };
+        Ok(Self {
+            frames,
+            carrier: None,
+            group,
+            video,
+            codec,
+            audio,
+            format: None,
+            waiting: None,
+            facts,
+            picture_due: Instant::now() + limits::PICTURE,
+        })
+    }
+
+    /// The next item.
+    ///
+    /// # Errors
+    /// How the session ended; [`Trouble::Stalled`] after [`limits::PICTURE`] without a picture.
+    pub async fn next(&mut self, target: &Target) -> Result<Item, Ended> {
+        if let Some(unit) = self.waiting.take() {
+            return Ok(Item::Unit(unit));
+        }
+        loop {
+            let frame = match self.carrier.as_mut() {
+                None => timeout_at(self.picture_due, self.frames.next()).await,
+                Some(carry) => {
+                    let both = async {
+                        tokio::select! {
+                            biased;
+                            frame = self.frames.next() => frame,
+                            () = carry => None,
+                        }
+                    };
+                    timeout_at(self.picture_due, both).await
+                }
+            };
+            let frame = match frame {
+                Err(_) => return Err(Trouble::Stalled { seconds: limits::PICTURE.as_secs() as u32 }.into()),
+                Ok(None) => return Err(Trouble::Closed.into()),
+                Ok(Some(Err(error))) => return Err(classify(&error, target)),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            match frame {
+                CodecItem::VideoFrame(frame) if frame.stream_id() == self.video => {
+                    self.picture_due = Instant::now() + limits::PICTURE;
+                    let (changed, loss) = (frame.has_new_parameters(), frame.loss() > 0);
+                    let (stamp, received) = (frame.timestamp(), frame.end_ctx().received_wall());
+                    let mut data = frame.into_data();
+                    if data.len() > limits::UNIT_BYTES {
+                        return Err(Trouble::TooLarge { what: "one picture".into() }.into());
+                    }
+                    let cleaned = clean(self.codec, &mut data);
+                    if !cleaned.picture {
+                        continue;
+                    }
+                    let unit = AccessUnit {
+                        track: Track::Video,
+                        stamp: stamp.elapsed(),
+                        clock_rate: stamp.clock_rate(),
+                        arrival_us: micros(received.into()),
+                        random_access: cleaned.random_access,
+                        loss,
+                        data: exact(data),
+                    };
+                    if changed || self.format.is_none() {
+                        if let Some(format) = self.new_format() {
+                            self.waiting = Some(unit);
+                            return Ok(Item::Format(format, self.facts.clone()));
+                        }
+                    }
+                    // Without parameter sets nothing can be shown: they come with a later key frame.
+                    if self.format.is_some() {
+                        return Ok(Item::Unit(unit));
+                    }
+                }
+                CodecItem::AudioFrame(frame) if self.format.is_some() && frame.data().len() <= limits::UNIT_BYTES => {
+                    let stamp = frame.timestamp();
+                    return Ok(Item::Unit(AccessUnit {
+                        track: Track::Audio,
+                        stamp: stamp.elapsed(),
+                        clock_rate: stamp.clock_rate(),
+                        arrival_us: micros(frame.ctx().received_wall().into()),
+                        random_access: true,
+                        loss: frame.loss() > 0,
+                        data: Bytes::copy_from_slice(frame.data()),
+                    }));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The format as of the frame just received, if it is another one than the last told.
+    fn new_format(&mut self) -> Option<Format> {
+        let Some(ParametersRef::Video(parameters)) = self.frames.streams().get(self.video)?.parameters() else {
+            return None;
+        };
+        let video = match parameters.codec_params() {
+            VideoParametersCodec::H264 { sps, pps } => VideoFormat::H264 { sps: own(sps), pps: own(pps) },
+            VideoParametersCodec::H265 { vps, sps, pps } => {
+                VideoFormat::H265 { vps: own(vps), sps: own(sps), pps: own(pps) }
+            }
+            _ => return None,
+        };
+        let size = parameters.pixel_dimensions();
+        let format = Format { video, audio: self.audio.clone() };
+        if self.format.as_ref() == Some(&format) {
+            return None;
+        }
+        self.facts.size = size;
+        self.format = Some(format.clone());
+        Some(format)
+    }
+
+    /// Ends the session and waits a short time for the camera to know.
+    pub async fn close(self) {
+        let Self { frames, carrier, group, .. } = self;
+        drop(frames);
+        let end = async {
+            let _ = group.await_teardown().await; // the camera forgets a session by itself, too
+        };
+        let both = async {
+            match carrier {
+                None => end.await,
+                Some(carry) => tokio::select! { () = end => {}, () = carry => {} },
+            }
+        };
+        let _ = timeout(limits::TEARDOWN, both).await;
+    }
+}
+
+async fn setup(
+    session: &mut Session<retina::client::Described>,
+    target: &Target,
+    index: usize,
+    transport: Transport,
+) -> Result<(), Ended> {
+    let options = SetupOptions::default().frame_format(FrameFormat::MP4).transport(match transport {
+        Transport::Tcp => retina::client::Transport::Tcp(TcpTransportOptions::default()),
+        Transport::Udp => retina::client::Transport::Udp(UdpTransportOptions::default()),
+    });
+    within(limits::SETUP, target, session.setup(index, options)).await?;
+    // A camera may name another host as the sender of its UDP packets (RFC 2326, 12.39): not followed.
+    let peer = format!("-> {}:", target.address.ip());
+    match session.streams().get(index).and_then(|stream| stream.ctx()).map(ToString::to_string) {
+        Some(path) if transport == Transport::Udp && !path.contains(&peer) => {
+            Err(Trouble::Protocol { detail: "it names another address as the sender of its pictures".into() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs one request of retina under its deadline.
+async fn within<T>(
+    limit: core::time::Duration,
+    target: &Target,
+    request: impl Future<Output = Result<T, retina::Error>>,
+) -> Result<T, Ended> {
+    match timeout(limit, request).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(classify(&error, target)),
+        Err(_) => Err(target.unreachable().into()),
+    }
+}
+
+/// The trouble behind one of retina's errors, which are told only by status code and text.
+fn classify(error: &retina::Error, target: &Target) -> Ended {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    let detail = |what: &str| Trouble::Protocol { detail: what.to_owned() };
+    match error.status_code() {
+        Some(461) => return Ended { transport: true, ..detail("it offers neither TCP nor UDP").into() },
+        // The same login was accepted a moment ago: a nonce has aged, the password is right.
+        Some(401) => return detail("it accepted the login and then asked for it again").into(),
+        Some(200..=299) => return detail(&plain(line)).into(),
+        Some(status) => return refused(status).into(),
+        None => {}
+    }
+    if line.starts_with("Unable to connect") {
+        return target.unreachable().into();
+    }
+    if line.starts_with("Error reading") || line.starts_with("Error writing") {
+        return Trouble::Closed.into();
+    }
+    if line.contains("at EOF") {
+        return Trouble::Closed.into();
+    }
+    Ended { stumbled: true, ..detail(&plain(line)).into() }
+}
+
+/// A line of retina's as a short detail: no addresses (a path may hold a password), no control characters.
+fn plain(line: &str) -> String {
+    let words = line.split_whitespace().filter(|word| !word.contains("://"));
+    let text: String = words.collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(160).collect();
+    text.trim_end_matches(['.', ':']).to_owned()
+}
+
+/// One allocation of the exact size: no copy when nothing was removed.
+fn exact(data: Vec<u8>) -> Bytes {
+    Bytes::from(data.into_boxed_slice())
+}
+
+/// A copy that does not keep the buffer it was cut from.
+fn own(set: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(set)
+}
+
+fn micros(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_micros()).ok()).unwrap_or_default()
+}
