@@ -1,0 +1,191 @@
+use std::collections::BTreeSet;
+
+use model::{CodecKind, Trouble};
+use serde_json::Value;
+
+use super::*;
+
+fn description() -> Value {
+    serde_json::from_str(OPENAPI).unwrap()
+}
+
+/// Holds a value to a schema: every field of the value is described, every described field is there, types and
+/// fixed words agree. Gives the first difference.
+fn check(value: &Value, schema: &Value, at: &str) -> Result<(), String> {
+    if let Some(name) = schema["$ref"].as_str() {
+        let pointer = name.trim_start_matches('#');
+        return check(value, description().pointer(pointer).ok_or(format!("{at}: no {name}"))?, at);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let errors: Vec<String> = choices.iter().filter_map(|choice| check(value, choice, at).err()).collect();
+        return if choices.len() - errors.len() == 1 { Ok(()) } else { Err(format!("{at}: {errors:?}")) };
+    }
+    let is = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let may: Vec<&str> = match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => return Err(format!("{at}: the schema names no type")),
+    };
+    if !may.iter().any(|may| *may == is || (*may == "number" && is == "integer")) {
+        return Err(format!("{at}: is {is}, described as {may:?}"));
+    }
+    if schema.get("const").is_some_and(|only| only != value) {
+        return Err(format!("{at}: {value} is not {}", schema["const"]));
+    }
+    if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
+        return Err(format!("{at}: {value} is not described"));
+    }
+    if let Value::Array(items) = value {
+        for item in items {
+            check(item, &schema["items"], at)?;
+        }
+    }
+    if let Value::Object(fields) = value {
+        let described = schema["properties"].as_object().ok_or(format!("{at}: no properties"))?;
+        for (name, field) in fields {
+            let schema = described.get(name).ok_or(format!("{at}.{name} is not described"))?;
+            check(field, schema, &format!("{at}.{name}"))?;
+        }
+        if let Some(missing) = described.keys().find(|name| !fields.contains_key(*name)) {
+            return Err(format!("{at}.{missing} is described and not sent"));
+        }
+    }
+    Ok(())
+}
+
+fn conforms(value: &impl Serialize, name: &str) {
+    let value = serde_json::to_value(value).unwrap();
+    check(&value, &serde_json::json!({ "$ref": format!("#/components/schemas/{name}") }), name).unwrap();
+}
+
+fn sample(state: CameraState) -> CameraView {
+    CameraView {
+        id: "gate".into(),
+        name: "Gate".into(),
+        sentence: state.trouble().map(ToString::to_string),
+        state,
+        since_ms: 1,
+        now_ms: 2,
+        links: Links { page: "/gate/".into(), hls: "/gate/index.m3u8".into(), ts: "/gate/ts/index.m3u8".into() },
+        device: Some(DeviceView {
+            maker: Some("Maker".into()),
+            model: None,
+            firmware: None,
+            profiles: vec!["main".into()],
+            clock_offset_s: Some(-3),
+        }),
+        facts: FactsView {
+            fps: 25.0,
+            bit_rate: 4_000_000,
+            gop_seconds: 1.0,
+            window_bytes: 1,
+            packaged_bytes: 1,
+            window_units: 1,
+            window_seconds: 1.0,
+            segments: 1,
+            units: 1,
+            lost_units: 0,
+            repaired_stamps: 0,
+            dropped_units: 0,
+            last_unit_age_ms: None,
+            interruptions: 0,
+            worker_restarts: 0,
+        },
+    }
+}
+
+#[test]
+fn every_state_and_trouble_is_described() {
+    let text = || "x".to_owned();
+    let troubles = [
+        Trouble::WrongPassword,
+        Trouble::PasswordNeeded,
+        Trouble::UnknownHost { host: text() },
+        Trouble::Unreachable { address: text() },
+        Trouble::NotRtsp { address: text() },
+        Trouble::NoSuchStream,
+        Trouble::NoVideo,
+        Trouble::UnsupportedCodec { codec: text() },
+        Trouble::Stalled { seconds: 10 },
+        Trouble::Busy,
+        Trouble::Closed,
+        Trouble::TooLarge { what: text() },
+        Trouble::Protocol { detail: text() },
+        Trouble::WorkerDied,
+    ];
+    for trouble in troubles {
+        conforms(&sample(CameraState::Stopped { trouble: trouble.clone() }), "Camera");
+        conforms(&sample(CameraState::Waiting { trouble, retry_in_ms: 5 }), "Camera");
+    }
+    conforms(&sample(CameraState::Connecting), "Camera");
+    for (video, audio) in [(CodecKind::H264, None), (CodecKind::H265, Some(CodecKind::Aac))] {
+        let stream = model::StreamFacts {
+            url: "rtsp://10.0.0.7/".into(),
+            video,
+            size: (1920, 1080),
+            audio,
+            notes: vec!["note".into()],
+        };
+        conforms(&sample(CameraState::Streaming(stream)), "Camera");
+    }
+    conforms(&ErrorView { error: text() }, "Error");
+}
+
+#[test]
+fn a_discovered_device_is_described() {
+    let fact = |source| Fact { value: "x".to_owned(), source };
+    let full = Device {
+        key: DeviceKey::Endpoint("uuid".into()),
+        addresses: vec!["10.0.0.7".parse().unwrap()],
+        interfaces: vec!["eth0".into()],
+        name: Some(fact(Source::WsDiscovery)),
+        maker: Some(fact(Source::Mdns)),
+        model: Some(fact(Source::Ssdp)),
+        onvif: vec![fact(Source::WsDiscovery)],
+        rtsp: vec![fact(Source::RtspSweep)],
+        sources: vec![Source::WsDiscovery, Source::Mdns, Source::Ssdp, Source::RtspSweep],
+        last_heard_ms: 0,
+    };
+    let bare = Device {
+        key: DeviceKey::Address("10.0.0.8".parse().unwrap()),
+        name: None,
+        maker: None,
+        model: None,
+        onvif: vec![],
+        rtsp: vec![],
+        ..full.clone()
+    };
+    let shared = Shared::new();
+    shared.set_devices(vec![full, bare]);
+    for device in devices(&shared) {
+        conforms(&device, "Device");
+    }
+}
+
+#[test]
+fn every_described_route_answers_and_no_other() {
+    let shared = Shared::new();
+    let document = description();
+    let described: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let known = ["/api/v1/cameras", "/api/v1/cameras/{id}", "/api/v1/devices", "/api/v1/openapi.json"];
+    assert_eq!(described, known.into());
+    for path in described {
+        let rest = path.strip_prefix("/api/v1/").unwrap().replace("{id}", "gate");
+        let status = answer(&shared, &rest).status();
+        let expected = if path.contains("{id}") { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        assert_eq!(status, expected, "{path}");
+    }
+    for rest in ["", "cameras/", "camera", "cameras/gate/x", "devices/", "../metrics"] {
+        let response = answer(&shared, rest);
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{rest}");
+        assert_eq!(response.headers()["content-type"], JSON, "{rest}: an error is JSON too");
+    }
+}

@@ -1,0 +1,139 @@
+// The two ways to play: hls.js over Media Source Extensions, and the browser's own HLS. Both look the same to
+// player.js and report through `on`: `moved()` the stream went on, `failed(why)` the engine cannot go on by
+// itself, `stalled()` the picture ran out of data.
+
+import { sequenceBroken } from "./logic.js";
+
+/** hls.js retries these by itself as long as the page is open: a camera or box that is away comes back. */
+const forever = (firstByteMs) => ({
+  default: {
+    maxTimeToFirstByteMs: firstByteMs,
+    maxLoadTimeMs: firstByteMs + 5000,
+    timeoutRetry: { maxNumRetry: 1e9, retryDelayMs: 0, maxRetryDelayMs: 0 },
+    errorRetry: { maxNumRetry: 1e9, retryDelayMs: 250, maxRetryDelayMs: 2000, backoff: "exponential" },
+  },
+});
+
+/** A media object that is gone stays gone: three tries, then the source is loaded anew. */
+const briefly = {
+  default: {
+    maxTimeToFirstByteMs: 5000,
+    maxLoadTimeMs: 15000,
+    timeoutRetry: { maxNumRetry: 1, retryDelayMs: 0, maxRetryDelayMs: 0 },
+    errorRetry: { maxNumRetry: 2, retryDelayMs: 200, maxRetryDelayMs: 1000, backoff: "exponential" },
+  },
+};
+
+const CONFIG = {
+  lowLatencyMode: true, // sync to PART-HOLD-BACK, load parts
+  enableWorker: false, // fMP4 is passed through: a worker's start would cost more than it saves
+  startLevel: 0,
+  startFragPrefetch: true, // load the first parts while the media source still opens
+  testBandwidth: false,
+  backBufferLength: 6, // seconds behind the picture that stay in memory
+  maxBufferLength: 10,
+  liveDurationInfinity: true, // no seek bar that pretends an end
+  maxLiveSyncPlaybackRate: 1.1, // catches up 0.1 s per second, unheard
+  liveSyncOnStallIncrease: 0.2, // each stall buys 0.2 s of buffer; hls.js' own 1 s would leave "live" at once
+  detectStallWithCurrentTimeMs: 500,
+  highBufferWatchdogPeriod: 1,
+  manifestLoadPolicy: forever(10000),
+  playlistLoadPolicy: forever(10000),
+  fragLoadPolicy: briefly,
+};
+
+/** hls.js. */
+export class HlsJs {
+  constructor(Hls, video, url, on) {
+    const hls = new Hls(CONFIG);
+    this.hls = hls;
+    this.video = video;
+    this.last = null;
+    let mediaErrorAt = -Infinity;
+    hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => {
+      const { startSN, endSN, lastPartSn, lastPartIndex } = details;
+      const now = { startSN, endSN, edge: `${lastPartSn}.${lastPartIndex}` };
+      if (sequenceBroken(this.last, now)) return on.failed("the stream began anew");
+      if (this.last?.edge !== now.edge) on.moved();
+      this.last = now;
+    });
+    hls.on(Hls.Events.ERROR, (_, data) => {
+      if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) on.stalled();
+      if (!data.fatal) return;
+      const now = performance.now();
+      if (data.type === Hls.ErrorTypes.MEDIA_ERROR && now - mediaErrorAt > 5000) {
+        mediaErrorAt = now;
+        on.recovered(data.details);
+        hls.recoverMediaError();
+      } else {
+        on.failed(data.details);
+      }
+    });
+    hls.loadSource(url);
+    hls.attachMedia(video);
+  }
+
+  /** When the picture that is shown reached the box, milliseconds since 1970 on the box's clock, or null. */
+  playingMs() {
+    return this.hls.playingDate?.getTime() ?? null;
+  }
+
+  /** Seconds behind the live edge that are meant. */
+  target() {
+    return this.hls.targetLatency;
+  }
+
+  toLive() {
+    const live = this.hls.liveSyncPosition;
+    if (live !== null) this.video.currentTime = live;
+    this.hls.startLoad(-1, true);
+  }
+
+  canPlay(mime) {
+    return (window.ManagedMediaSource ?? window.MediaSource).isTypeSupported(mime);
+  }
+
+  destroy() {
+    this.hls.destroy();
+  }
+}
+
+/** The browser's own HLS. It tells nothing of its playlist: player.js takes the box's count of frames. */
+export class Native {
+  constructor(video, url, on) {
+    this.video = video;
+    this.failed = () => on.failed(`media error ${video.error?.code ?? "?"}`);
+    this.stalled = () => on.stalled();
+    video.addEventListener("error", this.failed);
+    video.addEventListener("ended", this.failed);
+    video.addEventListener("waiting", this.stalled);
+    video.src = url;
+    video.load();
+  }
+
+  playingMs() {
+    const start = this.video.getStartDate?.().getTime();
+    return Number.isFinite(start) ? start + this.video.currentTime * 1000 : null;
+  }
+
+  target() {
+    return null;
+  }
+
+  toLive() {
+    const { seekable } = this.video;
+    if (seekable.length > 0) this.video.currentTime = Math.max(0, seekable.end(seekable.length - 1) - 1);
+  }
+
+  canPlay(mime) {
+    return this.video.canPlayType(mime) !== "";
+  }
+
+  destroy() {
+    this.video.removeEventListener("error", this.failed);
+    this.video.removeEventListener("ended", this.failed);
+    this.video.removeEventListener("waiting", this.stalled);
+    this.video.removeAttribute("src");
+    this.video.load();
+  }
+}

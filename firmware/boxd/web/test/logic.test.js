@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import {
+  Backoff, chooseEngine, Clock, durationText, latencyText, notice, sequenceBroken, tooFarBehind, Watchdog,
+} from "../logic.js";
+
+test("Safari plays by itself, others by hls.js, and each falls back to the other", () => {
+  const all = { forced: null, vendor: "Google Inc.", mse: true, native: true, hlsjs: true };
+  assert.equal(chooseEngine(all), "hlsjs");
+  assert.equal(chooseEngine({ ...all, vendor: "Apple Computer, Inc." }), "native");
+  assert.equal(chooseEngine({ ...all, vendor: "" }), "hlsjs");
+  assert.equal(chooseEngine({ ...all, vendor: "Apple Computer, Inc.", native: false }), "hlsjs");
+  assert.equal(chooseEngine({ ...all, hlsjs: false }), "native");
+  assert.equal(chooseEngine({ ...all, mse: false, native: false }), null);
+  assert.equal(chooseEngine({ ...all, forced: "native" }), "native");
+  assert.equal(chooseEngine({ ...all, forced: "native", native: false }), null);
+});
+
+test("tries go on for ever, at most four seconds apart", () => {
+  const backoff = new Backoff();
+  const waits = Array.from({ length: 1000 }, () => backoff.next());
+  assert.deepEqual(waits.slice(0, 5), [250, 500, 1000, 2000, 4000]);
+  assert.equal(Math.max(...waits), 4000);
+  backoff.reset();
+  assert.equal(backoff.next(), 250);
+});
+
+test("the box's clock is known to half the shortest way, whatever the viewer's shows", () => {
+  const clock = new Clock();
+  clock.sample(1000, 1400, 61_200); // 400 ms: off by up to 200
+  clock.sample(5000, 5010, 65_055); // 10 ms: off by up to 5
+  assert.equal(clock.at(6000), 66_050);
+  clock.sample(7000, 7900, 67_800); // a slow answer does not spoil it
+  assert.equal(clock.at(6000), 66_050);
+});
+
+test("a viewer's clock that is set while the page is open is noticed", () => {
+  const clock = new Clock();
+  clock.sample(1000, 1002, 1001);
+  for (let at = 10_000; at < 40_000; at += 3000) clock.sample(at, at + 30, at + 3_600_015);
+  assert.equal(clock.at(0), 3_600_000);
+});
+
+/** Runs half seconds until the watchdog acts; gives [seconds, action]. */
+function untilAction(dog, from, { position = 5, moves = true, wanted = true, limit = 60 } = {}) {
+  for (let now = from + 500; now <= from + limit * 1000; now += 500) {
+    if (moves) dog.streamMoved(now);
+    const action = dog.tick(now, position, wanted);
+    if (action !== null) return [(now - from) / 1000, action];
+  }
+  return null;
+}
+
+test("a picture that stands still jumps to live after four seconds, then is loaded anew, again and again", () => {
+  const dog = new Watchdog(0);
+  dog.streamMoved(0);
+  dog.tick(0, 5, true);
+  let now = 0;
+  for (let round = 0; round < 50; round += 1) {
+    for (const expected of ["live", "reload"]) {
+      const [seconds, action] = untilAction(dog, now);
+      assert.deepEqual([seconds, action], [4, expected]);
+      now += seconds * 1000;
+    }
+  }
+});
+
+test("a moving picture, a silent camera, a paused or hidden page are left alone", () => {
+  let dog = new Watchdog(0);
+  for (let now = 0; now < 60_000; now += 500) {
+    dog.streamMoved(now);
+    assert.equal(dog.tick(now, now / 1000, true), null);
+  }
+  dog = new Watchdog(0);
+  assert.equal(untilAction(dog, 0, { moves: false }), null);
+  dog = new Watchdog(0);
+  assert.equal(untilAction(dog, 0, { wanted: false }), null);
+});
+
+test("after an outage the picture is back in view within 3 s of the stream, by force if need be", () => {
+  const dog = new Watchdog(0);
+  untilAction(dog, 0, { moves: false, limit: 20 });
+  const [first, live] = untilAction(dog, 20_000);
+  assert.equal(live, "live");
+  const [second, reload] = untilAction(dog, 20_000 + first * 1000);
+  assert.equal(reload, "reload");
+  assert.ok(first + second <= 4, `${first} + ${second}`);
+});
+
+test("a restarted box begins a new sequence; a camera's discontinuity does not", () => {
+  assert.equal(sequenceBroken(null, { startSN: 5, endSN: 9 }), false);
+  assert.equal(sequenceBroken({ startSN: 5, endSN: 9 }, { startSN: 6, endSN: 10 }), false);
+  assert.equal(sequenceBroken({ startSN: 5, endSN: 9 }, { startSN: 10, endSN: 14 }), false);
+  assert.equal(sequenceBroken({ startSN: 5, endSN: 9 }, { startSN: 100, endSN: 101 }), true);
+  assert.equal(sequenceBroken({ startSN: 100, endSN: 105 }, { startSN: 1, endSN: 3 }), true);
+});
+
+test("the badge never shows nonsense", () => {
+  assert.equal(latencyText(1.26), "1.3 s");
+  assert.equal(latencyText(-0.3), "0.0 s");
+  for (const bad of [null, NaN, Infinity, -60]) assert.equal(latencyText(bad), null);
+  assert.equal(durationText(3000), "3 s");
+  assert.equal(durationText(-10), "0 s");
+  assert.equal(durationText(10 * 60_000), "10 min");
+  assert.equal(durationText(5 * 3_600_000), "5 h");
+  assert.equal(durationText(72 * 3_600_000), "3 days");
+});
+
+test("playing on is right near the live edge, jumping far from it", () => {
+  assert.equal(tooFarBehind(1.5, 0.6), false);
+  assert.equal(tooFarBehind(30, 0.6), true);
+  assert.equal(tooFarBehind(30, null), true);
+});
+
+const streaming = (video) => ({ state: { state: "streaming", video }, sentence: null, since_ms: 1, facts: {} });
+const fine = { camera: streaming("h264"), silentSince: null, engine: "hlsjs", canPlay: () => true, blocked: false, advancing: true };
+
+test("the sentence over the picture names the nearest cause", () => {
+  assert.equal(notice(fine), null);
+  assert.match(notice({ ...fine, silentSince: 7 }).text, /box does not answer/);
+  const trouble = { ...streaming("h264"), state: { state: "waiting" }, sentence: "No power.", since_ms: 12 };
+  assert.deepEqual(notice({ ...fine, camera: trouble }), { text: "No power.", since: 12 });
+  assert.match(notice({ ...fine, engine: null, advancing: false }).text, /This browser/);
+  assert.match(notice({ ...fine, blocked: true, advancing: false }).text, /Tap/);
+});
+
+test("H.265 that cannot be played is said with what to do; H.265 that plays is not", () => {
+  const no = { ...fine, camera: streaming("h265"), canPlay: (mime) => !mime.includes("hvc1"), advancing: false };
+  assert.match(notice(no).text, /H\.265.*cannot play.*H\.264/);
+  assert.equal(notice({ ...no, advancing: true }), null);
+  assert.equal(notice({ ...no, canPlay: () => true }), null);
+});
