@@ -1,1 +1,19 @@
-//! (being written)
+//! The lab: a factory that exists for one test.
+//!
+//! A scenario runs [`world::inside`] a world of its own (namespaces that vanish with it), builds a
+//! [`factory::Factory`] with a box, cameras and a viewer on one switch, starts other people's [`cameras`] and
+//! our [`boxd`], and lets judges that are not ours look at what comes out: ffmpeg, ffprobe, GStreamer, tshark,
+//! hls-parser, Chromium and Firefox ([`judge`], [`browser`]). [`setup::ensure`] installs all of them.
+//!
+//! A scenario fails when boxd logs an error, and its processes' logs stay in `target/lab/logs/<test>/`.
+
+pub mod boxd;
+pub mod cameras;
+pub mod clips;
+pub mod factory;
+pub mod http;
+pub mod judge;
+pub mod paths;
+pub mod process;
+pub mod setup;
+pub mod world;

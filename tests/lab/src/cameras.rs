@@ -1,0 +1,161 @@
+//! Cameras by other people's software: gst-rtsp-server, VLC and rtsp-streaming-server as RTSP servers, ipycam
+//! as an ONVIF device. Each is one process on one host with many streams, at `rtsp://host:port/NAME`.
+
+use std::{fs, path::PathBuf, process::Command, time::Duration};
+
+use anyhow::Result;
+
+use crate::{
+    clips::Clip,
+    factory::Host,
+    paths,
+    process::Process,
+    world::SCRATCH,
+};
+
+/// How long a camera may take to its first listening. Four start at once on two cores.
+const START: Duration = Duration::from_secs(60);
+
+/// A camera's user.
+pub const USER: &str = "admin";
+/// A camera's password.
+pub const PASSWORD: &str = "test-pass";
+
+/// How a camera asks for its password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all.
+    Open,
+    /// RTSP Basic.
+    Basic,
+    /// RTSP Digest, MD5.
+    Digest,
+}
+
+/// A server that is a camera.
+#[derive(Debug)]
+pub struct Camera {
+    process: Process,
+    base: String,
+}
+
+impl Camera {
+    /// The address of a stream.
+    pub fn url(&self, stream: &str) -> String {
+        format!("{}/{stream}", self.base)
+    }
+
+    /// The server's process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+/// The paths of one server's streams.
+pub type Streams<'a> = &'a [(&'a str, PathBuf)];
+
+/// Clips as streams of the same name, each one turn long.
+pub fn turns(clips: &[Clip]) -> Vec<(&'static str, PathBuf)> {
+    clips.iter().map(|clip| (clip.name, clip.file())).collect()
+}
+
+/// Clips as streams of the same name, in files that last as long as a scenario.
+pub fn long(clips: &[Clip]) -> Vec<(&'static str, PathBuf)> {
+    clips.iter().map(|clip| (clip.name, clip.long_file())).collect()
+}
+
+/// gst-rtsp-server: TCP and UDP, RTCP, shared media that start with the first client.
+///
+/// # Errors
+/// When it does not come up.
+pub fn gst(host: &Host, streams: Streams, auth: Auth) -> Result<Camera> {
+    let mut command = host.command(paths::python());
+    command.arg(paths::sources().join("cameras/gst_camera.py"));
+    command.args(["--bind", &host.address().to_string(), "--port", "554"]);
+    command.args(["--user", USER, "--password", PASSWORD, "--auth"]);
+    command.arg(match auth {
+        Auth::Open => "none",
+        Auth::Basic => "basic",
+        Auth::Digest => "digest",
+    });
+    for (name, file) in streams {
+        command.arg("--mount").arg(format!("/{name}={}", file.display()));
+    }
+    start(host, "gst", command, "ready", 554)
+}
+
+/// VLC: UDP only, absolute control URLs. It refuses to be root, so it gets a user namespace where it is nobody.
+///
+/// # Errors
+/// When it does not come up.
+pub fn vlc(host: &Host, streams: Streams) -> Result<Camera> {
+    let mut plan = String::new();
+    for (name, file) in streams {
+        plan += &format!("new {name} broadcast enabled loop\n");
+        plan += &format!("setup {name} input \"{}\"\n", file.display());
+        plan += &format!("setup {name} output #rtp{{sdp=rtsp://{}:8554/{name}}}\n", host.address());
+        plan += &format!("setup {name} option sout-keep\n");
+    }
+    for (name, _) in streams {
+        plan += &format!("control {name} play\n");
+    }
+    let file = PathBuf::from(SCRATCH).join(format!("{}-vlm.conf", host.name()));
+    fs::write(&file, plan)?;
+    let mut command = host.command("unshare");
+    command.args(["--user", "cvlc", "-I", "dummy", "--no-dbus", "--vlm-conf"]).arg(file);
+    command.arg("--rtsp-timeout=0");
+    start(host, "vlc", command, "dummy interface", 8554)
+}
+
+/// rtsp-streaming-server in Node.js, fed by ffmpeg through ANNOUNCE: UDP only, passes RTP on untouched.
+///
+/// # Errors
+/// When it does not come up.
+pub fn relay(host: &Host, streams: Streams) -> Result<Camera> {
+    let mut command = node(host, "cameras/relay_camera.mjs")?;
+    command.args([&host.address().to_string(), "8554"]);
+    for (name, file) in streams {
+        command.arg(format!("{name}={}", file.display()));
+    }
+    start(host, "relay", command, "ready", 8554)
+}
+
+/// ipycam: an ONVIF device with WS-Discovery and its own H.264 RTSP server, playing a clip that it encodes anew.
+///
+/// # Errors
+/// When it does not come up.
+pub fn ipycam(host: &Host, clip: &Clip) -> Result<Camera> {
+    let config = PathBuf::from(SCRATCH).join(format!("{}-ipycam.json", host.name()));
+    let settings = serde_json::json!({
+        "name": "Gate", "manufacturer": "Lab", "model": "Virtual",
+        "local_ip": host.address().to_string(), "onvif_port": 8000, "rtsp_port": 8554,
+        "main_width": 640, "main_height": 360, "main_fps": 15, "main_bitrate": "500K",
+        "sub_width": 320, "sub_height": 180, "sub_fps": 15, "sub_bitrate": "200K",
+        "hw_accel": "cpu",
+    });
+    fs::write(&config, settings.to_string())?;
+    let mut command = host.command(paths::python());
+    command.args(["-m", "ipycam", "--config"]).arg(config).arg("--source").arg(clip.file());
+    command.current_dir(SCRATCH);
+    start(host, "ipycam", command, "IP Camera is running", 8554)
+}
+
+/// A script of the lab in Node.js on a host, with the lab's npm packages around it.
+///
+/// # Errors
+/// When the script cannot be laid beside its packages.
+pub fn node(host: &Host, script: &str) -> Result<Command> {
+    let source = paths::sources().join(script);
+    let home = paths::lab().join("npm");
+    let laid = home.join(source.file_name().unwrap_or_default());
+    fs::copy(&source, &laid)?;
+    let mut command = host.command("node");
+    command.arg(laid);
+    Ok(command)
+}
+
+fn start(host: &Host, kind: &str, command: Command, word: &str, port: u16) -> Result<Camera> {
+    let mut process = host.spawn(&format!("{}-{kind}", host.name()), command)?;
+    process.wait_for(word, START)?;
+    Ok(Camera { process, base: format!("rtsp://{}:{port}", host.address()) })
+}

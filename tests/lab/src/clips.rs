@@ -1,0 +1,166 @@
+//! The clips that cameras play: every frame differs, so that the hash of a decoded frame names its place.
+//!
+//! Made by `cameras/make_media.py`: 640x360, 20 frames/s, a key frame each second, 8 s long, looped without a
+//! seam. The hashes are those of ffmpeg's own decoder on the source clip.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::paths;
+
+/// Frames per second of every clip.
+pub const FRAMES_PER_SECOND: f64 = 20.0;
+
+/// One clip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clip {
+    /// Its name, also a legal camera id.
+    pub name: &'static str,
+    /// Whether it is H.264 (plays in Chromium) rather than H.265.
+    pub h264: bool,
+    /// Whether it has AAC sound.
+    pub sound: bool,
+}
+
+const fn clip(name: &'static str, h264: bool, sound: bool) -> Clip {
+    Clip { name, h264, sound }
+}
+
+/// Every codec and profile, with and without sound.
+pub const CLIPS: [Clip; 10] = [
+    clip("h264-baseline", true, false),
+    clip("h264-baseline-aac", true, true),
+    clip("h264-main", true, false),
+    clip("h264-main-aac", true, true),
+    clip("h264-bframes", true, false),
+    clip("h264-bframes-aac", true, true),
+    clip("h265", false, false),
+    clip("h265-aac", false, true),
+    clip("h265-bframes", false, false),
+    clip("h265-bframes-aac", false, true),
+];
+
+impl Clip {
+    /// One turn of the clip.
+    pub fn file(&self) -> PathBuf {
+        media(&format!("{}.mp4", self.name))
+    }
+
+    /// Twelve minutes of turns, for servers that only play a file to its end.
+    pub fn long_file(&self) -> PathBuf {
+        media(&format!("{}.long.mp4", self.name))
+    }
+}
+
+/// A file among the lab's clips.
+pub fn media(name: &str) -> PathBuf {
+    paths::lab().join("media").join(name)
+}
+
+/// The places of decoded frames in one turn of a clip, by hash.
+#[derive(Debug)]
+pub struct Places(HashMap<String, usize>);
+
+/// What a recording holds, against the clip that was played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Frames decoded.
+    pub frames: usize,
+    /// Every place where it is not the looped clip going on, in words.
+    pub breaks: Vec<String>,
+}
+
+impl Places {
+    /// Decodes a clip.
+    ///
+    /// # Errors
+    /// When ffmpeg fails or two frames look the same.
+    pub fn of(clip: &Path) -> Result<Self> {
+        let hashes = hashes(clip)?;
+        let count = hashes.len();
+        let places: HashMap<_, _> = hashes.into_iter().zip(0..).collect();
+        ensure!(places.len() == count && count > 0, "{} has frames that look the same", clip.display());
+        Ok(Self(places))
+    }
+
+    /// Compares a recording, frame by frame, with the clip going round.
+    ///
+    /// # Errors
+    /// When ffmpeg fails on the recording.
+    pub fn compare(&self, recording: &Path) -> Result<Run> {
+        Ok(self.follow(&hashes(recording)?))
+    }
+
+    /// Compares hashes in output order with the clip going round.
+    pub fn follow(&self, hashes: &[String]) -> Run {
+        let mut breaks = Vec::new();
+        let mut expected = None;
+        for (index, hash) in hashes.iter().enumerate() {
+            let place = self.0.get(hash).copied();
+            match (place, expected) {
+                (None, _) => breaks.push(format!("frame {index} is none of the clip's")),
+                (Some(is), Some(should)) if is != should => {
+                    breaks.push(format!("frame {index} is the clip's {is}, not {should}"));
+                }
+                _ => {}
+            }
+            expected = place.or(expected).map(|place| (place + 1) % self.0.len());
+        }
+        Run { frames: hashes.len(), breaks }
+    }
+}
+
+/// The hash of every decoded video frame of a file, in output order.
+///
+/// # Errors
+/// When ffmpeg fails.
+pub fn hashes(file: &Path) -> Result<Vec<String>> {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-i"])
+        .arg(file)
+        .args(["-map", "0:v", "-fps_mode", "passthrough", "-f", "framemd5", "-"])
+        .output()
+        .context("starting ffmpeg")?;
+    ensure!(
+        output.status.success(),
+        "ffmpeg on {}: {}",
+        file.display(),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(framemd5(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The last column of ffmpeg's framemd5 listing.
+pub fn framemd5(listing: &str) -> Vec<String> {
+    listing
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.rsplit(',').next())
+        .map(|hash| hash.trim().to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(sequence: &[&str]) -> Vec<String> {
+        let places = Places(["a", "b", "c"].iter().map(ToString::to_string).zip(0..).collect());
+        let hashes: Vec<String> = sequence.iter().map(ToString::to_string).collect();
+        places.follow(&hashes).breaks
+    }
+
+    #[test]
+    fn loss_doubles_and_strangers_are_breaks() {
+        assert!(run(&["b", "c", "a", "b"]).is_empty(), "a loop may start anywhere");
+        assert_eq!(run(&["a", "c"]).len(), 1, "lost");
+        assert_eq!(run(&["a", "a", "b"]).len(), 1, "doubled");
+        assert_eq!(run(&["a", "c", "b"]).len(), 2, "swapped");
+        assert_eq!(run(&["a", "x", "c"]).len(), 1, "garbled, then going on");
+    }
+}

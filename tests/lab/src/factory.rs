@@ -1,0 +1,136 @@
+//! The factory's LAN: one switch, a host per name, all in network namespaces of this world.
+//!
+//! Hosts get 10.77.0.1, .2, ... in the order of their names; the test itself sits on the switch at
+//! 10.77.0.254 and reaches them all. Multicast and broadcast work between hosts.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs,
+    net::Ipv4Addr,
+    path::PathBuf,
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    process::{self, Process},
+    world::{self, run},
+};
+
+/// The hosts on one switch.
+#[derive(Debug)]
+pub struct Factory {
+    hosts: BTreeMap<String, Host>,
+}
+
+/// One host: a network namespace with `eth0` on the switch.
+#[derive(Debug, Clone)]
+pub struct Host {
+    name: String,
+    address: Ipv4Addr,
+    logs: PathBuf,
+}
+
+impl Factory {
+    /// The test's own address on the LAN.
+    pub const OBSERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
+
+    /// Builds the LAN. `test` names the directory of its logs; `hosts` are at most 250 names of at most 12
+    /// characters.
+    ///
+    /// # Errors
+    /// When a command of iproute2 fails.
+    pub fn new(test: &str, hosts: &[&str]) -> Result<Self> {
+        let logs = world::logs(test);
+        fs::create_dir_all(&logs)?;
+        run("ip", &["link", "add", "lan", "type", "bridge", "mcast_snooping", "0"])?;
+        run("ip", &["address", "add", &format!("{}/24", Self::OBSERVER), "brd", "+", "dev", "lan"])?;
+        run("ip", &["link", "set", "lan", "up"])?;
+        let mut built = BTreeMap::new();
+        for (name, last) in hosts.iter().zip(1_u8..=250) {
+            let host = Host { name: (*name).to_owned(), address: Ipv4Addr::new(10, 77, 0, last), logs: logs.clone() };
+            host.connect()?;
+            built.insert((*name).to_owned(), host);
+        }
+        Ok(Self { hosts: built })
+    }
+
+    /// A host by its name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn host(&self, name: &str) -> Result<&Host> {
+        self.hosts.get(name).with_context(|| format!("this factory has no host {name}"))
+    }
+}
+
+impl Drop for Factory {
+    fn drop(&mut self) {
+        for name in self.hosts.keys() {
+            let _ = run("ip", &["netns", "delete", name]);
+        }
+        let _ = run("ip", &["link", "delete", "lan"]);
+    }
+}
+
+impl Host {
+    fn connect(&self) -> Result<()> {
+        let (name, cable) = (self.name.as_str(), format!("v-{}", self.name));
+        run("ip", &["netns", "add", name])?;
+        run("ip", &["link", "add", &cable, "type", "veth", "peer", "name", "eth0", "netns", name])?;
+        run("ip", &["link", "set", &cable, "master", "lan", "up"])?;
+        run("ip", &["-n", name, "link", "set", "lo", "up"])?;
+        run("ip", &["-n", name, "link", "set", "eth0", "up"])?;
+        run("ip", &["-n", name, "address", "add", &format!("{}/24", self.address), "brd", "+", "dev", "eth0"])?;
+        run("ip", &["-n", name, "route", "add", "224.0.0.0/4", "dev", "eth0"])
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its address on the LAN.
+    pub const fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Pulls its cable, or puts it back.
+    ///
+    /// # Errors
+    /// When iproute2 fails.
+    pub fn plugged(&self, plugged: bool) -> Result<()> {
+        run("ip", &["link", "set", &format!("v-{}", self.name), if plugged { "up" } else { "down" }])
+    }
+
+    /// A command that will run on this host.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.name)).arg("--").arg(program);
+        command.env("HOME", world::SCRATCH).env("XDG_RUNTIME_DIR", world::SCRATCH);
+        command
+    }
+
+    /// Starts a command made by [`Host::command`]; it logs under `name`.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    pub fn spawn(&self, name: &str, command: Command) -> Result<Process> {
+        Process::spawn(command, &self.log(name))
+    }
+
+    /// Runs a command made by [`Host::command`] to its end and gives what it printed.
+    ///
+    /// # Errors
+    /// As [`process::output`].
+    pub fn output(&self, name: &str, command: Command, limit: std::time::Duration) -> Result<String> {
+        process::output(command, &self.log(name), limit)
+    }
+
+    /// Where a program of this name logs.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("{name}.log"))
+    }
+}

@@ -1,0 +1,165 @@
+//! Puts on the machine what the lab needs. The second time it only looks.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::unistd::geteuid;
+
+use crate::paths;
+
+/// Debian 12 packages that the lab uses, beyond Rust and a C compiler.
+pub const PACKAGES: [&str; 29] = [
+    "avahi-daemon",
+    "ca-certificates",
+    "chromium",
+    "ffmpeg",
+    "firefox-esr",
+    "fonts-dejavu-core",
+    "gir1.2-gst-rtsp-server-1.0",
+    "gstreamer1.0-libav",
+    "gstreamer1.0-plugins-bad",
+    "gstreamer1.0-plugins-base",
+    "gstreamer1.0-plugins-good",
+    "gstreamer1.0-rtsp",
+    "gstreamer1.0-tools",
+    "iproute2",
+    "libgl1",
+    "libglib2.0-0",
+    "lighttpd",
+    "mount",
+    "nftables",
+    "procps",
+    "python3",
+    "python3-gi",
+    "python3-venv",
+    "tshark",
+    "util-linux",
+    "vlc-bin",
+    "vlc-plugin-base",
+    "wrk",
+    "xz-utils",
+];
+
+/// What a complete installation was made from; it is redone when one of these changes.
+const RECIPES: [(&str, &str); 3] =
+    [("venv", "requirements.txt"), ("npm", "package-lock.json"), ("media", "cameras/make_media.py")];
+
+/// Installs and makes whatever is missing, saying each step.
+///
+/// # Errors
+/// When a step fails; the message names what the owner of the machine must install.
+pub fn ensure() -> Result<()> {
+    packages()?;
+    for (part, recipe) in RECIPES {
+        if !fresh(part, recipe) {
+            let folder = paths::lab().join(part);
+            eprintln!("lab: making {part} from {recipe}");
+            if folder.exists() {
+                fs::remove_dir_all(&folder)?;
+            }
+            fs::create_dir_all(&folder)?;
+            match part {
+                "venv" => venv(&folder)?,
+                "npm" => npm(&folder)?,
+                _ => media(&folder)?,
+            }
+            fs::copy(paths::sources().join(recipe), stamp(part))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether [`ensure`] has been here.
+///
+/// # Errors
+/// When it has not; the message says how to run it.
+pub fn check() -> Result<()> {
+    for (part, recipe) in RECIPES {
+        if !fresh(part, recipe) {
+            bail!("the lab is not set up ({part}): run `cargo xtask setup`");
+        }
+    }
+    Ok(())
+}
+
+fn stamp(part: &str) -> PathBuf {
+    paths::lab().join(format!("{part}.made-from"))
+}
+
+fn fresh(part: &str, recipe: &str) -> bool {
+    matches!(
+        (fs::read(stamp(part)), fs::read(paths::sources().join(recipe))),
+        (Ok(made), Ok(wanted)) if made == wanted
+    )
+}
+
+fn packages() -> Result<()> {
+    let missing: Vec<&str> = PACKAGES.into_iter().filter(|package| !installed(package)).collect();
+    let node = succeeds("node", &["--version"]) && succeeds("npm", &["--version"]);
+    let wanted: Vec<&str> =
+        missing.iter().copied().chain(if node { None } else { Some(["nodejs", "npm"]) }.into_iter().flatten()).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    eprintln!("lab: installing {}", wanted.join(" "));
+    let list = wanted.join(" ");
+    let apt = |arguments: &[&str]| -> Result<()> {
+        let mut command = if geteuid().is_root() {
+            Command::new("apt-get")
+        } else {
+            let mut sudo = Command::new("sudo");
+            sudo.args(["--non-interactive", "apt-get"]);
+            sudo
+        };
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+        let status = command.status().with_context(|| format!("install these first: {list}"))?;
+        ensure!(status.success(), "apt-get failed; install these first: {list}");
+        Ok(())
+    };
+    apt(&["update", "-qq"])?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(&wanted);
+    apt(&install)
+}
+
+fn installed(package: &str) -> bool {
+    Command::new("dpkg-query")
+        .args(["--show", "--showformat", "${db:Status-Status}", package])
+        .output()
+        .is_ok_and(|output| output.stdout == b"installed")
+}
+
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+/// Debian's own Python, because its GStreamer bindings are Debian packages.
+fn venv(folder: &Path) -> Result<()> {
+    finish(Command::new("/usr/bin/python3").args(["-m", "venv", "--system-site-packages"]).arg(folder))?;
+    finish(
+        Command::new(folder.join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+            .arg(paths::sources().join("requirements.txt")),
+    )
+}
+
+fn npm(folder: &Path) -> Result<()> {
+    for list in ["package.json", "package-lock.json"] {
+        fs::copy(paths::sources().join(list), folder.join(list))?;
+    }
+    finish(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder))
+}
+
+fn media(folder: &Path) -> Result<()> {
+    finish(Command::new(paths::python()).arg(paths::sources().join("cameras/make_media.py")).arg(folder))
+}
+
+fn finish(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("starting {}", command.get_program().display()))?;
+    ensure!(status.success(), "{} ended with {status}", command.get_program().display());
+    Ok(())
+}
