@@ -1,0 +1,64 @@
+//! Whatever arrives, nothing panics, nothing names another host than the one that answered.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::net::IpAddr;
+
+use discovery::{Protocol, read, read_as_all};
+use proptest::prelude::*;
+
+const FROM: [u8; 4] = [192, 0, 2, 7];
+const ALL: [Protocol; 4] = [Protocol::Wsd, Protocol::Mdns, Protocol::Ssdp, Protocol::Rtsp];
+
+fn check(bytes: &[u8]) {
+    for protocol in ALL {
+        for answer in read(protocol, bytes, IpAddr::from(FROM)).unwrap_or_default() {
+            for url in answer.onvif.iter().chain(&answer.rtsp) {
+                let host = url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
+                assert_eq!(host, Some("192.0.2.7"), "{url}");
+            }
+        }
+    }
+    read_as_all(bytes);
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/discovery_answer");
+    let seeds: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+        .collect();
+    assert!(seeds.len() >= 8, "the corpus is there");
+    seeds
+}
+
+#[test]
+fn every_seed_is_read() {
+    for seed in seeds() {
+        check(&seed);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        check(&bytes);
+    }
+
+    #[test]
+    fn any_mutation_of_a_real_message(
+        pick in any::<prop::sample::Index>(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut seeds = seeds();
+        let mut bytes = seeds.swap_remove(pick.index(seeds.len()));
+        for (at, value) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        check(&bytes);
+        bytes.truncate(cut.index(bytes.len() + 1));
+        check(&bytes);
+    }
+}
