@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::lab::{Lab, camera_url};
 use crate::process::Measured;
 use crate::row::{Row, median};
+use crate::stage::Stage;
 
 /// Windows that each figure is the median of.
 const WINDOWS: u32 = 5;
@@ -20,34 +20,43 @@ const WINDOW_S: u32 = 6;
 const WARM_UP: Duration = Duration::from_secs(14);
 
 /// Measures `cameras` of 1080p, 25 fps, 4 Mbit/s.
-pub(crate) fn run(lab: &Lab, cameras: u32) -> Result<Vec<Row>> {
-    let _simulated = lab.start_cameras(cameras)?;
-    let boxd = lab.start_box(cameras, "")?;
-    lab.wait_streaming(cameras)?;
+pub(crate) fn run(stage: &Stage, cameras: u32) -> Result<Vec<Row>> {
+    let _simulated = stage.start_cameras(cameras, &[])?;
+    let boxd = stage.start_box(cameras)?;
+    stage.wait_streaming(cameras)?;
     eprintln!("crowd: {cameras} cameras stream; filling the window");
     sleep(WARM_UP);
     let mut rows = Vec::new();
     let alone = windows(cameras, &[&boxd]);
-    rows.push(Row::alone(&format!("cpu, {cameras} cameras, no viewer, box alone"), median(&mut alone[0].clone()), CPU));
+    rows.push(Row::alone(
+        &format!("cpu, {cameras} cameras, no viewer, box alone"),
+        median(&mut alone[0].clone()),
+        CPU,
+    ));
     rows.push(Row::alone(
         &format!("memory (PSS), {cameras} cameras, 10 s window"),
         boxd.pss_mib() / f64::from(cameras),
         "MiB per camera",
     ));
 
-    let scratch = lab.scratch("peers")?;
+    let scratch = stage.dir("peers")?;
     let peers = [
-        ("ffmpeg -c copy -f hls", start_each(lab, cameras, &scratch, ffmpeg)?),
-        ("gstreamer hlssink2", start_each(lab, cameras, &scratch, gstreamer)?),
+        ("ffmpeg -c copy -f hls", start_each(stage, cameras, &scratch, ffmpeg)?),
+        ("gstreamer hlssink2", start_each(stage, cameras, &scratch, gstreamer)?),
     ];
     eprintln!("crowd: box, ffmpeg and GStreamer side by side");
     sleep(WARM_UP);
     let all = windows(cameras, &[&boxd, &peers[0].1, &peers[1].1]);
     for (index, (peer, process)) in peers.iter().enumerate() {
-        let mut ratios: Vec<f64> = all[0].iter().zip(&all[index + 1]).map(|(ours, theirs)| ours / theirs).collect();
+        let mut ratios: Vec<f64> =
+            all[0].iter().zip(&all[index + 1]).map(|(ours, theirs)| ours / theirs).collect();
         let what = format!("cpu, {cameras} cameras, no viewer, side by side");
         rows.push(Row::beside(&what, median(&mut all[0].clone()), CPU, peer, median(&mut ratios)));
-        rows.push(Row::alone(&format!("cpu of {peer}, side by side"), median(&mut all[index + 1].clone()), CPU));
+        rows.push(Row::alone(
+            &format!("cpu of {peer}, side by side"),
+            median(&mut all[index + 1].clone()),
+            CPU,
+        ));
         let (ours, theirs) = (boxd.pss_mib(), process.pss_mib());
         let what = format!("memory (PSS), {cameras} cameras, side by side");
         rows.push(Row::beside(&what, ours / f64::from(cameras), "MiB per camera", peer, ours / theirs));
@@ -71,14 +80,19 @@ fn windows(cameras: u32, processes: &[&Measured]) -> Vec<Vec<f64>> {
 }
 
 /// One process a camera, all children of one shell, writing to memory.
-fn start_each(lab: &Lab, cameras: u32, scratch: &Path, one: fn(&str, &Path) -> String) -> Result<Measured> {
+fn start_each(
+    stage: &Stage,
+    cameras: u32,
+    scratch: &Path,
+    one: fn(&str, &Path) -> String,
+) -> Result<Measured> {
     let mut script = String::new();
     for index in 0..cameras {
         let dir = scratch.join(index.to_string());
         std::fs::create_dir_all(&dir)?;
-        script += &format!("{} &\n", one(&camera_url(index), &dir));
+        script += &format!("{} &\n", one(&stage.camera_url(index), &dir));
     }
-    Measured::start(Command::new("sh").arg("-c").arg(script + "wait"), &lab.log("peers"))
+    Measured::start(Command::new("sh").arg("-c").arg(script + "wait"), &stage.log("peers"))
 }
 
 fn ffmpeg(url: &str, dir: &Path) -> String {

@@ -1,2 +1,47 @@
-//! (being written)
-fn main() {}
+//! What `cargo xtask bench` measures: one JSON object a line on standard output (what, value, unit, peer, ratio), progress on
+//! standard error.
+
+mod crowd;
+mod latency;
+mod process;
+mod row;
+mod stage;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask bench [NAME...] [--cameras N]
+
+  crowd     CPU and memory of many 1080p cameras, beside ffmpeg and GStreamer
+  latency   frame sent to part fetched; first playlist after start
+
+Without a name, all of them. Example: cargo xtask bench crowd --cameras 8
+";
+
+/// What the box is meant to carry on the reference machine.
+const CAMERAS: u32 = 32;
+
+fn main() -> Result<()> {
+    let (mut names, mut cameras) = (Vec::new(), CAMERAS);
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--help" | "-h" => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            "--cameras" => cameras = words.next().unwrap_or_default().parse()?,
+            "crowd" | "latency" => names.push(word),
+            other => bail!("unknown word {other:?}\n\n{HELP}"),
+        }
+    }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    let mut rows = Vec::new();
+    if wanted("latency") {
+        rows.extend(latency::run(&stage::Stage::set()?)?);
+    }
+    if wanted("crowd") {
+        rows.extend(crowd::run(&stage::Stage::set()?, cameras)?);
+    }
+    rows.iter().try_for_each(row::Row::print)
+}

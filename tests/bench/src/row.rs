@@ -25,7 +25,13 @@ impl Row {
 
     /// A figure beside a peer's; `ratio` is ours by theirs.
     pub(crate) fn beside(what: &str, value: f64, unit: &'static str, peer: &str, ratio: f64) -> Self {
-        Self { what: what.into(), value: round(value), unit, peer: Some(peer.into()), ratio: Some(round(ratio)) }
+        Self {
+            what: what.into(),
+            value: round(value),
+            unit,
+            peer: Some(peer.into()),
+            ratio: Some(round(ratio)),
+        }
     }
 
     /// Prints it.

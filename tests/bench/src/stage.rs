@@ -1,0 +1,202 @@
+//! Where things are measured: simulated cameras and a box, both release builds, on loopback.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use lab::http::Site;
+use lab::paths;
+
+use crate::process::Measured;
+
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A scratch directory in memory, release builds, and ports.
+pub(crate) struct Stage {
+    scratch: PathBuf,
+    rtsp_port: u16,
+    http_port: u16,
+}
+
+/// The 1080p clip of the crowd: 25 frames/s, a keyframe each 2 s, about 4 Mbit/s.
+pub(crate) const FRAMES_PER_S: u32 = 25;
+
+impl Stage {
+    /// Builds the release binaries and makes the clip, once.
+    pub(crate) fn set() -> Result<Self> {
+        eprintln!("bench: building the release binaries");
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--release", "--package", "boxd", "--package", "simcam"])
+            .current_dir(paths::workspace())
+            .status()?;
+        ensure!(status.success(), "the release build failed");
+        let scratch = PathBuf::from(format!("/dev/shm/streambox-bench-{}", std::process::id()));
+        fs::create_dir_all(&scratch)?;
+        let stage = Self { scratch, rtsp_port: free_port()?, http_port: free_port()? };
+        stage.make_clip()?;
+        Ok(stage)
+    }
+
+    /// The clip, as Annex B.
+    pub(crate) fn clip() -> PathBuf {
+        paths::lab().join("bench-1080p.h264")
+    }
+
+    fn make_clip(&self) -> Result<()> {
+        let clip = Self::clip();
+        if clip.exists() {
+            return Ok(());
+        }
+        eprintln!("bench: encoding 10 s of 1080p (once)");
+        fs::create_dir_all(paths::lab())?;
+        let draft = self.scratch.join("clip.h264");
+        let status = Command::new("ffmpeg")
+            .args([
+                "-nostdin",
+                "-v",
+                "error",
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc2=size=1920x1080:rate=25,noise=alls=12:allf=t",
+            ])
+            .args([
+                "-t",
+                "10",
+                "-c:v",
+                "libx264",
+                "-preset",
+                "veryfast",
+                "-profile:v",
+                "main",
+                "-bf",
+                "0",
+                "-g",
+                "50",
+            ])
+            .args([
+                "-keyint_min",
+                "50",
+                "-sc_threshold",
+                "0",
+                "-b:v",
+                "4M",
+                "-maxrate",
+                "4M",
+                "-bufsize",
+                "4M",
+            ])
+            .args(["-pix_fmt", "yuv420p", "-f", "h264"])
+            .arg(&draft)
+            .status()
+            .context("ffmpeg: run `cargo xtask test` once, it installs what the benchmarks need")?;
+        ensure!(status.success(), "ffmpeg could not make the clip");
+        fs::copy(&draft, &clip)?;
+        Ok(())
+    }
+
+    /// A directory in memory, empty.
+    pub(crate) fn dir(&self, name: &str) -> Result<PathBuf> {
+        let dir = self.scratch.join(name);
+        fs::create_dir_all(&dir)?;
+        Ok(dir)
+    }
+
+    /// A log file.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.scratch.join(format!("{name}.log"))
+    }
+
+    /// The address of one simulated camera.
+    pub(crate) fn camera_url(&self, index: u32) -> String {
+        format!("rtsp://127.0.0.1:{}/cam{index}", self.rtsp_port)
+    }
+
+    /// Where the box serves.
+    pub(crate) fn site(&self) -> Site {
+        Site::new(Ipv4Addr::LOCALHOST, self.http_port)
+    }
+
+    /// Starts simulated cameras; `extra` are more arguments.
+    pub(crate) fn start_cameras(&self, cameras: u32, extra: &[&str]) -> Result<Measured> {
+        let mut command = Command::new(release("simcam"));
+        command.args([
+            "--listen",
+            &format!("127.0.0.1:{}", self.rtsp_port),
+            "--cameras",
+            &cameras.to_string(),
+        ]);
+        command.args(["--fps", &FRAMES_PER_S.to_string(), "--video"]).arg(Self::clip()).args(extra);
+        let cameras = Measured::start(&mut command, &self.log("simcam"))?;
+        self.until("the simulated cameras listen", Duration::from_secs(10), || {
+            Ok(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.rtsp_port)).is_ok())
+        })?;
+        Ok(cameras)
+    }
+
+    /// Starts a box with these cameras.
+    pub(crate) fn start_box(&self, cameras: u32) -> Result<Measured> {
+        let state = self.dir("state")?;
+        let mut config = format!(
+            "[http]\nlisten = \"127.0.0.1:{}\"\n[state]\ndir = {:?}\n[discovery]\nenabled = false\n[tunnel]\nenabled = false\n",
+            self.http_port,
+            state.display().to_string(),
+        );
+        for index in 0..cameras {
+            config += &format!("[[camera]]\nid = \"cam{index}\"\nurl = \"{}\"\n", self.camera_url(index));
+        }
+        let file = self.scratch.join("box.toml");
+        fs::write(&file, config)?;
+        Measured::start(Command::new(release("boxd")).arg("--config").arg(file), &self.log("boxd"))
+    }
+
+    /// Waits until every camera of the box streams.
+    pub(crate) fn wait_streaming(&self, cameras: u32) -> Result<()> {
+        self.until("every camera streams", Duration::from_secs(60), || {
+            let Ok(list) = self.site().json("/api/v1/cameras") else { return Ok(false) };
+            let list = list.as_array().context("a list of cameras")?;
+            let streaming = list.iter().filter(|camera| camera["state"]["state"] == "streaming").count();
+            Ok(streaming == cameras as usize)
+        })
+    }
+
+    /// Waits for a condition.
+    pub(crate) fn until(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut condition: impl FnMut() -> Result<bool>,
+    ) -> Result<()> {
+        let end = Instant::now() + limit;
+        while !condition()? {
+            if Instant::now() > end {
+                bail!("{what}: not within {limit:?}; logs are in {}", self.scratch.display());
+            }
+            sleep(LOOK);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.scratch);
+        }
+    }
+}
+
+fn release(name: &str) -> PathBuf {
+    let path: &Path = &paths::target();
+    path.join("release").join(name)
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
