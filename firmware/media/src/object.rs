@@ -124,7 +124,6 @@ pub enum Cache {
 }
 
 impl Body {
-    #[expect(dead_code, reason = "used by the packaging that follows")]
     pub(crate) fn new(chunks: Vec<Bytes>, content_type: &'static str, cache: Cache) -> Self {
         let len = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         Self { chunks, len, content_type, cache }
