@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use camera::DeviceFacts;
-use media::{AccessUnit, Format, Stream};
+use media::{AccessUnit, Format, Stream, UnusableFormat};
 use model::{CameraState, Trouble};
 use tokio::sync::watch;
 
@@ -118,9 +118,13 @@ impl Feed {
     }
 
     /// Takes the format of the access units to come.
-    pub(crate) fn set_format(&self, format: Format) {
-        lock(&self.0.stream).set_format(format);
+    ///
+    /// # Errors
+    /// When it cannot be packaged; the one before it stays.
+    pub(crate) fn set_format(&self, format: Format) -> Result<(), UnusableFormat> {
+        lock(&self.0.stream).set_format(format)?;
         self.wake();
+        Ok(())
     }
 
     /// Notes that the session with the camera ended: what comes next belongs to another one.
@@ -145,6 +149,8 @@ impl Feed {
         }
         status.state = state;
         status.since = now;
+        drop(status);
+        self.wake();
     }
 
     /// Notes that the worker is gone and comes back in `retry`.

@@ -2,9 +2,82 @@
 //!
 //! `main` → [`cli`] → [`wiring`] → the rest. `boxd` alone is the supervisor and front door; `boxd camera ID` is one
 //! camera's worker, started by the supervisor only.
+//!
+//! ```text
+//!             ┌── boxd camera gate (sandbox) ── RTSP ── camera
+//! supervisor ─┤        │ link: formats and access units
+//!             └── ...  ▼
+//!                     feed (media::Stream) ── door ── browsers
+//! ```
 
+mod adopt;
+mod cli;
+mod config;
 mod door;
 mod feed;
+mod kernel;
+mod link;
+mod log;
+mod sandbox;
 mod state;
+mod supervisor;
+mod wiring;
+mod worker;
 
-fn main() {}
+use std::path::Path;
+use std::process::ExitCode;
+
+use cli::Command;
+use config::Config;
+
+/// The command line or the configuration is wrong.
+const WRONG_USE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    match cli::parse(arguments) {
+        Ok(Command::Help) => print(&cli::help()),
+        Ok(Command::Version) => print(&format!("boxd {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Command::Camera(id)) => finished(worker::run(&id)),
+        Ok(Command::Run { config }) => match configuration(config.as_deref()) {
+            Ok(config) => {
+                log::start(config.log);
+                finished(wiring::run(config))
+            }
+            Err(sentence) => wrong(&sentence),
+        },
+        Err(sentence) => wrong(&sentence),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the shell owns environment and files")]
+fn configuration(file: Option<&Path>) -> Result<Config, String> {
+    let xdg = std::env::var_os("XDG_STATE_HOME").map(Into::into);
+    let state_dir = config::default_state_dir(nix::unistd::geteuid().is_root(), xdg);
+    let Some(file) = file else { return Config::defaults(state_dir).map_err(|error| error.to_string()) };
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {name}: {error}"))?;
+    Config::parse(&name, &text, state_dir).map_err(|error| error.to_string())
+}
+
+/// Writes to standard output; a reader that has left (`boxd --help | head -1`) is no error.
+fn print(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn wrong(sentence: &str) -> ExitCode {
+    eprintln!("boxd: {sentence}");
+    ExitCode::from(WRONG_USE)
+}
+
+fn finished(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("boxd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

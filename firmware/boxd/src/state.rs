@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use model::{CameraId, Device, DeviceKey};
+use tokio::sync::watch;
 
 use crate::door::Counters;
 use crate::feed::Feed;
@@ -153,4 +154,9 @@ impl Camera {
 /// A lock whose holder never leaves a half-made value: a poisoned one is used as it is.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns once the box is to stop. A sender that is gone means the same.
+pub(crate) async fn stopping(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }

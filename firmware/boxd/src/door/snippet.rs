@@ -35,7 +35,7 @@ fn free_id(device: &Device, taken: &[String]) -> String {
 }
 
 /// The letters and digits of a text, at most 24, runs of anything else as one `-`.
-fn slug(text: &str) -> String {
+pub(crate) fn slug(text: &str) -> String {
     let mut slug = String::new();
     for character in text.chars().take(64) {
         if slug.len() >= 24 {
@@ -51,17 +51,17 @@ fn slug(text: &str) -> String {
     slug
 }
 
-/// A TOML basic string (TOML 1.0, "String").
+/// A TOML basic string (TOML 1.0, "String"), in ASCII only: what a page or a terminal shows is what is pasted.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for character in text.chars() {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
-            control if control.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(control));
+            plain if plain == ' ' || plain.is_ascii_graphic() => quoted.push(plain),
+            other => {
+                let _ = write!(quoted, "\\U{:08X}", u32::from(other));
             }
-            other => quoted.push(other),
         }
     }
     quoted.push('"');

@@ -1,0 +1,130 @@
+//! The command line.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use model::CameraId;
+
+use crate::config::KEYS;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Be the box.
+    Run {
+        /// The configuration file, if one was named.
+        config: Option<PathBuf>,
+    },
+    /// Be one camera's worker (started by the supervisor only).
+    Camera(CameraId),
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// Reads the arguments after the program's name.
+///
+/// # Errors
+/// A sentence for the owner.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, String> {
+    let mut arguments = arguments.into_iter();
+    let mut config = None;
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--help" | "-h" => return Ok(Command::Help),
+            "--version" | "-V" => return Ok(Command::Version),
+            "--config" | "-c" => {
+                let path = arguments.next().ok_or("--config needs a file: boxd --config box.toml")?;
+                config = Some(PathBuf::from(path));
+            }
+            "camera" => {
+                let id = arguments.next().ok_or("camera needs an id")?;
+                return CameraId::new(&id).map(Command::Camera).map_err(|error| error.to_string());
+            }
+            other => match other.strip_prefix("--config=") {
+                Some(path) => config = Some(PathBuf::from(path)),
+                None => return Err(format!("unknown argument {other:?}: see boxd --help")),
+            },
+        }
+    }
+    Ok(Command::Run { config })
+}
+
+/// The help: usage, then every key of the configuration.
+pub(crate) fn help() -> String {
+    let mut help = String::from(
+        "boxd shows the IP cameras of a network in a browser.\n\n\
+         Usage: boxd [--config FILE]\n\n\
+         \x20 -c, --config FILE  read this configuration (TOML); without it the defaults below hold\n\
+         \x20 -h, --help         print this\n\
+         \x20 -V, --version      print the version\n\n\
+         Examples:\n\
+         \x20 boxd                      look for cameras, pages on port 8080 of every address\n\
+         \x20 boxd --config box.toml    the same, with the owner's choices\n\n\
+         A small box.toml:\n\
+         \x20 [[camera]]\n\
+         \x20 id = \"gate\"\n\
+         \x20 url = \"rtsp://192.168.1.20/stream1\"\n\
+         \x20 user = \"admin\"\n\
+         \x20 password = \"secret\"\n\n\
+         Every key of the configuration, with its default and an example:\n",
+    );
+    let mut section = "";
+    for key in KEYS {
+        if key.section != section {
+            section = key.section;
+            let header = if section == "camera" { "[[camera]]".to_owned() } else { format!("[{section}]") };
+            let _ = writeln!(help, "\n  {header}");
+        }
+        let default = if key.default.is_empty() { "none" } else { key.default };
+        let _ = writeln!(
+            help,
+            "  {} = {}\n      {}; default {default}",
+            key.name, key.example, key.effect
+        );
+    }
+    help.push_str(
+        "\nA listening socket may be inherited (LISTEN_FDS=1, descriptor 3); it is then used instead of http.listen.\n\
+         Exit codes: 0 stopped by a signal, 1 something failed, 2 the command line or the configuration is wrong.\n",
+    );
+    help
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Command, String> {
+        parse(arguments.iter().map(|&argument| argument.to_owned()))
+    }
+
+    #[test]
+    fn arguments_are_understood() {
+        assert_eq!(parsed(&[]), Ok(Command::Run { config: None }));
+        let run = Ok(Command::Run { config: Some("box.toml".into()) });
+        assert_eq!(parsed(&["--config", "box.toml"]), run);
+        assert_eq!(parsed(&["--config=box.toml"]), run);
+        assert_eq!(parsed(&["--config"]).unwrap_err(), "--config needs a file: boxd --config box.toml");
+        assert!(parsed(&["--confg"]).unwrap_err().contains("--confg"));
+        assert!(parsed(&["camera", "../x"]).is_err());
+    }
+
+    #[test]
+    fn the_help_shows_each_key_with_an_example_that_is_valid() {
+        let help = help();
+        for key in KEYS {
+            assert!(help.contains(&format!("  {} = {}\n", key.name, key.example)), "{key:?}");
+            let section = if key.section == "camera" { "[camera]".into() } else { key.section.to_owned() };
+            let rest = match (key.section, key.name) {
+                ("camera", "id") => "url = \"cam\"\n",
+                ("camera", "url") => "id = \"a\"\n",
+                ("camera", "password") => "id = \"a\"\nurl = \"cam\"\nuser = \"u\"\n",
+                ("camera", _) => "id = \"a\"\nurl = \"cam\"\n",
+                _ => "",
+            };
+            let text = format!("[{section}]\n{rest}{} = {}\n", key.name, key.example);
+            crate::config::Config::parse("x", &text, PathBuf::new()).unwrap();
+        }
+    }
+}

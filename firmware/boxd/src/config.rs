@@ -1,0 +1,188 @@
+//! What the owner may choose, read from a TOML file.
+//!
+//! Every error names file, line and key, and never repeats a value that may hold a password. [`KEYS`] is the one list
+//! of keys: the reader refuses what is not in it, and `boxd --help` prints it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use camera::{Source, StreamChoice, Transport};
+use model::{CameraId, Private};
+
+mod keys;
+mod reader;
+
+pub(crate) use keys::KEYS;
+pub(crate) use reader::ConfigError;
+use reader::{Section, Table};
+
+/// Everything that the owner chose.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The front door.
+    pub(crate) http: Http,
+    /// Where the little that must survive a restart is kept; made when first needed.
+    pub(crate) state_dir: PathBuf,
+    /// Logging.
+    pub(crate) log: Log,
+    /// Packaging.
+    pub(crate) hls: media::Options,
+    /// Looking for cameras on the LAN.
+    pub(crate) discovery: Discovery,
+    /// The configured cameras, in the order of the file.
+    pub(crate) cameras: Vec<Source>,
+}
+
+/// Where the front door listens and by which names it may be called.
+#[derive(Debug)]
+pub(crate) struct Http {
+    /// Address and port.
+    pub(crate) listen: SocketAddr,
+    /// Extra host names, lower case, without port.
+    pub(crate) hosts: Vec<String>,
+}
+
+/// How log lines look, and how many there are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Log {
+    /// Text or JSON.
+    pub(crate) format: LogFormat,
+    /// The least important level that is written.
+    pub(crate) level: tracing::Level,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// One line of text each.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How cameras are looked for on the LAN.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    /// At all.
+    pub(crate) enabled: bool,
+    /// Also by trying RTSP ports on the box's own subnets.
+    pub(crate) sweep: bool,
+    /// Only on these network interfaces; empty: on all.
+    pub(crate) interfaces: Vec<String>,
+    /// Stream every camera that is found.
+    pub(crate) adopt: bool,
+    /// User name for adopted cameras.
+    pub(crate) user: Option<String>,
+    /// Password for adopted cameras.
+    pub(crate) password: Option<Private<String>>,
+}
+
+/// Default state directory: the system's for root, the user's own otherwise.
+pub(crate) fn default_state_dir(root: bool, xdg_state_home: Option<PathBuf>) -> PathBuf {
+    match (root, xdg_state_home) {
+        (true, _) => PathBuf::from("/var/lib/streambox"),
+        (false, Some(home)) if home.is_absolute() => home.join("streambox"),
+        (false, _) => PathBuf::from("streambox-state"),
+    }
+}
+
+impl Config {
+    /// The configuration without a file.
+    ///
+    /// # Errors
+    /// None in practice: the empty text is valid.
+    pub(crate) fn defaults(state_dir: PathBuf) -> Result<Self, ConfigError> {
+        Self::parse("(defaults)", "", state_dir)
+    }
+
+    /// Reads a file's text; `file` is its name for errors.
+    ///
+    /// # Errors
+    /// The first thing in the text that is wrong, with its line.
+    pub(crate) fn parse(file: &str, text: &str, state_dir: PathBuf) -> Result<Self, ConfigError> {
+        let document = reader::document(file, text)?;
+        let root = Table::root(file, text, &document)?;
+
+        let http = root.section("http")?;
+        let http = Http {
+            listen: http
+                .parsed("listen", "an address and port such as \"0.0.0.0:8080\"", |text| text.parse().ok())?
+                .unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080))),
+            hosts: http.strings("hosts")?.into_iter().map(|host| host.to_ascii_lowercase()).collect(),
+        };
+
+        let state_dir = root.section("state")?.string("dir")?.map_or(state_dir, PathBuf::from);
+
+        let log = root.section("log")?;
+        let log = Log {
+            format: log
+                .choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?
+                .unwrap_or(LogFormat::Text),
+            level: log.choice("level", &LEVELS)?.unwrap_or(tracing::Level::INFO),
+        };
+
+        let hls = root.section("hls")?;
+        let usual = media::Options::default();
+        let hls = media::Options {
+            part: hls.integer("part_ms", 50..=2000)?.map_or(usual.part, Duration::from_millis),
+            window: hls.integer("window_seconds", 4..=600)?.map_or(usual.window, Duration::from_secs),
+            window_bytes: hls.integer("window_mib", 1..=1024)?.map_or(usual.window_bytes, |mib| mib << 20),
+            ..usual
+        };
+
+        let discovery = root.section("discovery")?;
+        let (user, password) = login(&discovery)?;
+        let discovery = Discovery {
+            enabled: discovery.boolean("enabled")?.unwrap_or(true),
+            sweep: discovery.boolean("sweep")?.unwrap_or(true),
+            interfaces: discovery.strings("interfaces")?,
+            adopt: discovery.boolean("adopt")?.unwrap_or(false),
+            user,
+            password,
+        };
+
+        let mut cameras: Vec<Source> = Vec::new();
+        for table in root.sections("camera")? {
+            let camera = source(&table)?;
+            if cameras.iter().any(|other| other.id == camera.id) {
+                return Err(table.error("id", "another camera has this id already"));
+            }
+            cameras.push(camera);
+        }
+        Ok(Self { http, state_dir, log, hls, discovery, cameras })
+    }
+}
+
+const LEVELS: [(&str, tracing::Level); 5] = [
+    ("error", tracing::Level::ERROR),
+    ("warn", tracing::Level::WARN),
+    ("info", tracing::Level::INFO),
+    ("debug", tracing::Level::DEBUG),
+    ("trace", tracing::Level::TRACE),
+];
+
+/// User name and password of a section; an empty text is none.
+fn login(table: &Section<'_>) -> Result<(Option<String>, Option<Private<String>>), ConfigError> {
+    let text = |key| Ok(table.string(key)?.filter(|text| !text.is_empty()).map(str::to_owned));
+    Ok((text("user")?, text("password")?.map(Private::new)))
+}
+
+fn source(table: &Section<'_>) -> Result<Source, ConfigError> {
+    let id = table.required("id", table.string("id")?)?;
+    let id = CameraId::new(id).map_err(|error| table.error("id", &error.to_string()))?;
+    let url = table.required("url", table.string("url")?)?;
+    let (user, password) = login(table)?;
+    let transport = table.choice("transport", &[("tcp", Transport::Tcp), ("udp", Transport::Udp)])?;
+    let streams = [("auto", StreamChoice::Auto), ("main", StreamChoice::Main), ("sub", StreamChoice::Sub)];
+    let stream = table.choice("stream", &streams)?;
+    let source =
+        Source::new(id, url, user, password).map_err(|error| table.error("url", &error.to_string()))?;
+    if source.password.is_some() && source.user.is_none() {
+        return Err(table.error("password", "a password needs a user"));
+    }
+    Ok(Source { transport: transport.unwrap_or_default(), stream: stream.unwrap_or_default(), ..source })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! The one list of keys: what the reader knows and `--help` prints.
+
+/// One key of the configuration.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Its section.
+    pub(crate) section: &'static str,
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What holds without it, as it would be written in the file; empty: nothing.
+    pub(crate) default: &'static str,
+    /// An example of another value.
+    pub(crate) example: &'static str,
+    /// What it does.
+    pub(crate) effect: &'static str,
+}
+
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    default: &'static str,
+    example: &'static str,
+    effect: &'static str,
+) -> Key {
+    Key { section, name, default, example, effect }
+}
+
+/// Every key, section by section.
+pub(crate) const KEYS: &[Key] = &[
+    key("http", "listen", "\"0.0.0.0:8080\"", "\"127.0.0.1:9000\"", "address and port of the pages"),
+    key("http", "hosts", "[]", "[\"box.example.org\"]", "more host names by which the pages may be called"),
+    key(
+        "state",
+        "dir",
+        "(root: /var/lib/streambox)",
+        "\"/srv/streambox\"",
+        "where the little that must survive a restart is kept",
+    ),
+    key("log", "format", "\"text\"", "\"json\"", "how log lines look"),
+    key("log", "level", "\"info\"", "\"debug\"", "error, warn, info, debug or trace"),
+    key("hls", "part_ms", "200", "330", "longest part, milliseconds (50 to 2000): shorter is less delay"),
+    key("hls", "window_seconds", "10", "30", "how much the playlists list, seconds (4 to 600)"),
+    key("hls", "window_mib", "12", "32", "most memory for one camera's window, MiB (1 to 1024)"),
+    key("discovery", "enabled", "true", "false", "look for cameras on the LAN"),
+    key("discovery", "sweep", "true", "false", "also try RTSP ports on the box's own subnets"),
+    key("discovery", "interfaces", "[]", "[\"eth0\"]", "only on these network interfaces; empty: on all"),
+    key("discovery", "adopt", "false", "true", "stream every camera that is found"),
+    key("discovery", "user", "", "\"admin\"", "user name for the cameras that are found"),
+    key("discovery", "password", "", "\"secret\"", "password for the cameras that are found"),
+    key("camera", "id", "", "\"gate\"", "its name in links: a-z, 0-9, - and _"),
+    key(
+        "camera",
+        "url",
+        "",
+        "\"rtsp://192.168.1.20/stream1\"",
+        "rtsp://, rtsps://, http://HOST/onvif/device_service, or a bare host",
+    ),
+    key("camera", "user", "", "\"admin\"", "user name"),
+    key("camera", "password", "", "\"secret\"", "password"),
+    key("camera", "transport", "\"tcp\"", "\"udp\"", "tcp or udp"),
+    key("camera", "stream", "\"auto\"", "\"sub\"", "auto, main or sub"),
+];
+
+/// The sections, in order.
+pub(crate) fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<_> = KEYS.iter().map(|key| key.section).collect();
+    sections.dedup();
+    sections
+}
+
+/// The keys of a section.
+pub(crate) fn names(section: &str) -> Vec<&'static str> {
+    KEYS.iter().filter(|key| key.section == section).map(|key| key.name).collect()
+}
+
+/// The known word that the owner probably meant: nearest by edits, at most a third of its letters away.
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let (distance, best) = known.iter().map(|name| (distance(word, name), *name)).min()?;
+    (distance <= best.len().max(3) / 3).then_some(best)
+}
+
+/// Levenshtein distance in bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = *cell;
+            *cell = substituted.min(*cell + 1).min(left + 1);
+            left = *cell;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -1,0 +1,110 @@
+//! By which names the box may be called.
+//!
+//! A page of a stranger can point its own name at the box (DNS rebinding) and then talk to the box as if it were that
+//! page's server. Such a request carries the stranger's name as Host; a name that is not the box's gets 421.
+
+use hyper::header::HOST;
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use hyper::{Response, StatusCode, Version};
+
+use super::{Body, text};
+
+/// The names that are the box's beside IP addresses, `localhost` and everything under `.local` and `.localhost`,
+/// which no public name server can answer for.
+#[derive(Debug, Clone)]
+pub(crate) struct Hosts(Vec<String>);
+
+impl Hosts {
+    /// The box's own host name and the owner's extra ones.
+    pub(crate) fn new(own: &str, extra: &[String]) -> Self {
+        let names = extra.iter().map(String::as_str).chain([own]);
+        Self(names.map(plain).filter(|name| !name.is_empty()).collect())
+    }
+
+    /// Whether a request may come in; the answer for it when not.
+    pub(super) fn check(&self, request: &Parts) -> Result<(), Response<Body>> {
+        let refused = |status, sentence: &'static str| Err(text(status, sentence));
+        let mut named = request.headers.get_all(HOST).iter();
+        let host = match (named.next(), named.next()) {
+            (Some(host), None) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
+            (None, _) if request.version == Version::HTTP_10 => return Ok(()),
+            _ => return refused(StatusCode::BAD_REQUEST, "Exactly one Host is needed.\n"),
+        };
+        let Some(host) = host else { return refused(StatusCode::BAD_REQUEST, "The Host is malformed.\n") };
+        let target = request.uri.authority();
+        if self.allowed(host.host()) && target.is_none_or(|target| self.allowed(target.host())) {
+            return Ok(());
+        }
+        refused(
+            StatusCode::MISDIRECTED_REQUEST,
+            "This box does not go by that name. Call it by its IP address, or add the name to http.hosts.\n",
+        )
+    }
+
+    fn allowed(&self, host: &str) -> bool {
+        let host = plain(host);
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+        bare.parse::<std::net::IpAddr>().is_ok()
+            || host == "localhost"
+            || [".local", ".localhost"].iter().any(|end| host.len() > end.len() && host.ends_with(end))
+            || self.0.contains(&host)
+    }
+}
+
+/// Lower case, without the root's dot.
+fn plain(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+
+    fn status(hosts: &[&str]) -> u16 {
+        let mut request = Request::builder().uri("/");
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        answer(request)
+    }
+
+    fn answer(request: hyper::http::request::Builder) -> u16 {
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        match Hosts::new("Box7", &["cams.example.org".into()]).check(&parts) {
+            Ok(()) => 200,
+            Err(response) => response.status().as_u16(),
+        }
+    }
+
+    #[test]
+    fn only_the_boxs_own_names_come_in() {
+        for good in [
+            "192.168.1.5", "192.168.1.5:8080", "[fe80::1]:8080", "[::1]", "localhost:8080", "LOCALHOST", "box7", "BOX7.",
+            "box7.local", "anything.local:80", "cams.example.org:8080", "app.localhost",
+        ] {
+            assert_eq!(status(&[good]), 200, "{good}");
+        }
+        for bad in [
+            "evil.example", "192.168.1.5.evil.example", "localhost.evil.example", "box7.evil.example", "evil-local", ".local",
+            "local", "xbox7", "1.2.3",
+        ] {
+            assert_eq!(status(&[bad]), 421, "{bad}");
+        }
+    }
+
+    #[test]
+    fn tricks_with_the_header_are_refused() {
+        assert_eq!(status(&[]), 400);
+        assert_eq!(status(&["localhost", "localhost"]), 400);
+        assert_eq!(status(&["localhost", "evil.example"]), 400);
+        assert_eq!(status(&[""]), 400);
+        assert_eq!(status(&["a b"]), 400);
+        assert_eq!(status(&["localhost@evil.example"]), 421);
+        assert_eq!(answer(Request::get("http://evil.example/").header(HOST, "localhost")), 421);
+        assert_eq!(answer(Request::get("http://localhost/").header(HOST, "evil.example")), 421);
+        assert_eq!(answer(Request::get("http://localhost:80/").header(HOST, "localhost:80")), 200);
+    }
+}

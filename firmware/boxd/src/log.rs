@@ -1,0 +1,19 @@
+//! Log lines on standard error, as text or JSON. The shell logs where it decides; nothing else does.
+
+use std::io::IsTerminal as _;
+
+use crate::config::{Log, LogFormat};
+
+/// Starts logging; a second call changes nothing.
+pub(crate) fn start(log: Log) {
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(log.level)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // The only error: logging runs already.
+    let _ = match log.format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+}

@@ -1,0 +1,172 @@
+//! One worker process per camera, started again whenever it dies.
+//!
+//! ```text
+//!        start            link ends
+//! pause ───────> running ───────────> pause (doubled when it died young)
+//!   └──── stop ─────┴──────────────── stop: killed, waited for
+//! ```
+//!
+//! A worker runs in a process group of its own, so that a Ctrl-C reaches only the supervisor, and dies with it.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use camera::{Source, wire};
+use media::Stream;
+use model::DeviceKey;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::feed::Feed;
+use crate::link::Link;
+use crate::state::{Camera, Shared, stopping};
+
+/// Pause before a worker that died is started again, the first time and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// A worker that lived this long had done its work: its death is not held against the next one.
+const GROWN_UP: Duration = Duration::from_secs(20);
+/// Media sequence numbers count half seconds since 2020: always ahead of what an earlier run reached (a segment lasts
+/// 0.9 s or more), and within the 31 bits that some players keep.
+const SEQUENCE_ZERO: u64 = 1_577_836_800;
+
+/// Starts and watches workers.
+pub(crate) struct Supervisor {
+    shared: Shared,
+    options: media::Options,
+    stop: watch::Receiver<bool>,
+    cameras: JoinSet<()>,
+}
+
+impl Supervisor {
+    /// A supervisor of no workers, which ends them all when `stop` turns true.
+    pub(crate) fn new(shared: Shared, options: media::Options, stop: watch::Receiver<bool>) -> Self {
+        Self { shared, options, stop, cameras: JoinSet::new() }
+    }
+
+    /// Adds a camera and starts its worker; `false` when the id is taken.
+    ///
+    /// # Errors
+    /// When the source does not fit a frame.
+    pub(crate) fn add(&mut self, source: &Source, device: Option<DeviceKey>) -> anyhow::Result<bool> {
+        let frame = wire::encode_source(source)?;
+        let feed = Feed::new(Stream::new(self.options, first_sequence_number()));
+        let Some(camera) = self.shared.add(source.id.clone(), device, feed) else { return Ok(false) };
+        self.cameras.spawn(keep(camera, frame, self.stop.clone()));
+        Ok(true)
+    }
+
+    /// Waits until all workers are gone, after `stop` turned true.
+    pub(crate) async fn finish(mut self) {
+        while self.cameras.join_next().await.is_some() {}
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
+fn first_sequence_number() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_secs().saturating_sub(SEQUENCE_ZERO) * 2
+}
+
+/// Keeps one camera's worker alive until `stop`.
+#[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
+async fn keep(camera: Arc<Camera>, source: wire::Frame, mut stop: watch::Receiver<bool>) {
+    let mut pause = PAUSE.0;
+    loop {
+        let born = Instant::now();
+        let reason = match Worker::start(&camera, &source).await {
+            Ok(mut worker) => {
+                let reason = tokio::select! {
+                    Err(error) = worker.link.feed(&camera) => Some(error.to_string()),
+                    () = stopping(&mut stop) => None,
+                };
+                worker.end(&camera).await;
+                let Some(reason) = reason else { return };
+                reason
+            }
+            Err(error) => format!("{error:#}"),
+        };
+        if born.elapsed() >= GROWN_UP {
+            pause = PAUSE.0;
+        }
+        let wait = jittered(pause);
+        camera.feed().worker_died(wait);
+        camera.count_restart();
+        tracing::warn!(camera = %camera.id(), %reason, again_in_ms = wait.as_millis() as u64, "a worker ended");
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stopping(&mut stop) => return,
+        }
+        pause = (pause * 2).min(PAUSE.1);
+    }
+}
+
+/// Half to all of a pause, so that workers that died together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0) as u32;
+    pause / 2 + pause.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0)
+}
+
+/// A running worker. Dropped, it is killed.
+struct Worker {
+    child: Child,
+    link: Link,
+}
+
+impl Worker {
+    async fn start(camera: &Camera, source: &wire::Frame) -> anyhow::Result<Self> {
+        let (ours, theirs) = StdUnixStream::pair().context("cannot make a socket pair")?;
+        ours.set_nonblocking(true).context("cannot make a socket pair")?;
+        let child = Command::new("/proc/self/exe")
+            .arg0("boxd")
+            .args(["camera", camera.id().as_str()])
+            .env_clear()
+            // One heap for all threads: a second one would be 1 MiB for a name that was looked up.
+            .env("MALLOC_ARENA_MAX", "1")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start a worker")?;
+        camera.set_worker(child.id());
+        let mut socket = UnixStream::from_std(ours).context("cannot watch the link")?;
+        for bytes in [&source.header[..], &source.body] {
+            socket.write_all(bytes).await.context("cannot tell the worker where its camera is")?;
+        }
+        Ok(Self { child, link: Link::new(socket) })
+    }
+
+    /// Ends it, if it still runs, and takes its status from the kernel.
+    async fn end(mut self, camera: &Camera) {
+        camera.set_worker(None);
+        if let Err(error) = self.child.kill().await {
+            tracing::warn!(camera = %camera.id(), %error, "cannot end a worker");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_jittered_but_never_longer_than_it_should_be() {
+        let pauses: Vec<_> = (0..100).map(|_| jittered(PAUSE.0)).collect();
+        assert!(pauses.iter().all(|pause| *pause >= PAUSE.0 / 2 && *pause <= PAUSE.0));
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+    }
+
+    #[test]
+    fn sequence_numbers_fit_players_of_31_bits_and_stay_ahead() {
+        let number = first_sequence_number();
+        assert!(number > 400_000_000 && number < 1 << 31, "{number}");
+    }
+}

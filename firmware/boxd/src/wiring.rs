@@ -1,0 +1,188 @@
+//! Puts the box together and takes it down again.
+//!
+//! Two threads: this one runs the supervisor and the links from the workers, the other one the front door, so that a
+//! crowd of viewers does not hold back a camera.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use nix::net::if_::InterfaceFlags;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::door::{self, Hosts};
+use crate::kernel;
+use crate::state::Shared;
+use crate::supervisor::Supervisor;
+
+/// Connections that wait to be taken.
+const BACKLOG: i32 = 256;
+/// Heaps of the C library: one per thread of this process.
+const HEAPS: i32 = 2;
+/// The first descriptor that is handed over with LISTEN_FDS (sd_listen_fds(3)).
+const LISTEN_FD: i32 = 3;
+/// The whole end may last this long before the process leaves anyway.
+const END: Duration = Duration::from_millis(1800);
+
+/// Runs the box until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start.
+pub(crate) fn run(config: Config) -> anyhow::Result<()> {
+    kernel::limit_heaps(HEAPS);
+    more_descriptors();
+    let listener = listener(config.http.listen)?;
+    let address = listener.local_addr().context("cannot ask for the pages' address")?;
+    let shared = Shared::new();
+    let (stop, stopped) = watch::channel(false);
+
+    let own_name = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let hosts = Arc::new(Hosts::new(&own_name, &config.http.hosts));
+    let door = {
+        let (shared, stopped) = (shared.clone(), stopped.clone());
+        let runtime = runtime().context("cannot start the front door")?;
+        thread("door", move || {
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener)?;
+                door::serve(listener, shared, hosts, stopped).await;
+                io::Result::Ok(())
+            })
+        })?
+    };
+    for page in pages(address) {
+        println!("{page}");
+    }
+
+    let runtime = runtime().context("cannot start the supervisor")?;
+    runtime.block_on(supervise(config, shared, &stop, stopped))?;
+    match door.join() {
+        Ok(outcome) => outcome.context("the front door failed"),
+        Err(_) => bail!("the front door stopped unexpectedly"),
+    }
+}
+
+async fn supervise(
+    config: Config,
+    shared: Shared,
+    stop: &watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    let mut supervisor = Supervisor::new(shared, config.hls, stopped);
+    for source in &config.cameras {
+        supervisor.add(source, None)?;
+    }
+    tracing::info!(cameras = config.cameras.len(), "started");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    if tokio::time::timeout(END, supervisor.finish()).await.is_err() {
+        tracing::warn!("not every worker ended in time");
+    }
+    Ok(())
+}
+
+/// The listening socket: inherited (systemd's protocol), else a new one.
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell owns environment and sockets")]
+fn listener(address: SocketAddr) -> anyhow::Result<StdTcpListener> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let for_us = variable("LISTEN_PID").is_none_or(|pid| pid == std::process::id().to_string());
+    if let Some(count) = variable("LISTEN_FDS").filter(|_| for_us) {
+        if count != "1" {
+            bail!("LISTEN_FDS is {count:?}, but boxd takes exactly 1 listening socket");
+        }
+        let listener = StdTcpListener::from(kernel::inherited(LISTEN_FD).context("LISTEN_FDS is set, but descriptor 3 is not open")?);
+        listener.set_nonblocking(true).context("cannot use the inherited socket")?;
+        listener.local_addr().context("the inherited descriptor 3 is not a listening TCP socket")?;
+        return Ok(listener);
+    }
+    let listen = || -> io::Result<StdTcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // Connections of an earlier run that still wait in the kernel do not keep the port.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    listen().map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "port {} is taken by another program: stop that program, or choose another port in the configuration \
+             ([http] listen = \"{}:{}\")",
+            address.port(),
+            address.ip(),
+            address.port().checked_add(1).unwrap_or(8080),
+        ),
+        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "only root may listen on port {}: choose one from 1024 on in the configuration ([http] listen)",
+            address.port()
+        ),
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {address} ([http] listen)")),
+    })
+}
+
+/// The lines that tell where the page is.
+fn pages(listening: SocketAddr) -> Vec<String> {
+    let mut addresses = vec![listening.ip()];
+    if listening.ip().is_unspecified() {
+        addresses = lan_addresses(listening.is_ipv6());
+        addresses.push(IpAddr::from([127, 0, 0, 1]));
+    }
+    let port = listening.port();
+    addresses.into_iter().map(|address| format!("page: http://{}/", SocketAddr::new(address, port))).collect()
+}
+
+/// This machine's addresses on networks, IPv4 first. Link-local IPv6 addresses need an interface's name, which no
+/// browser takes.
+fn lan_addresses(v6: bool) -> Vec<IpAddr> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let up = interfaces.filter(|interface| {
+        interface.flags.contains(InterfaceFlags::IFF_UP) && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+    });
+    let mut addresses: Vec<IpAddr> = up
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let four = address.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));
+            four.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::from(address.ip())))
+        })
+        .filter(|address| match address {
+            IpAddr::V4(_) => true,
+            IpAddr::V6(address) => v6 && !address.is_unicast_link_local(),
+        })
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}
+
+/// Takes as many descriptors as the administrator allows: one per connection, one per worker.
+fn more_descriptors() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Without it, fewer viewers find room; nothing else changes.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+#[allow(clippy::disallowed_methods, reason = "the shell owns threads")]
+fn thread<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<std::thread::JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).context("cannot start a thread")
+}
