@@ -90,8 +90,10 @@ fn add(
     fs::write(&gzip_path, gzip.finish()?)?;
     writeln!(
         table,
-        "Asset {{ name: {served:?}, content_type: {content_type:?}, etag: {:?}, plain: include_bytes!({plain_path:?}), gzip: include_bytes!({gzip_path:?}) }},",
+        "Asset {{ name: {served:?}, content_type: {content_type:?}, etag: {:?}, plain: include_bytes!({:?}), gzip: include_bytes!({:?}) }},",
         format!("\"{hash:016x}\""),
+        plain_path.to_string_lossy(),
+        gzip_path.to_string_lossy(),
     )?;
     names.push((name.to_owned(), served));
     Ok(())
@@ -160,7 +162,14 @@ fn npm_ci(web: &Path, dir: &Path) -> Result<(), String> {
         fs::copy(web.join(name), dir.join(name)).map_err(|error| format!("{name}: {error}"))?;
     }
     let output = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000"])
+        .args([
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--fetch-retries=1",
+            "--fetch-timeout=20000",
+        ])
         .current_dir(dir)
         .stdin(Stdio::null())
         .output()

@@ -51,8 +51,8 @@ export class HlsJs {
     this.last = null;
     let mediaErrorAt = -Infinity;
     hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => {
-      const { startSN, endSN, lastPartSn, lastPartIndex } = details;
-      const now = { startSN, endSN, edge: `${lastPartSn}.${lastPartIndex}` };
+      const segments = details.fragments.filter(Boolean).map(({ sn, programDateTime }) => [sn, programDateTime]);
+      const now = { segments, edge: `${details.lastPartSn}.${details.lastPartIndex}` };
       if (sequenceBroken(this.last, now)) return on.failed("the stream began anew");
       if (this.last?.edge !== now.edge) on.moved();
       this.last = now;

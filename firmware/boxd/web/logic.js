@@ -109,10 +109,13 @@ export class Watchdog {
 }
 
 /** Whether a playlist does not join the one before: the box was restarted, or this page slept for long. Its
- * media times have nothing to do with what is buffered. */
+ * media times have nothing to do with what is buffered. `segments` are [sequence number, date in ms]. */
 export function sequenceBroken(before, now) {
-  if (before === null) return false;
-  return now.startSN > before.endSN + 1 || now.endSN < before.startSN;
+  if (before === null || before.segments.length === 0 || now.segments.length === 0) return false;
+  const dates = new Map(before.segments);
+  const [first, last] = [now.segments[0][0], now.segments.at(-1)[0]];
+  if (first > Math.max(...dates.keys()) + 1 || last < Math.min(...dates.keys())) return true;
+  return now.segments.some(([number, date]) => dates.has(number) && Math.abs(dates.get(number) - date) > 1000);
 }
 
 /** Whether to jump to the live edge rather than play on. Both in seconds; `target` may be unknown. */

@@ -173,7 +173,8 @@ pub(crate) fn devices(shared: &Shared) -> Vec<FoundView> {
     let mut taken: Vec<String> = cameras.iter().map(|camera| camera.id().to_string()).collect();
     let mut found: Vec<FoundView> = Vec::new();
     for device in shared.devices() {
-        let camera = cameras.iter().find(|camera| streams(camera, &device)).map(|camera| camera.id().to_string());
+        let camera =
+            cameras.iter().find(|camera| streams(camera, &device)).map(|camera| camera.id().to_string());
         let (id, config) = snippet::config(&device, &taken);
         taken.push(id);
         found.push(FoundView {
@@ -206,7 +207,10 @@ fn streams(camera: &Camera, device: &Device) -> bool {
     let Some(host) = url.host_str() else { return false };
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     address.is_ok_and(|address| device.addresses.contains(&address))
-        && device.rtsp.iter().all(|fact| url::Url::parse(&fact.value).is_ok_and(|known| port(&known) == port(&url)))
+        && device
+            .rtsp
+            .iter()
+            .all(|fact| url::Url::parse(&fact.value).is_ok_and(|known| port(&known) == port(&url)))
 }
 
 /// RTSP's port: 554 unless the address names one.
@@ -289,7 +293,9 @@ fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     match serde_json::to_vec(value) {
         Ok(bytes) => reply(status, JSON, bytes),
         // None of the types here can fail to serialise: their keys are strings.
-        Err(_) => reply(StatusCode::INTERNAL_SERVER_ERROR, JSON, "{\"error\":\"The answer could not be written.\"}"),
+        Err(_) => {
+            reply(StatusCode::INTERNAL_SERVER_ERROR, JSON, "{\"error\":\"The answer could not be written.\"}")
+        }
     }
 }
 

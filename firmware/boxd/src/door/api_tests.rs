@@ -17,7 +17,8 @@ fn check(value: &Value, schema: &Value, at: &str) -> Result<(), String> {
         return check(value, description().pointer(pointer).ok_or(format!("{at}: no {name}"))?, at);
     }
     if let Some(choices) = schema["oneOf"].as_array() {
-        let errors: Vec<String> = choices.iter().filter_map(|choice| check(value, choice, at).err()).collect();
+        let errors: Vec<String> =
+            choices.iter().filter_map(|choice| check(value, choice, at).err()).collect();
         return if choices.len() - errors.len() == 1 { Ok(()) } else { Err(format!("{at}: {errors:?}")) };
     }
     let is = match value {
@@ -74,7 +75,11 @@ fn sample(state: CameraState) -> CameraView {
         state,
         since_ms: 1,
         now_ms: 2,
-        links: Links { page: "/gate/".into(), hls: "/gate/index.m3u8".into(), ts: "/gate/ts/index.m3u8".into() },
+        links: Links {
+            page: "/gate/".into(),
+            hls: "/gate/index.m3u8".into(),
+            ts: "/gate/ts/index.m3u8".into(),
+        },
         device: Some(DeviceView {
             maker: Some("Maker".into()),
             model: None,
@@ -174,7 +179,8 @@ fn a_discovered_device_is_described() {
 fn every_described_route_answers_and_no_other() {
     let shared = Shared::new();
     let document = description();
-    let described: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let described: BTreeSet<&str> =
+        document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     let known = ["/api/v1/cameras", "/api/v1/cameras/{id}", "/api/v1/devices", "/api/v1/openapi.json"];
     assert_eq!(described, known.into());
     for path in described {

@@ -63,6 +63,9 @@ impl Collector for Scrape {
     }
 }
 
+/// How one number is read; `None` where there is none to tell.
+type Read = fn(&Row) -> Option<f64>;
+
 /// One camera at the moment of the scrape.
 struct Row {
     view: CameraView,
@@ -79,12 +82,22 @@ fn box_metrics(encoder: &mut DescriptorEncoder, shared: &Shared) -> fmt::Result 
         ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?)
     };
     let door = shared.door();
-    gauge("uptime", "How long the box has been running", Some(&Unit::Seconds), shared.uptime().as_secs_f64())?;
+    gauge(
+        "uptime",
+        "How long the box has been running",
+        Some(&Unit::Seconds),
+        shared.uptime().as_secs_f64(),
+    )?;
     gauge("devices", "Devices that discovery knows", None, shared.devices().len() as f64)?;
     gauge("connections_open", "Connections open now", None, door.open.load(Ordering::Relaxed) as f64)?;
     let own = Process::read("self");
     if let Some(own) = &own {
-        gauge("process_resident", "Resident memory of the front door", Some(&Unit::Bytes), own.resident_bytes as f64)?;
+        gauge(
+            "process_resident",
+            "Resident memory of the front door",
+            Some(&Unit::Bytes),
+            own.resident_bytes as f64,
+        )?;
         gauge("process_open_files", "Open files of the front door", None, open_files() as f64)?;
     }
     let mut counter = |name, help, unit: Option<&Unit>, value: f64| {
@@ -94,7 +107,12 @@ fn box_metrics(encoder: &mut DescriptorEncoder, shared: &Shared) -> fmt::Result 
         counter("process_cpu", "CPU time of the front door", Some(&Unit::Seconds), own.cpu_seconds)?;
     }
     counter("connections_accepted", "Connections taken", None, door.accepted.load(Ordering::Relaxed) as f64)?;
-    counter("connections_refused", "Connections over a limit", None, door.refused.load(Ordering::Relaxed) as f64)?;
+    counter(
+        "connections_refused",
+        "Connections over a limit",
+        None,
+        door.refused.load(Ordering::Relaxed) as f64,
+    )?;
     counter("requests", "Requests answered", None, door.requests.load(Ordering::Relaxed) as f64)?;
     counter("sent", "Bytes of answers", Some(&Unit::Bytes), door.bytes.load(Ordering::Relaxed) as f64)
 }
@@ -118,8 +136,12 @@ fn camera_metrics(encoder: &mut DescriptorEncoder, rows: &[Row]) -> fmt::Result 
             ConstGauge::new(i64::from(state == now)).encode(family.encode_family(&labels)?)?;
         }
     }
-    let mut family =
-        encoder.encode_descriptor("camera_trouble", "1 for what stands in the way", None, MetricType::Gauge)?;
+    let mut family = encoder.encode_descriptor(
+        "camera_trouble",
+        "1 for what stands in the way",
+        None,
+        MetricType::Gauge,
+    )?;
     for row in rows {
         if let Some(trouble) = row.trouble {
             let labels = [("camera", row.view.id.as_str()), ("trouble", trouble)];
@@ -127,21 +149,28 @@ fn camera_metrics(encoder: &mut DescriptorEncoder, rows: &[Row]) -> fmt::Result 
         }
     }
 
-    type Read = fn(&Row) -> Option<f64>;
     let bits_per_second = Unit::Other("bits_per_second".to_owned());
     let gauges: [(&str, &str, Option<&Unit>, Read); 9] = [
         ("fps", "Pictures per second", None, |row| Some(row.view.facts.fps)),
-        ("rate", "Bit rate of all tracks", Some(&bits_per_second), |row| Some(row.view.facts.bit_rate as f64)),
-        ("gop", "Time between the last two keyframes", Some(&Unit::Seconds), |row| Some(row.view.facts.gop_seconds)),
+        ("rate", "Bit rate of all tracks", Some(&bits_per_second), |row| {
+            Some(row.view.facts.bit_rate as f64)
+        }),
+        ("gop", "Time between the last two keyframes", Some(&Unit::Seconds), |row| {
+            Some(row.view.facts.gop_seconds)
+        }),
         ("window", "Video in memory", Some(&Unit::Seconds), |row| Some(row.view.facts.window_seconds)),
-        ("window_media", "Access units in memory", Some(&Unit::Bytes), |row| Some(row.view.facts.window_bytes as f64)),
+        ("window_media", "Access units in memory", Some(&Unit::Bytes), |row| {
+            Some(row.view.facts.window_bytes as f64)
+        }),
         ("window_packaging", "What packaging added to them", Some(&Unit::Bytes), |row| {
             Some(row.view.facts.packaged_bytes as f64)
         }),
         ("last_unit_age", "Time since the last access unit came", Some(&Unit::Seconds), |row| {
             row.view.facts.last_unit_age_ms.map(|age| age as f64 / 1000.0)
         }),
-        ("window_segments", "Segments that the playlists list", None, |row| Some(row.view.facts.segments as f64)),
+        ("window_segments", "Segments that the playlists list", None, |row| {
+            Some(row.view.facts.segments as f64)
+        }),
         ("worker_resident", "Resident memory of the camera's reader", Some(&Unit::Bytes), |row| {
             row.worker.as_ref().map(|worker| worker.resident_bytes as f64)
         }),
@@ -183,7 +212,8 @@ fn camera_metrics(encoder: &mut DescriptorEncoder, rows: &[Row]) -> fmt::Result 
         let mut family = encoder.encode_descriptor(&name, help, unit, MetricType::Counter)?;
         for row in rows {
             if let Some(value) = read(row) {
-                ConstCounter::new(value).encode(family.encode_family(&[("camera", row.view.id.as_str())])?)?;
+                ConstCounter::new(value)
+                    .encode(family.encode_family(&[("camera", row.view.id.as_str())])?)?;
             }
         }
     }

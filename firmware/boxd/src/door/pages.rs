@@ -71,14 +71,19 @@ pub(crate) fn player(shared: &Shared, id: &str) -> Response<Body> {
 pub(crate) fn asset(name: &str, request: &HeaderMap) -> Response<Body> {
     let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else { return not_found() };
     let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let fresh = known.is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == asset.etag));
+    let fresh = known
+        .is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == asset.etag));
     let gzip = accepts_gzip(request);
     let mut response = if fresh {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
-        reply(StatusCode::OK, asset.content_type, Bytes::from_static(if gzip { asset.gzip } else { asset.plain }))
+        reply(
+            StatusCode::OK,
+            asset.content_type,
+            Bytes::from_static(if gzip { asset.gzip } else { asset.plain }),
+        )
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
@@ -98,7 +103,8 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
         let mut parts = coding.split(';').map(str::trim);
         let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
         let refused = parts.any(|part| {
-            part.strip_prefix("q=").is_some_and(|quality| quality.parse::<f32>().is_ok_and(|quality| quality <= 0.0))
+            part.strip_prefix("q=")
+                .is_some_and(|quality| quality.parse::<f32>().is_ok_and(|quality| quality <= 0.0))
         });
         named && !refused
     })
@@ -115,7 +121,8 @@ fn page(html: String) -> Response<Body> {
 
 /// Puts values in the place of `{{name}}`, in one pass. An unknown placeholder becomes nothing.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut page = String::with_capacity(template.len() + values.iter().map(|(_, value)| value.len()).sum::<usize>());
+    let mut page =
+        String::with_capacity(template.len() + values.iter().map(|(_, value)| value.len()).sum::<usize>());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
         let Some((name, after)) = after.split_once("}}") else { break };
@@ -148,7 +155,11 @@ fn camera_card(out: &mut String, camera: &CameraView, host: Option<&str>) -> fmt
         let (width, height) = stream.size;
         let fps = camera.facts.fps.round();
         let rate = camera.facts.bit_rate as f64 / 1e6;
-        write!(card, "<p class=\"soft\">{} {width}×{height}, {fps:.0} pictures/s, {rate:.1} Mbit/s", codec(stream.video))?;
+        write!(
+            card,
+            "<p class=\"soft\">{} {width}×{height}, {fps:.0} pictures/s, {rate:.1} Mbit/s",
+            codec(stream.video)
+        )?;
         if let Some(audio) = stream.audio {
             write!(card, ", sound {}", codec(audio))?;
         }
@@ -187,7 +198,10 @@ fn device_card(out: &mut String, device: &FoundView) -> fmt::Result {
     write!(card, "<p class=\"soft\">{} · found by {sources}</p>", Escaped(&addresses))?;
     if let Some(camera) = &device.camera {
         let camera = Escaped(camera);
-        write!(card, "<p><span class=\"state good\">Added</span> as <a href=\"/{camera}/\">{camera}</a></p>")?;
+        write!(
+            card,
+            "<p><span class=\"state good\">Added</span> as <a href=\"/{camera}/\">{camera}</a></p>"
+        )?;
     } else {
         let id = item_id("config", &device.key);
         write!(
@@ -212,7 +226,8 @@ fn item_id(kind: &str, key: &str) -> String {
 
 /// FNV-1a, 64 bits. A device that makes two cards collide only confuses the page of whoever invited it.
 fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 const fn codec(kind: CodecKind) -> &'static str {
@@ -245,7 +260,9 @@ impl fmt::Display for Escaped<'_> {
             '"' => f.write_str("&quot;"),
             '\'' => f.write_str("&#39;"),
             '\n' | '\t' => f.write_char(character),
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => f.write_char('\u{fffd}'),
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
+                f.write_char('\u{fffd}')
+            }
             control if control.is_control() => f.write_char('\u{fffd}'),
             other => f.write_char(other),
         })

@@ -11,7 +11,10 @@ fn a_hostile_name_stays_text() {
 
 #[test]
 fn a_value_is_never_a_placeholder() {
-    assert_eq!(fill("<p>{{name}}</p>{{id}}{{none}}!", &[("name", "{{id}}"), ("id", "gate")]), "<p>{{id}}</p>gate!");
+    assert_eq!(
+        fill("<p>{{name}}</p>{{id}}{{none}}!", &[("name", "{{id}}"), ("id", "gate")]),
+        "<p>{{id}}</p>gate!"
+    );
     assert_eq!(fill("a {{ b", &[("b", "c")]), "a {{ b", "an open brace is text");
 }
 
@@ -47,7 +50,11 @@ fn pages_have_no_inline_script_and_every_file_they_name_is_served() {
     for page in [INDEX, PLAYER] {
         assert!(!page.contains("<style") && !page.contains("onclick") && !page.contains("style="));
         for script in page.split("<script").skip(1) {
-            assert!(script.split_once('>').is_some_and(|(tag, rest)| tag.contains("src=") && rest.starts_with("</script>")));
+            assert!(
+                script
+                    .split_once('>')
+                    .is_some_and(|(tag, rest)| tag.contains("src=") && rest.starts_with("</script>"))
+            );
         }
         let mut named = 0;
         for reference in page.split("\"/assets/").skip(1) {
@@ -57,11 +64,18 @@ fn pages_have_no_inline_script_and_every_file_they_name_is_served() {
         }
         assert!(named >= 3, "the page names its files");
     }
-    for script in ASSETS.iter().filter(|asset| asset.name.starts_with("player-") || asset.name.starts_with("index-")) {
+    for script in
+        ASSETS.iter().filter(|asset| asset.name.starts_with("player-") || asset.name.starts_with("index-"))
+    {
         let text = std::str::from_utf8(script.plain).unwrap();
         for import in text.split("from \"./").skip(1) {
             let name = import.split('"').next().unwrap();
-            assert_eq!(asset(name, &HeaderMap::new()).status(), StatusCode::OK, "{} imports {name}", script.name);
+            assert_eq!(
+                asset(name, &HeaderMap::new()).status(),
+                StatusCode::OK,
+                "{} imports {name}",
+                script.name
+            );
         }
     }
 }

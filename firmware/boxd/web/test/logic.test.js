@@ -89,11 +89,16 @@ test("after an outage the picture is back in view within 3 s of the stream, by f
 });
 
 test("a restarted box begins a new sequence; a camera's discontinuity does not", () => {
-  assert.equal(sequenceBroken(null, { startSN: 5, endSN: 9 }), false);
-  assert.equal(sequenceBroken({ startSN: 5, endSN: 9 }, { startSN: 6, endSN: 10 }), false);
-  assert.equal(sequenceBroken({ startSN: 5, endSN: 9 }, { startSN: 10, endSN: 14 }), false);
-  assert.equal(sequenceBroken({ startSN: 5, endSN: 9 }, { startSN: 100, endSN: 101 }), true);
-  assert.equal(sequenceBroken({ startSN: 100, endSN: 105 }, { startSN: 1, endSN: 3 }), true);
+  const list = (first, last, zero = 0) => ({
+    segments: Array.from({ length: last - first + 1 }, (_, at) => [first + at, zero + (first + at) * 1000]),
+  });
+  assert.equal(sequenceBroken(null, list(5, 9)), false);
+  assert.equal(sequenceBroken(list(5, 9), list(6, 10)), false);
+  assert.equal(sequenceBroken(list(5, 9), list(10, 14)), false);
+  assert.equal(sequenceBroken(list(5, 9), { segments: [] }), false);
+  assert.equal(sequenceBroken(list(5, 9), list(100, 101)), true);
+  assert.equal(sequenceBroken(list(100, 105), list(1, 3)), true);
+  assert.equal(sequenceBroken(list(5, 9), list(8, 12, 7000)), true, "the same numbers at another time");
 });
 
 test("the badge never shows nonsense", () => {
