@@ -43,6 +43,12 @@ impl CameraConfig {
         Self { id: id.into(), url: url.into(), ..Self::default() }
     }
 
+    /// The same under an id and at an address.
+    #[must_use]
+    pub fn at(self, id: impl Into<String>, url: impl Into<String>) -> Self {
+        Self { id: id.into(), url: url.into(), ..self }
+    }
+
     /// The same with the lab's user and password.
     #[must_use]
     pub fn with_password(self) -> Self {

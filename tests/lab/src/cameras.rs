@@ -10,7 +10,7 @@ use crate::{
     factory::Host,
     paths,
     process::Process,
-    world::SCRATCH,
+    world::{SCRATCH, run},
 };
 
 /// How long a camera may take to its first listening. Four start at once on two cores.
@@ -140,17 +140,81 @@ pub fn ipycam(host: &Host, clip: &Clip) -> Result<Camera> {
     start(host, "ipycam", command, "IP Camera is running", 8554)
 }
 
+/// avahi-daemon: announces an Axis-like camera by mDNS, with the path of its stream.
+///
+/// # Errors
+/// When it does not come up.
+pub fn avahi(host: &Host, port: u16, path: &str) -> Result<Process> {
+    // Both places are fixed in Debian's build; in this world they are the host's own.
+    let services = PathBuf::from(SCRATCH).join("avahi-services");
+    fs::create_dir_all(&services)?;
+    run("mount", &["--bind", &services.to_string_lossy(), "/etc/avahi/services"])?;
+    let service = |kind: &str| {
+        format!(
+            "<service><type>{kind}</type><port>{port}</port><txt-record>path={path}</txt-record>\
+             <txt-record>macaddress=00408C18A2F1</txt-record></service>"
+        )
+    };
+    let group = format!(
+        "<?xml version=\"1.0\"?><!DOCTYPE service-group SYSTEM \"avahi-service.dtd\"><service-group>\
+         <name>Yard camera</name>{}{}</service-group>",
+        service("_axis-video._tcp"),
+        service("_rtsp._tcp")
+    );
+    fs::write(services.join("camera.service"), group)?;
+    let config = PathBuf::from(SCRATCH).join("avahi.conf");
+    fs::write(
+        &config,
+        "[server]\nhost-name=yard\nallow-interfaces=eth0\nuse-ipv6=no\nenable-dbus=no\n\
+         [publish]\npublish-hinfo=no\npublish-workstation=no\n",
+    )?;
+    let mut command = host.command("avahi-daemon");
+    command.arg("--file").arg(config).args(["--no-drop-root", "--no-chroot", "--no-rlimits"]);
+    let mut process = host.spawn(&format!("{}-avahi", host.name()), command)?;
+    process.wait_for("successfully established", START)?;
+    Ok(process)
+}
+
+/// node-ssdp: a UPnP root device.
+///
+/// # Errors
+/// When it does not come up.
+pub fn ssdp(host: &Host) -> Result<Process> {
+    let mut command = node(host, "cameras/ssdp_device.mjs")?;
+    command.arg(host.address().to_string());
+    let mut process = host.spawn(&format!("{}-ssdp", host.name()), command)?;
+    process.wait_for("ready", START)?;
+    Ok(process)
+}
+
+/// Something that answers on the RTSP port but is a web server.
+///
+/// # Errors
+/// When it does not come up.
+pub fn web_server(host: &Host) -> Result<Process> {
+    let mut command = host.command("/usr/bin/python3");
+    command.args(["-u", "-m", "http.server", "554", "--directory", SCRATCH]);
+    let mut process = host.spawn(&format!("{}-web", host.name()), command)?;
+    process.wait_for("Serving HTTP", START)?;
+    Ok(process)
+}
+
 /// A script of the lab in Node.js on a host, with the lab's npm packages around it.
 ///
 /// # Errors
 /// When the script cannot be laid beside its packages.
 pub fn node(host: &Host, script: &str) -> Result<Command> {
-    let source = paths::sources().join(script);
-    let home = paths::lab().join("npm");
-    let laid = home.join(source.file_name().unwrap_or_default());
-    fs::copy(&source, &laid)?;
+    // Node.js looks for packages only above the script's own folder.
+    let home = paths::lab().join("npm/lab");
+    for folder in ["cameras", "players"] {
+        fs::create_dir_all(home.join(folder))?;
+        for entry in fs::read_dir(paths::sources().join(folder))? {
+            let entry = entry?;
+            fs::copy(entry.path(), home.join(folder).join(entry.file_name()))?;
+        }
+    }
     let mut command = host.command("node");
-    command.arg(laid);
+    command.arg(home.join(script));
     Ok(command)
 }
 

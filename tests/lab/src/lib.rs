@@ -8,6 +8,7 @@
 //! A scenario fails when boxd logs an error, and its processes' logs stay in `target/lab/logs/<test>/`.
 
 pub mod boxd;
+pub mod browser;
 pub mod cameras;
 pub mod clips;
 pub mod factory;

@@ -5,7 +5,7 @@ use std::{
     io::Read,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -31,11 +31,25 @@ impl Process {
     ///
     /// # Errors
     /// When the log or the program cannot be opened.
-    pub fn spawn(mut command: Command, log: &Path) -> Result<Self> {
+    pub fn spawn(command: Command, log: &Path) -> Result<Self> {
+        Self::start(command, log, Stdio::null())
+    }
+
+    /// The same with a pipe to its standard input.
+    ///
+    /// # Errors
+    /// As [`Process::spawn`].
+    pub fn spawn_with_input(command: Command, log: &Path) -> Result<(Self, ChildStdin)> {
+        let mut process = Self::start(command, log, Stdio::piped())?;
+        let input = process.child.stdin.take().context("no pipe")?;
+        Ok((process, input))
+    }
+
+    fn start(mut command: Command, log: &Path, input: Stdio) -> Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
         let err = out.try_clone()?;
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(out)
             .stderr(err)
             .process_group(0)

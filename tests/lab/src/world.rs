@@ -54,7 +54,7 @@ pub fn inside(test: &str, scenario: impl FnOnce() -> Result<()>) {
         enter(test)
     };
     if let Err(error) = outcome {
-        panic!("{error:?}");
+        panic!("{error:#}");
     }
 }
 

@@ -1,0 +1,93 @@
+//! Chromium and Firefox play every H.264 stream from three servers for a minute, without a stall.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lab::{
+    boxd::{Boxd, CameraConfig},
+    browser::{self, Browser, Page},
+    cameras::{self, Auth},
+    clips::{CLIPS, Clip, FRAMES_PER_SECOND},
+    factory::{Factory, Host},
+    test_name, world,
+};
+
+/// How long each page is watched.
+const SECONDS: u64 = 60;
+/// How far the picture may lag behind the camera in hls.js, seconds.
+const LATENCY: f64 = 2.0;
+/// How many pages two cores decode side by side with time to spare.
+const SIDE_BY_SIDE: usize = 9;
+
+#[test]
+fn browsers_play_for_a_minute() {
+    let test = test_name!();
+    world::inside(test, || {
+        let clips: Vec<Clip> = CLIPS.into_iter().filter(|clip| clip.h264).collect();
+        let factory = Factory::new(test, &["box", "gst", "vlc", "relay", "viewer"])?;
+        let gst = cameras::gst(factory.host("gst")?, &cameras::turns(&clips), Auth::Basic)?;
+        let vlc = cameras::vlc(factory.host("vlc")?, &cameras::long(&clips))?;
+        let relay = cameras::relay(factory.host("relay")?, &cameras::long(&clips))?;
+        let mut configs = Vec::new();
+        for clip in &clips {
+            let id = |server: &str| format!("{server}-{}", clip.name);
+            configs.push(CameraConfig::open(id("gst"), gst.url(clip.name)).with_password());
+            configs.push(CameraConfig::open(id("vlc"), vlc.url(clip.name)).over_udp());
+            configs.push(CameraConfig::open(id("relay"), relay.url(clip.name)).over_udp());
+        }
+        let ids: Vec<String> = configs.iter().map(|config| config.id.clone()).collect();
+        let mut boxd = Boxd::start(factory.host("box")?, "[discovery]\nenabled = false\n", &configs)?;
+        boxd.wait_streaming(&ids, Duration::from_secs(40))?;
+        std::thread::sleep(Duration::from_secs(5));
+
+        let viewer = factory.host("viewer")?;
+        let mut complaints = Vec::new();
+        for (browser, engine) in
+            [(Browser::Chromium, "hlsjs"), (Browser::Chromium, "native"), (Browser::Firefox, "hlsjs")]
+        {
+            for (round, ids) in ids.chunks(SIDE_BY_SIDE).enumerate() {
+                complaints.extend(watch(&boxd, viewer, browser, engine, round, ids)?);
+                boxd.check_log()?;
+            }
+        }
+        boxd.finish()?;
+        ensure!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+        Ok(())
+    });
+}
+
+fn watch(
+    boxd: &Boxd,
+    viewer: &Host,
+    browser: Browser,
+    engine: &str,
+    round: usize,
+    ids: &[String],
+) -> Result<Vec<String>> {
+    let pages: Vec<Page> = ids
+        .iter()
+        .map(|id| Page { name: id.clone(), url: boxd.site().url(&format!("/{id}/?player={engine}")) })
+        .collect();
+    let log = format!("{browser:?}-{engine}-{round}").to_lowercase();
+    let watched = browser::play(viewer, browser, &log, &pages, SECONDS)?;
+    println!("{browser:?} with {engine}, {} pages side by side:", pages.len());
+    let mut complaints = Vec::new();
+    if watched.len() != pages.len() {
+        complaints.push(format!("{browser:?} reported on {} of {} pages", watched.len(), pages.len()));
+    }
+    for page in watched {
+        println!("  {}", page.figures());
+        let mut found = page.complaints(FRAMES_PER_SECOND);
+        if page.playing && page.seconds < SECONDS as f64 {
+            found.push(format!("{}: watched for {:.0} s only", page.name, page.seconds));
+        }
+        if engine == "hlsjs" && page.stats["latency"].as_f64().is_none_or(|latency| latency > LATENCY) {
+            found.push(format!("{}: {} s behind the camera", page.name, page.stats["latency"]));
+        }
+        if page.stats["engine"] != engine {
+            found.push(format!("{}: played by {}", page.name, page.stats["engine"]));
+        }
+        complaints.extend(found.into_iter().map(|complaint| format!("{browser:?} {engine}: {complaint}")));
+    }
+    Ok(complaints)
+}

@@ -1,0 +1,159 @@
+//! What breaks comes back by itself, and disturbs nothing else.
+
+use std::{
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, ensure};
+use lab::{
+    boxd::{Boxd, CameraConfig},
+    browser::{self, Browser, Page},
+    cameras::{self, Auth},
+    clips::{CLIPS, Clip, Places},
+    factory::{Factory, Host},
+    judge::record::{Packaging, Recorder, poll_all},
+    test_name, world,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// How long a camera is gone: longer than the player's buffer and several tries of the box.
+const OUTAGE: Duration = Duration::from_secs(15);
+/// How soon after it answers again the picture must move in a player that was open all the time.
+const PICTURE: f64 = 5.0;
+/// How soon a killed worker must deliver again.
+const WORKER: Duration = Duration::from_secs(3);
+
+fn clip(name: &str) -> Result<Clip> {
+    CLIPS.into_iter().find(|clip| clip.name == name).with_context(|| format!("no clip {name}"))
+}
+
+#[test]
+fn what_breaks_comes_back() {
+    let test = test_name!();
+    world::inside(test, || {
+        let factory = Factory::new(test, &["box", "gate", "yard", "viewer"])?;
+        let (gate, yard, viewer) = (factory.host("gate")?, factory.host("yard")?, factory.host("viewer")?);
+        let gate_clip = [clip("h264-main-aac")?];
+        let yard_clips = [clip("h264-bframes-aac")?, clip("h265")?];
+        let gate_camera = cameras::gst(gate, &cameras::turns(&gate_clip), Auth::Digest)?;
+        let yard_camera = cameras::gst(yard, &cameras::turns(&yard_clips), Auth::Open)?;
+        let configs = [
+            CameraConfig::open("gate", gate_camera.url(gate_clip[0].name)).with_password(),
+            CameraConfig::open("yard", yard_camera.url(yard_clips[0].name)),
+            CameraConfig::open("hall", yard_camera.url(yard_clips[1].name)).over_udp(),
+        ];
+        let ids: Vec<String> = configs.iter().map(|config| config.id.clone()).collect();
+        let mut boxd = Boxd::start(factory.host("box")?, "[discovery]\nenabled = false\n", &configs)?;
+        boxd.wait_streaming(&ids, Duration::from_secs(20))?;
+        thread::sleep(Duration::from_secs(5));
+
+        let folder = viewer.log("recordings").with_extension("");
+        std::fs::create_dir_all(&folder)?;
+        let mut bystanders = Vec::new();
+        for id in ["yard", "hall"] {
+            for packaging in [Packaging::Fmp4, Packaging::Ts] {
+                bystanders.push(Recorder::start(boxd.site(), id, packaging, &folder)?);
+            }
+        }
+        let mut complaints = killed_worker(&mut boxd, &mut bystanders)?;
+        complaints.extend(killed_camera(&boxd, viewer, gate, &gate_clip, gate_camera, &mut bystanders)?);
+        boxd.check_log()?;
+        boxd.finish()?;
+
+        for recorder in bystanders {
+            let recording = recorder.finish()?;
+            let name = recording.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let clip = if name.starts_with("yard") { yard_clips[0] } else { yard_clips[1] };
+            let run = Places::of(&clip.file())?.compare(&recording.file)?;
+            println!("{name}: {} frames in {:.1} s, {} breaks", run.frames, recording.seconds, run.breaks.len());
+            let found = recording.faults.into_iter().chain(run.breaks);
+            complaints.extend(found.map(|fault| format!("bystander {name}: {fault}")));
+        }
+        ensure!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+        std::fs::remove_dir_all(folder)?;
+        Ok(())
+    });
+}
+
+/// Kills the worker of one camera three times.
+fn killed_worker(boxd: &mut Boxd, bystanders: &mut [Recorder]) -> Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    for round in 1..=3 {
+        let worker = |boxd: &Boxd| -> Result<u32> {
+            let workers = boxd.workers()?;
+            let found = workers.into_iter().find(|(id, _)| id == "gate");
+            Ok(found.context("the gate has no worker")?.1)
+        };
+        let old = worker(boxd)?;
+        kill(Pid::from_raw(old as i32), Signal::SIGKILL)?;
+        // What the dead worker still had in its pipe is not a recovery.
+        thread::sleep(Duration::from_millis(100));
+        let units = |boxd: &Boxd| -> Result<Option<u64>> {
+            Ok(boxd.camera("gate")?["facts"]["units"].as_u64())
+        };
+        let before = units(boxd)?;
+        let took = boxd.wait_for(Duration::from_secs(15), "the gate's new worker to deliver", |boxd| {
+            Ok(worker(boxd).is_ok_and(|new| new != old) && units(boxd)? > before)
+        })? + Duration::from_millis(100);
+        println!("worker killed, round {round}: pictures again after {:.2} s", took.as_secs_f64());
+        if took > WORKER {
+            complaints.push(format!("a killed worker was back after {:.1} s only", took.as_secs_f64()));
+        }
+        poll_all(bystanders, 4)?;
+    }
+    Ok(complaints)
+}
+
+/// Kills a camera and starts it again while three players watch it.
+fn killed_camera(
+    boxd: &Boxd,
+    viewer: &Host,
+    gate: &Host,
+    clips: &[Clip],
+    camera: cameras::Camera,
+    bystanders: &mut [Recorder],
+) -> Result<Vec<String>> {
+    let page = |engine: &str| Page {
+        name: engine.to_owned(),
+        url: boxd.site().url(&format!("/gate/?player={engine}")),
+    };
+    let chromium = browser::open(viewer, Browser::Chromium, "chromium", &[page("hlsjs"), page("native")])?;
+    let firefox = browser::open(viewer, Browser::Firefox, "firefox", &[page("hlsjs")])?;
+    poll_all(bystanders, 3)?;
+
+    drop(camera);
+    poll_all(bystanders, OUTAGE.as_secs())?;
+    let said = boxd.camera("gate")?;
+    println!("while it is gone: {}", said["sentence"]);
+    let camera = cameras::gst(gate, &cameras::turns(clips), Auth::Digest)?;
+    let answered = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as f64;
+    let start = Instant::now();
+    poll_all(bystanders, 15)?;
+
+    let mut complaints = Vec::new();
+    if said["sentence"].as_str().is_none_or(str::is_empty) {
+        complaints.push(format!("a camera that is gone is said to be {}", said["state"]));
+    }
+    for (browser, open) in [(Browser::Chromium, chromium), (Browser::Firefox, firefox)] {
+        for page in open.close()? {
+            let name = format!("{browser:?} {}", page.name);
+            // Every time it stood still since the camera went: the last one must be over soon after it answered.
+            let moved = page.stalls.iter().map(|stall| stall.at).fold(f64::MIN, f64::max);
+            let took = (moved - answered) / 1000.0;
+            println!("{name}: the picture moves {took:.2} s after the camera answers ({} stalls)", page.stalls.len());
+            let still = page.longest_stall_ms > start.elapsed().as_secs_f64() * 1000.0 + OUTAGE.as_secs_f64() * 1000.0;
+            if !page.playing || page.stalls.is_empty() || still || took > PICTURE {
+                complaints.push(format!("{name}: back {took:.1} s after the camera, {}", page.figures()));
+            }
+            if !page.stats["playing"].as_bool().unwrap_or(false) {
+                complaints.push(format!("{name}: does not play at the end: {}", page.stats));
+            }
+        }
+    }
+    drop(camera);
+    Ok(complaints)
+}
