@@ -6,7 +6,7 @@
 use model::Trouble;
 
 /// After this much streaming an outage counts as over, milliseconds.
-pub const HEALTHY_MS: u64 = 30_000;
+pub(crate) const HEALTHY_MS: u64 = 30_000;
 /// A camera that restarts is asked again at least every [`QUICK_MS`] for this long, milliseconds.
 const RESTART_MS: u64 = 120_000;
 /// Longest delay while a camera may be restarting, milliseconds: the stream is to be back within 5 s.
@@ -23,7 +23,7 @@ const SECOND_CHANCE_MS: u64 = 60_000;
 ///
 /// Grows from 0.5..1 s to 30..60 s by doubling; the half that varies is drawn from `random`. In the first two
 /// minutes of an outage (`outage_ms`) a camera that does not answer is taken for one that restarts: at most 3 s.
-pub fn retry_delay_ms(trouble: &Trouble, attempt: u32, outage_ms: u64, random: u64) -> u64 {
+pub(crate) fn retry_delay_ms(trouble: &Trouble, attempt: u32, outage_ms: u64, random: u64) -> u64 {
     let restarting = matches!(
         trouble,
         Trouble::Unreachable { .. } | Trouble::Closed | Trouble::Stalled { .. } | Trouble::NotRtsp { .. }
@@ -35,7 +35,7 @@ pub fn retry_delay_ms(trouble: &Trouble, attempt: u32, outage_ms: u64, random: u
 
 /// Milliseconds until a refused password is tried again; `second_chance` when the camera accepted it before and
 /// has refused it once since.
-pub const fn refused_delay_ms(second_chance: bool) -> u64 {
+pub(crate) const fn refused_delay_ms(second_chance: bool) -> u64 {
     if second_chance { SECOND_CHANCE_MS } else { LOCK_OUT_MS }
 }
 

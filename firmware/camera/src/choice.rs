@@ -56,7 +56,6 @@ pub fn choose(profiles: &[Profile], choice: StreamChoice) -> Option<Chosen<'_>> 
         .filter(|profile| area(profile) <= area(main) || area(main) == 0)
         .max_by_key(|profile| (playable(profile), area(profile)));
     match (choice, sub) {
-        (StreamChoice::Main, _) => plain(main),
         (StreamChoice::Sub, Some(sub)) => plain(sub),
         (StreamChoice::Sub, None) => Some(Chosen {
             profile: main,
@@ -71,7 +70,7 @@ pub fn choose(profiles: &[Profile], choice: StreamChoice) -> Option<Chosen<'_>> 
                 )),
             })
         }
-        (StreamChoice::Auto, _) => plain(main),
+        (StreamChoice::Main | StreamChoice::Auto, _) => plain(main),
     }
 }
 

@@ -16,10 +16,12 @@
 //! * Pure parts: [`source`], [`wire`], [`choice`], [`vendor`], [`ledger`], [`onvif::message`]. They name no
 //!   socket and no clock.
 
+mod backoff;
 pub mod choice;
 pub mod event;
 pub mod ledger;
 pub mod onvif;
+mod random;
 pub mod session;
 pub mod source;
 mod supervise;
@@ -28,4 +30,4 @@ pub mod wire;
 
 pub use event::{DeviceFacts, Event, Output};
 pub use source::{Address, AddressError, Source, StreamChoice, Transport};
-pub use supervise::{retry_delay_ms, run};
+pub use supervise::run;

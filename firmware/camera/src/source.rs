@@ -25,8 +25,9 @@ pub struct Source {
     pub stream: StreamChoice,
 }
 
-/// Where a camera is. No form holds a user name or password.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a camera is, without user information. Some makers put a password into the path or query: `Display` and
+/// `Debug` mask it, so that an address may be logged and shown.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Address {
     /// A stream: `rtsp://` or `rtsps://`.
     Rtsp(Url),
@@ -186,15 +187,12 @@ fn percent_decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
+        if let (b'%', Some(high), Some(low)) = (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+            out.push((high * 16 + low) as u8);
+            at += 3;
+        } else {
+            out.push(*byte);
+            at += 1;
         }
     }
     String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
@@ -212,14 +210,120 @@ impl Address {
             Self::Host { host, .. } => Some(host.clone()),
         }
     }
+
+    /// The address as it was given: for the wire, never for a log or a page.
+    pub(crate) fn unmasked(&self) -> String {
+        match self {
+            Self::Rtsp(url) | Self::Onvif(url) => url.as_str().to_owned(),
+            Self::Host { host, port: None } => host.to_string(),
+            Self::Host { host, port: Some(port) } => format!("{host}:{port}"),
+        }
+    }
+}
+
+/// `text` with the value of each `password=`, `passwd=`, `pwd=`, `pass=` and `token=` in it replaced by `***`.
+fn masked(text: &str) -> String {
+    const KEYS: [&str; 5] = ["password=", "passwd=", "pwd=", "pass=", "token="];
+    let lower = text.to_ascii_lowercase();
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(rest) = lower.get(at..).filter(|rest| !rest.is_empty()) {
+        let next = KEYS.iter().filter_map(|key| rest.find(key).map(|found| found + key.len())).min();
+        let Some(value) = next else { break };
+        out.push_str(text.get(at..at + value).unwrap_or_default());
+        out.push_str("***");
+        let end = rest.get(value..).and_then(|value| value.find(['&', ';', '/', '?', '#'])).unwrap_or(rest.len() - value);
+        at += value + end;
+    }
+    out.push_str(text.get(at..).unwrap_or_default());
+    out
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rtsp(url) | Self::Onvif(url) => f.write_str(url.as_str()),
-            Self::Host { host, port: None } => write!(f, "{host}"),
-            Self::Host { host, port: Some(port) } => write!(f, "{host}:{port}"),
+        f.write_str(&masked(&self.unmasked()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn source(text: &str) -> Result<Source, AddressError> {
+        Source::new(CameraId::new("cam").unwrap(), text, None, None)
+    }
+
+    fn parts(text: &str) -> (String, Option<String>, Option<String>) {
+        let source = source(text).unwrap();
+        (source.address.to_string(), source.user, source.password.map(|password| password.expose().clone()))
+    }
+
+    #[test]
+    fn passwords_come_out_of_the_url() {
+        let some = |text: &str| Some(text.to_owned());
+        for (text, address, user, password) in [
+            ("rtsp://10.0.0.1/live", "rtsp://10.0.0.1/live", None, None),
+            ("rtsp://admin:p%40ss@10.0.0.1/live", "rtsp://10.0.0.1/live", some("admin"), some("p@ss")),
+            ("rtsp://admin:a@b:c/d#e%f?g@cam:8554/s?x=1", "rtsp://cam:8554/s?x=1", some("admin"), some("a@b:c/d#e%f?g")),
+            ("rtsp://оператор:пароль@10.0.0.1/", "rtsp://10.0.0.1/", some("оператор"), some("пароль")),
+            ("rtsp://admin:100%@10.0.0.1/", "rtsp://10.0.0.1/", some("admin"), some("100%")),
+            ("rtsp://admin:@10.0.0.1/", "rtsp://10.0.0.1/", some("admin"), some("")),
+            ("rtsp://10.0.0.1:554/a@b", "rtsp://10.0.0.1:554/a@b", None, None),
+            ("RTSPS://u:p@[fe80::1]:322/x", "rtsps://[fe80::1]:322/x", some("u"), some("p")),
+            ("http://u:p@10.0.0.1", "http://10.0.0.1/onvif/device_service", some("u"), some("p")),
+            ("http://10.0.0.1:8000/onvif/dev", "http://10.0.0.1:8000/onvif/dev", None, None),
+            ("10.0.0.7", "10.0.0.7", None, None),
+            ("u:p@cam.local:8000", "cam.local:8000", some("u"), some("p")),
+        ] {
+            assert_eq!(parts(text), (address.to_owned(), user, password), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_beside_the_url_wins() {
+        let id = CameraId::new("cam").unwrap();
+        let source = Source::new(id, "rtsp://a:b@h/", Some("c".into()), Some("d".to_owned().into())).unwrap();
+        assert_eq!((source.user.as_deref(), source.password.unwrap().expose().as_str()), (Some("c"), "d"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_said() {
+        assert_eq!(source("ftp://h/").unwrap_err(), AddressError::Scheme);
+        assert_eq!(source("rtsp:///live").unwrap_err(), AddressError::NoHost);
+        assert_eq!(source("").unwrap_err(), AddressError::NoHost);
+        assert_eq!(source("10.0.0.1/live").unwrap_err(), AddressError::Scheme);
+        assert!(source("rtsp://ho st/").is_err());
+    }
+
+    #[test]
+    fn secrets_are_never_printed() {
+        let shown = source("rtsp://u:canary@10.0.0.1/user=admin&password=canary&channel=1?token=canary").unwrap();
+        assert!(!format!("{shown:?} {}", shown.address).contains("canary"));
+        assert_eq!(shown.address.to_string(), "rtsp://10.0.0.1/user=admin&password=***&channel=1?token=***");
+        let error = source("canary://u:canary@h/").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_address_or_an_error(text in "\\PC{0,80}") {
+            if let Ok(source) = source(&text) {
+                let again = Source::new(source.id.clone(), &source.address.unmasked(), None, None);
+                prop_assert_eq!(again.unwrap().address, source.address);
+            }
+        }
+
+        #[test]
+        fn any_password_without_percent_survives(password in "[^%\r\n\t]{1,24}") {
+            let found = source(&format!("rtsp://admin:{password}@10.0.0.1:554/live")).unwrap().password.unwrap();
+            prop_assert_eq!(found.expose(), &password);
         }
     }
 }

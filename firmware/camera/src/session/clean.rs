@@ -72,3 +72,55 @@ fn kind(codec: CodecKind, header: u8) -> Nal {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn unit(nals: &[&[u8]]) -> Vec<u8> {
+        nals.iter().flat_map(|nal| (nal.len() as u32).to_be_bytes().into_iter().chain(nal.iter().copied())).collect()
+    }
+
+    #[test]
+    fn only_what_a_decoder_needs_is_left() {
+        let mut data = unit(&[&[9, 0xf0], &[0x67, 1], &[0x68, 2], &[6, 5, 0x80], &[0x65, 1, 2], &[12, 0xff, 0x80], &[0x65, 3]]);
+        let found = clean(CodecKind::H264, &mut data);
+        assert_eq!(data, unit(&[&[6, 5, 0x80], &[0x65, 1, 2], &[0x65, 3]]));
+        assert_eq!(found, Cleaned { picture: true, random_access: true });
+        let mut data = unit(&[&[35 << 1, 1, 0x50], &[32 << 1, 1], &[39 << 1, 1], &[19 << 1, 1, 7], &[38 << 1, 1]]);
+        let found = clean(CodecKind::H265, &mut data);
+        assert_eq!(data, unit(&[&[39 << 1, 1], &[19 << 1, 1, 7]]));
+        assert_eq!(found, Cleaned { picture: true, random_access: true });
+    }
+
+    #[test]
+    fn a_unit_without_a_slice_is_no_key_frame() {
+        let mut data = unit(&[&[9, 0xf0], &[6, 1]]);
+        assert_eq!(clean(CodecKind::H264, &mut data), Cleaned { picture: false, random_access: false });
+        let mut data = unit(&[&[0x41, 1], &[0x65, 1]]);
+        assert_eq!(clean(CodecKind::H264, &mut data), Cleaned { picture: true, random_access: false });
+    }
+
+    #[test]
+    fn what_is_cut_short_is_dropped() {
+        let mut data = unit(&[&[0x41, 1]]);
+        data.extend_from_slice(&[0, 0, 0, 9, 0x41]);
+        assert!(clean(CodecKind::H264, &mut data).picture);
+        assert_eq!(data, unit(&[&[0x41, 1]]));
+    }
+
+    proptest! {
+        #[test]
+        fn cleaning_is_safe_and_done_once(mut data: Vec<u8>, nals: Vec<Vec<u8>>, h265: bool) {
+            let codec = if h265 { CodecKind::H265 } else { CodecKind::H264 };
+            clean(codec, &mut data);
+            let nals: Vec<&[u8]> = nals.iter().map(Vec::as_slice).collect();
+            let mut data = unit(&nals);
+            let first = clean(codec, &mut data);
+            let once = data.clone();
+            prop_assert_eq!(clean(codec, &mut data), first);
+            prop_assert_eq!(data, once);
+        }
+    }
+}

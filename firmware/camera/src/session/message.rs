@@ -104,3 +104,53 @@ pub fn describe(url: &str, cseq: u32, authorization: Option<&str>) -> String {
 
 /// The name under which the box asks.
 pub const USER_AGENT: &str = "streambox";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_answer_is_read_as_soon_as_it_is_whole() {
+        let text = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 3\r\n\r\nv=0rest";
+        for cut in 0..text.len() - 4 {
+            assert_eq!(Response::read(&text[..cut]), Ok(None), "{cut}");
+        }
+        let response = Response::read(text).unwrap().unwrap();
+        assert_eq!((response.status, &response.body[..]), (200, &b"v=0"[..]));
+    }
+
+    #[test]
+    fn two_challenges_become_one_list_in_their_order() {
+        let text = b"RTSP/1.0 401 No\r\nWWW-Authenticate: Basic realm=\"a\"\r\nwww-authenticate: Digest realm=\"b\", nonce=\"c\"\r\n\r\n";
+        let response = Response::read(text).unwrap().unwrap();
+        let list = response.header("www-authenticate").unwrap();
+        assert_eq!(list, "Basic realm=\"a\", Digest realm=\"b\", nonce=\"c\"");
+        assert!(matches!(http_auth::PasswordClient::try_from(list.as_str()), Ok(http_auth::PasswordClient::Digest(_))));
+    }
+
+    #[test]
+    fn other_protocols_are_known_by_their_first_bytes() {
+        for other in ["SSH-2.0-OpenSSH", "HTTP/1.1 400 Bad Request\r\n\r\n", "\u{1}\u{2}", "RTSP/2.0 200 OK"] {
+            assert_eq!(Response::read(other.as_bytes()), Err(Refused::NotRtsp), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_endless_answer_is_refused_early() {
+        let endless = format!("RTSP/1.0 200 OK\r\n{}", "x: y\r\n".repeat(4000));
+        assert_eq!(Response::read(endless.as_bytes()), Err(Refused::HeadTooLarge));
+        let large = b"RTSP/1.0 200 OK\r\nContent-Length: 10485760\r\n\r\n";
+        assert_eq!(Response::read(large), Err(Refused::BodyTooLarge));
+        let negative = b"RTSP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n";
+        assert_eq!(Response::read(negative), Err(Refused::BodyTooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_never_panic(bytes: Vec<u8>, text in "RTSP/1.0 [ -~\r\n]{0,200}") {
+            let _ = Response::read(&bytes);
+            let _ = Response::read(text.as_bytes());
+        }
+    }
+}

@@ -30,15 +30,12 @@ pub struct Login {
 /// What stands in the way.
 pub async fn probe(target: &Target, url: &Url, login: Option<&Login>, tls: Option<&Tls>) -> Result<Offer, Trouble> {
     let request_url = target.request_url(url, None).ok_or(Trouble::NoSuchStream)?;
-    match tls {
-        Some(tls) => {
-            let mut stream = tls.connect(target).await?;
-            bounded(&mut stream, target, request_url.as_str(), login).await
-        }
-        None => {
-            let mut stream = target.connect().await?;
-            bounded(&mut stream, target, request_url.as_str(), login).await
-        }
+    if let Some(tls) = tls {
+        let mut stream = tls.connect(target).await?;
+        bounded(&mut stream, target, request_url.as_str(), login).await
+    } else {
+        let mut stream = target.connect().await?;
+        bounded(&mut stream, target, request_url.as_str(), login).await
     }
 }
 

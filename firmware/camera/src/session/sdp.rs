@@ -50,12 +50,10 @@ pub fn examine(sdp: &[u8]) -> Result<Offer, Trouble> {
                 medium.back_channel = true;
             } else if let Some((payload, name)) =
                 attribute.strip_prefix("rtpmap:").and_then(|map| map.trim().split_once(' '))
-            {
-                if payload == payload_type {
+                && payload == payload_type {
                     let name = name.trim().split('/').next().unwrap_or_default();
                     medium.encoding = name.to_ascii_lowercase();
                 }
-            }
         }
     }
     let mut videos = offer.media.iter().filter(|medium| medium.kind == "video").peekable();
@@ -117,5 +115,48 @@ fn static_encoding(payload_type: &str) -> &'static str {
         "33" => "mp2t",
         "34" => "h263",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_cannot_be_played_is_named() {
+        let codec = |sdp: &str| match examine(sdp.as_bytes()) {
+            Err(Trouble::UnsupportedCodec { codec }) => codec,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(codec("m=video 0 RTP/AVP 26\r\n"), "MJPEG");
+        assert_eq!(codec("m=video 0 RTP/AVP 96\r\na=rtpmap:96 MP4V-ES/90000\r\n"), "MPEG-4 Visual");
+        assert_eq!(codec("m=video 0 RTP/AVP 96\na=rtpmap:96 AV1/90000\n"), "AV1");
+        assert_eq!(examine(b"v=0\r\nm=audio 0 RTP/AVP 8\r\n"), Err(Trouble::NoVideo));
+        assert_eq!(examine(b""), Err(Trouble::NoVideo));
+    }
+
+    #[test]
+    fn a_playable_video_among_others_is_enough() {
+        let sdp = "m=video 0 RTP/AVP 26\r\nm=video 0 RTP/AVP 97\r\na=rtpmap:97 H265/90000\r\nm=audio 0 RTP/AVP 0\r\na=sendonly\r\n";
+        let offer = examine(sdp.as_bytes()).unwrap();
+        let encodings: Vec<_> = offer.media.iter().map(|medium| medium.encoding.as_str()).collect();
+        assert_eq!(encodings, ["jpeg", "h265", "pcmu"]);
+        assert!(offer.media[2].back_channel);
+    }
+
+    #[test]
+    fn more_than_a_camera_says_is_too_large() {
+        let many = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n".repeat(17);
+        assert!(matches!(examine(many.as_bytes()), Err(Trouble::TooLarge { .. })));
+        assert!(matches!(examine(&vec![b'a'; 65_537]), Err(Trouble::TooLarge { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_never_panic(bytes: Vec<u8>, lines in "(m=(video|audio)|a=(rtpmap:|fmtp:|control:)?|[ -~]{0,9}|\r\n|\0){0,40}") {
+            let _ = examine(&bytes);
+            let _ = examine(lines.as_bytes());
+        }
     }
 }

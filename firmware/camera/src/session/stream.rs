@@ -162,14 +162,13 @@ impl Stream {
             }
             _ => None,
         });
-        if audio.is_none() {
-            if let Some(silent) = offer.media.iter().find(|medium| medium.kind == "audio" && !medium.back_channel) {
+        if audio.is_none()
+            && let Some(silent) = offer.media.iter().find(|medium| medium.kind == "audio" && !medium.back_channel) {
                 notes.push(format!(
                     "The camera's sound ({}) is left out, because browsers cannot play it in HLS; set it to AAC in the camera's own menu.",
                     codec_name(&silent.encoding)
                 ));
             }
-        }
 
         let mut transport = transport;
         if let Err(ended) = setup(&mut session, target, video, transport).await {
@@ -265,12 +264,11 @@ impl Stream {
                         loss,
                         data: exact(data),
                     };
-                    if changed || self.format.is_none() {
-                        if let Some(format) = self.new_format() {
+                    if (changed || self.format.is_none())
+                        && let Some(format) = self.new_format() {
                             self.waiting = Some(unit);
                             return Ok(Item::Format(format, self.facts.clone()));
                         }
-                    }
                     // Without parameter sets nothing can be shown: they come with a later key frame.
                     if self.format.is_some() {
                         return Ok(Item::Unit(unit));
