@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 use mp4_atom::{
-    Atom, Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dref, Encode, FixedPoint, Ftyp, Hdlr, HvcCArray, Hvc1, Hvcc, Mdhd, Mdia,
-    Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, Smhd, Stbl, Stco, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry,
-    Url, Visual, Vmhd, esds,
+    Atom, Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dref, Encode, FixedPoint, Ftyp, Hdlr, Hvc1, HvcCArray,
+    Hvcc, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, Smhd, Stbl, Stco, Stsd, Tfdt, Tfhd, Tkhd,
+    Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd, esds,
 };
 
 use crate::packaging::UnusableFormat;
@@ -48,7 +48,11 @@ pub(crate) fn init(format: &Format, picture: &PictureFacts) -> Result<Bytes, Unu
     }
     let trex = trak
         .iter()
-        .map(|trak| Trex { track_id: trak.tkhd.track_id, default_sample_description_index: 1, ..Trex::default() })
+        .map(|trak| Trex {
+            track_id: trak.tkhd.track_id,
+            default_sample_description_index: 1,
+            ..Trex::default()
+        })
         .collect();
     let moov = Moov {
         mvhd: Mvhd {
@@ -91,7 +95,11 @@ fn track(id: u32, timescale: u32, handler: [u8; 4], entry: Codec, picture: Optio
                 vmhd: picture.map(|_| Vmhd::default()),
                 smhd: picture.is_none().then(Smhd::default),
                 dinf: Dinf { dref: Dref { entries: vec![Url::default().into()] } },
-                stbl: Stbl { stsd: Stsd { codecs: vec![entry] }, stco: Some(Stco::default()), ..Stbl::default() },
+                stbl: Stbl {
+                    stsd: Stsd { codecs: vec![entry] },
+                    stco: Some(Stco::default()),
+                    ..Stbl::default()
+                },
                 ..Minf::default()
             },
         },
@@ -108,7 +116,9 @@ fn video_entry(format: &VideoFormat, picture: &PictureFacts) -> Result<Codec, Un
     };
     Ok(match format {
         VideoFormat::H264 { sps, pps } => Avc1 { visual, avcc: avcc(sps, pps)?, ..Avc1::default() }.into(),
-        VideoFormat::H265 { vps, sps, pps } => Hvc1 { visual, hvcc: hvcc(vps, sps, pps)?, ..Hvc1::default() }.into(),
+        VideoFormat::H265 { vps, sps, pps } => {
+            Hvc1 { visual, hvcc: hvcc(vps, sps, pps)?, ..Hvc1::default() }.into()
+        }
     })
 }
 
@@ -119,8 +129,12 @@ fn avcc(sps: &[u8], pps: &[u8]) -> Result<Avcc, UnusableFormat> {
     // Only the High profiles have the extension.
     if matches!(avcc.avc_profile_indication, 100 | 110 | 122 | 144) {
         let (chroma_format, bit_depth_luma, bit_depth_chroma) = parsed.chroma();
-        avcc.ext =
-            Some(AvccExt { chroma_format, bit_depth_luma, bit_depth_chroma, sequence_parameter_sets_ext: Vec::new() });
+        avcc.ext = Some(AvccExt {
+            chroma_format,
+            bit_depth_luma,
+            bit_depth_chroma,
+            sequence_parameter_sets_ext: Vec::new(),
+        });
     }
     Ok(avcc)
 }
@@ -128,7 +142,11 @@ fn avcc(sps: &[u8], pps: &[u8]) -> Result<Avcc, UnusableFormat> {
 /// hvcC (ISO/IEC 14496-15, 8.3.3.1).
 fn hvcc(vps: &[u8], sps: &[u8], pps: &[u8]) -> Result<Hvcc, UnusableFormat> {
     let parsed = h265::Sps::parse(sps)?;
-    let array = |nal_unit_type, unit: &[u8]| HvcCArray { completeness: true, nal_unit_type, nalus: vec![unit.into()] };
+    let array = |nal_unit_type, unit: &[u8]| HvcCArray {
+        completeness: true,
+        nal_unit_type,
+        nalus: vec![unit.into()],
+    };
     Ok(Hvcc {
         general_profile_space: parsed.profile.profile_space,
         general_tier_flag: parsed.profile.high_tier,

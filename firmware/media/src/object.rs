@@ -154,8 +154,25 @@ mod tests {
     #[test]
     fn an_object_has_one_name_only() {
         let bad = [
-            "", "/", "..", "01.m4s", "+1.m4s", "1.01.m4s", "1.2.3.m4s", ".m4s", "1..m4s", "1.ts", "ts/1.m4s", "ts/.ts", "init-.mp4",
-            "init--1.mp4", "1.4294967296.m4s", "18446744073709551616.m4s", "ts/live.m3u8", "1.m4s ", "١.m4s",
+            "",
+            "/",
+            "..",
+            "01.m4s",
+            "+1.m4s",
+            "1.01.m4s",
+            "1.2.3.m4s",
+            ".m4s",
+            "1..m4s",
+            "1.ts",
+            "ts/1.m4s",
+            "ts/.ts",
+            "init-.mp4",
+            "init--1.mp4",
+            "1.4294967296.m4s",
+            "18446744073709551616.m4s",
+            "ts/live.m3u8",
+            "1.m4s ",
+            "١.m4s",
         ];
         for name in bad {
             assert_eq!(ObjectName::parse(name), None, "{name:?}");

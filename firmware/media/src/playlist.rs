@@ -32,7 +32,8 @@ impl View<'_> {
     /// The multivariant playlist; `None` before the first complete segment.
     pub(crate) fn multivariant(self) -> Option<String> {
         let last = self.window.listed().next_back()?;
-        let rate = |bytes: u64, ticks: i64| bytes * 8 * VIDEO_RATE.unsigned_abs() / ticks.max(1).unsigned_abs();
+        let rate =
+            |bytes: u64, ticks: i64| bytes * 8 * VIDEO_RATE.unsigned_abs() / ticks.max(1).unsigned_abs();
         let with_overhead = |rate: u64| rate + rate * OVERHEAD_PERCENT / 100;
         // Shorter ones than half the target duration do not count for the peak (4.4.6.2, BANDWIDTH).
         let half = self.window.target_seconds() * VIDEO_RATE / 2;

@@ -104,7 +104,8 @@ pub(crate) struct Gop {
 impl Gop {
     fn picture(&mut self, unit: &Timed) {
         if unit.random_access {
-            self.regular = (self.pictures == self.last_pictures && self.pictures > 0).then_some(self.pictures);
+            self.regular =
+                (self.pictures == self.last_pictures && self.pictures > 0).then_some(self.pictures);
             self.last_pictures = self.pictures;
             self.pictures = 0;
             self.ticks = self.last_key.map_or(0, |key| unit.dts - key);
@@ -154,6 +155,12 @@ impl Segmenter {
 
     /// What is pushed from here on is packaged like this. The caller interrupts first.
     pub(crate) fn set_packaging(&mut self, packaging: Arc<Packaging>) {
+        let rate = |packaging: &Packaging| packaging.audio_rate().map(i128::from);
+        let before = self.packaging.as_deref().and_then(rate);
+        if let (Some(before), Some(after), Some(end)) = (before, rate(&packaging), self.audio.end) {
+            // Audio goes on from the same moment, counted in its new ticks.
+            self.audio.end = i64::try_from((i128::from(end) * after).div_euclid(before.max(1))).ok();
+        }
         self.packaging = Some(packaging);
     }
 
@@ -304,11 +311,14 @@ impl Segmenter {
         let Some(open) = &window.open else { return };
         let part_start = open.start + open.duration;
         let limit = part_start + self.part_target;
-        let key_cuts = unit.random_access && (!open.starts_at_key() || unit.dts - open.start >= self.rules.segment);
+        let key_cuts =
+            unit.random_access && (!open.starts_at_key() || unit.dts - open.start >= self.rules.segment);
+        // Where the camera was silent, only a new segment can tell the new date.
+        let cuts = key_cuts || unit.discontinuity;
         let place = self.video.last.unwrap_or(part_start);
         if unit.dts - place > MOST_LAG {
             self.end_open(window, interval, cut);
-        } else if key_cuts && !open.video.is_empty() {
+        } else if cuts && !open.video.is_empty() {
             if let Some(last) = self.video.last {
                 self.close_part(window, unit.dts.clamp(last + 1, limit), cut);
             }
@@ -359,7 +369,11 @@ impl Segmenter {
         let Some(open) = &window.open else { return };
         let limit = open.start + open.duration + self.part_target;
         if let Some(last) = self.video.last {
-            self.close_part(window, (last.saturating_add(interval)).clamp(last + 1, limit.max(last + 1)), cut);
+            self.close_part(
+                window,
+                (last.saturating_add(interval)).clamp(last + 1, limit.max(last + 1)),
+                cut,
+            );
         }
     }
 
@@ -373,10 +387,13 @@ impl Segmenter {
             set_last_duration(&mut open.audio, self.audio_interval);
             self.audio.end = Some(last + self.audio_interval);
         }
-        let (video_from, audio_from) = open.parts.last().map_or((0, 0), |part| (part.video.end, part.audio.end));
+        let (video_from, audio_from) =
+            open.parts.last().map_or((0, 0), |part| (part.video.end, part.audio.end));
         let video = video_from..open.video.len();
-        let independent =
-            open.video.get(video.clone()).is_some_and(|samples| samples.iter().any(|sample| sample.random_access));
+        let independent = open
+            .video
+            .get(video.clone())
+            .is_some_and(|samples| samples.iter().any(|sample| sample.random_access));
         open.parts.push(Part {
             video,
             audio: audio_from..open.audio.len(),

@@ -222,10 +222,15 @@ impl Stream {
                 if (msn, index) == self.segmenter.next_part(&self.window) {
                     return Answer::NotYet;
                 }
-                self.window.segment_mut(msn).and_then(|segment| segment.part(index)).map(|chunks| (chunks, MP4))
+                self.window
+                    .segment_mut(msn)
+                    .and_then(|segment| segment.part(index))
+                    .map(|chunks| (chunks, MP4))
             }
         };
-        found.map_or(Answer::NotFound, |(chunks, kind)| Answer::Ready(Body::new(chunks, kind, Cache::Immutable)))
+        found.map_or(Answer::NotFound, |(chunks, kind)| {
+            Answer::Ready(Body::new(chunks, kind, Cache::Immutable))
+        })
     }
 
     /// Numbers for metrics and for the page.
@@ -241,7 +246,11 @@ impl Stream {
         Facts {
             window_bytes: self.window.bytes(),
             packaged_bytes: self.window.packaged_bytes() + texts as u64,
-            window_units: self.window.all().map(|segment| segment.video.len() + segment.audio.len()).sum::<usize>() as u64,
+            window_units: self
+                .window
+                .all()
+                .map(|segment| segment.video.len() + segment.audio.len())
+                .sum::<usize>() as u64,
             window_seconds: seconds(ticks),
             segments: self.window.listed().count() as u64,
             units: self.units,
@@ -260,7 +269,9 @@ impl Stream {
 
     fn init(&self, number: u64) -> Option<Bytes> {
         let current = self.segmenter.packaging().filter(|packaging| packaging.number == number);
-        let kept = || self.window.all().map(|segment| &segment.packaging).find(|packaging| packaging.number == number);
+        let kept = || {
+            self.window.all().map(|segment| &segment.packaging).find(|packaging| packaging.number == number)
+        };
         current.or_else(kept).map(|packaging| packaging.init.clone())
     }
 
@@ -331,7 +342,12 @@ impl Stream {
 
 /// What the playlists speak of, apart from where their texts are kept.
 fn view<'a>(window: &'a Window, segmenter: &Segmenter, rules: Rules) -> View<'a> {
-    View { window, part_target: segmenter.part_target(), next_part: segmenter.next_part(window), listed: rules.window }
+    View {
+        window,
+        part_target: segmenter.part_target(),
+        next_part: segmenter.next_part(window),
+        listed: rules.window,
+    }
 }
 
 /// Whether a request has to wait.

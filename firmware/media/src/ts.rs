@@ -11,8 +11,8 @@ use mpeg2ts::pes::PesHeader;
 use mpeg2ts::time::{ClockReference, Timestamp};
 use mpeg2ts::ts::payload::{Bytes as Payload, Pat, Pes, Pmt};
 use mpeg2ts::ts::{
-    AdaptationField, ContinuityCounter, EsInfo, Pid, ProgramAssociation, TransportScramblingControl, TsHeader, TsPacket,
-    TsPacketWriter, TsPayload, VersionNumber, WriteTsPacket,
+    AdaptationField, ContinuityCounter, EsInfo, Pid, ProgramAssociation, TransportScramblingControl,
+    TsHeader, TsPacket, TsPacketWriter, TsPayload, VersionNumber, WriteTsPacket,
 };
 
 use crate::nal;
@@ -124,7 +124,8 @@ fn adts(packaging: &Packaging, sample: &Sample) -> Option<[u8; crate::aac::ADTS_
 /// Visits what stands in a segment, merged by decode time.
 fn walk<'a>(segment: &'a Segment, mut visit: impl FnMut(Item<'a>)) {
     let rate = i64::from(segment.packaging.audio_rate().unwrap_or(1).max(1));
-    let audio_start = segment.parts.iter().find(|part| !part.audio.is_empty()).map_or(0, |part| part.audio_start);
+    let audio_start =
+        segment.parts.iter().find(|part| !part.audio.is_empty()).map_or(0, |part| part.audio_start);
     let mut audio_time = audio_start;
     let mut audio = segment
         .audio
@@ -218,7 +219,8 @@ impl Writer<'_> {
             VideoFormat::H264 { .. } => StreamType::H264,
             VideoFormat::H265 { .. } => StreamType::H265,
         };
-        let mut es_info = vec![EsInfo { stream_type, elementary_pid: Pid::new(VIDEO_PID)?, descriptors: Vec::new() }];
+        let mut es_info =
+            vec![EsInfo { stream_type, elementary_pid: Pid::new(VIDEO_PID)?, descriptors: Vec::new() }];
         if self.packaging.adts().is_some() {
             es_info.push(EsInfo {
                 stream_type: StreamType::AdtsAac,
@@ -270,7 +272,13 @@ impl Writer<'_> {
     }
 
     /// One PES packet over as many transport packets as it needs.
-    fn pes(&mut self, pid: u16, header: PesHeader, field: Option<AdaptationField>, unit: &[u8]) -> mpeg2ts::Result<()> {
+    fn pes(
+        &mut self,
+        pid: u16,
+        header: PesHeader,
+        field: Option<AdaptationField>,
+        unit: &[u8],
+    ) -> mpeg2ts::Result<()> {
         let header_len = PES_HEADER + if header.dts.is_some() { PES_DECODE_TIME } else { 0 };
         // Video too long for the field says 0: up to the next start (2.4.3.7).
         let pes_packet_len = u16::try_from(header_len - PES_UNCOUNTED + unit.len()).unwrap_or(0);

@@ -124,7 +124,9 @@ impl Segment {
     }
 
     fn append_samples(&self, part: &Part, chunks: &mut Vec<Bytes>) {
-        chunks.extend(self.part_video(part).iter().chain(self.part_audio(part)).map(|sample| sample.data.clone()));
+        chunks.extend(
+            self.part_video(part).iter().chain(self.part_audio(part)).map(|sample| sample.data.clone()),
+        );
     }
 
     pub(crate) fn part_video(&self, part: &Part) -> &[Sample] {
