@@ -172,12 +172,10 @@ impl Sps {
             _ => "",
         };
         let tier = if high_tier { 'H' } else { 'L' };
-        let mut codec = format!("hvc1.{space}{profile}.{:X}.{tier}{level}", compatibility.reverse_bits());
+        let codec = format!("hvc1.{space}{profile}.{:X}.{tier}{level}", compatibility.reverse_bits());
+        // Trailing zero bytes are left out (E.3).
         let used = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        for byte in constraints.iter().take(used) {
-            codec += &format!(".{byte:X}");
-        }
-        codec
+        constraints.iter().take(used).fold(codec, |codec, byte| format!("{codec}.{byte:X}"))
     }
 
     /// The order of an access unit (sample format) by its first slice; `None` where it has none that can be read.
@@ -191,7 +189,7 @@ impl Sps {
         let restart = (16..=20).contains(&kind);
         let temporal_id_plus1 = slice.get(1).map_or(0, |byte| byte & 7);
         // Types 0 to 14 that are even are sub-layer non-reference pictures, 6 to 9 are leading ones (table 7-1).
-        let base = temporal_id_plus1 == 1 && !(kind <= 14 && kind % 2 == 0) && !(6..=9).contains(&kind);
+        let base = temporal_id_plus1 == 1 && !(kind <= 14 && kind & 1 == 0) && !(6..=9).contains(&kind);
         let mut bits = Bits::new(slice, HEADER);
         if !bits.read_bool("first_slice_segment_in_pic_flag")? {
             return Ok(None);

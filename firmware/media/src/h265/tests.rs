@@ -53,7 +53,7 @@ fn a_broken_tail_costs_only_the_frame_rate() {
 #[test]
 fn a_picture_beyond_the_limit_is_unsupported() {
     // An SPS of Main profile up to log2_max_pic_order_cnt_lsb_minus4, with sides of 65,535.
-    let head: String = hex("0101600000009000000000003c").iter().map(|byte| format!("{byte:08b}")).collect();
+    let head = format!("{:0104b}", 0x01_01_60_00_00_00_90_00_00_00_00_00_3c_u128);
     let rbsp = bytes(&(head + "1" + "010" + &ue(65_535) + &ue(65_535) + "0" + "111" + "1"));
     // Emulation prevention (7.4.2).
     let mut unit = vec![0x42, 1];

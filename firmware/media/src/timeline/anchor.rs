@@ -48,6 +48,11 @@ fn rescale(value: i128, to: u32, from: u32) -> i64 {
     near((value * i128::from(to) + from / 2).div_euclid(from))
 }
 
+/// Ticks of one timescale as ticks of another: the next that is certainly later.
+pub(super) fn after(ticks: i64, to: u32, from: u32) -> i64 {
+    rescale(i128::from(ticks), to, from) + 1
+}
+
 /// Ticks as microseconds.
 pub(super) fn to_us(ticks: i64, timescale: u32) -> i64 {
     rescale(i128::from(ticks), 1_000_000, timescale)

@@ -1,7 +1,7 @@
 //! The audio track's clock: counted frames, so that no sample is missing or doubled, held to the camera's stamps
 //! whenever both drift apart.
 
-use super::anchor::{Anchor, Here, Surroundings, between, confirmed, from_us, to_us};
+use super::anchor::{Anchor, Here, Surroundings, after, between, confirmed, from_us, to_us};
 use super::{GAP_US, JUMP_UNITS, Placed, Repairs, START_US, Verdict};
 use crate::aac::AudioConfig;
 use crate::unit::AccessUnit;
@@ -40,9 +40,7 @@ impl AudioClock {
         self.frame = config.map_or(FRAME, |config| i64::from(config.frame_samples(rate)));
         self.muted = false;
         if rate != self.rate {
-            // The next tick after the same time in the new ticks.
-            let moved = |at: i64| from_us(to_us(at, self.rate), rate) + 1;
-            self.last_dts = self.last_dts.map(moved);
+            self.last_dts = self.last_dts.map(|last| after(last, rate, self.rate));
             self.rate = rate;
             self.pinned = None;
             self.interrupt();
