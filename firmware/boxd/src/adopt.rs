@@ -158,7 +158,7 @@ mod tests {
     fn links_stay_the_same_over_restarts_and_two_of_a_kind_differ() {
         let one = device("10.0.0.2", &[], &["rtsp://10.0.0.2/a"], Some("IPC"));
         let two = device("10.0.0.3", &[], &["rtsp://10.0.0.3/a"], Some("IPC"));
-        assert_eq!(id(&one).unwrap().as_str(), "ipc-4f2ab9");
+        assert_eq!(id(&one).unwrap().as_str(), "ipc-e42a50");
         assert_ne!(id(&one), id(&two));
     }
 

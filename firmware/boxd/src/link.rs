@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn events_arrive_whole_however_the_bytes_are_cut() {
         let events = [
-            Event::State(model::CameraState::Connecting),
+            Event::State(CameraState::Connecting),
             unit(20_000, 0),
             Event::Interrupted,
             unit(0, 1),

@@ -16,6 +16,7 @@ mod config;
 mod door;
 mod feed;
 mod kernel;
+mod lan;
 mod link;
 mod log;
 mod sandbox;

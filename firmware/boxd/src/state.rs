@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use model::{CameraId, Device, DeviceKey};
 use tokio::sync::watch;
@@ -23,7 +23,6 @@ struct Inner {
     devices: RwLock<Vec<Device>>,
     door: Counters,
     started: Instant,
-    started_at: SystemTime,
 }
 
 /// One camera of the box.
@@ -45,7 +44,6 @@ impl Shared {
             devices: RwLock::default(),
             door: Counters::default(),
             started: Instant::now(),
-            started_at: SystemTime::now(),
         }))
     }
 
@@ -96,11 +94,6 @@ impl Shared {
     /// How long the box has been running.
     pub(crate) fn uptime(&self) -> Duration {
         self.0.started.elapsed()
-    }
-
-    /// When the box began to run, on the wall clock of that moment.
-    pub(crate) fn started_at(&self) -> SystemTime {
-        self.0.started_at
     }
 }
 

@@ -3,12 +3,14 @@
 //! Two threads: this one runs the supervisor and the links from the workers, the other one the front door, so that a
 //! crowd of viewers does not hold back a camera.
 
+use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use camera::Source;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -17,9 +19,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::adopt::Adoption;
+use crate::config::{Config, Discovery};
 use crate::door::{self, Hosts};
 use crate::kernel;
+use crate::lan;
 use crate::state::Shared;
 use crate::supervisor::Supervisor;
 
@@ -77,7 +81,7 @@ async fn supervise(
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let mut supervisor = Supervisor::new(shared, config.hls, stopped);
+    let mut supervisor = Supervisor::new(shared.clone(), config.hls, stopped);
     for source in &config.cameras {
         supervisor.add(source, None)?;
     }
@@ -85,6 +89,7 @@ async fn supervise(
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        outcome = discover(config.discovery, &config.cameras, &shared, &mut supervisor) => outcome?,
     }
     tracing::info!("stopping");
     stop.send_replace(true);
@@ -92,6 +97,46 @@ async fn supervise(
         tracing::warn!("not every worker ended in time");
     }
     Ok(())
+}
+
+/// Keeps the list of devices, and adopts them when the owner wants that. Never returns but with an error.
+#[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
+async fn discover(
+    options: Discovery,
+    configured: &[Source],
+    shared: &Shared,
+    supervisor: &mut Supervisor,
+) -> anyhow::Result<()> {
+    if !options.enabled {
+        return pending().await;
+    }
+    let lan = lan::start(lan::Options { interfaces: options.interfaces, sweep: options.sweep });
+    let mut changes = lan.changes();
+    let mut adoption = options.adopt.then(|| Adoption::new(options.user, options.password, configured));
+    loop {
+        changes.mark_unchanged();
+        let devices = lan.devices();
+        let mut next_look = None;
+        if let Some(adoption) = &mut adoption {
+            let (adopted, next) = adoption.look(&devices, Instant::now());
+            for (source, key) in adopted {
+                tracing::info!(camera = %source.id, address = %source.address, "adopted a camera that was found");
+                supervisor.add(&source, Some(key))?;
+            }
+            next_look = next;
+        }
+        shared.set_devices(devices);
+        let look = async {
+            match next_look {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            changed = changes.changed() => changed.context("the search for cameras stopped")?,
+            () = look => {}
+        }
+    }
 }
 
 /// The listening socket: inherited (systemd's protocol), else a new one.

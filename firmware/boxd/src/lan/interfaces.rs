@@ -30,8 +30,11 @@ fn link(entry: &InterfaceAddress) -> Option<Link> {
         return None;
     }
     let own: Ipv4Addr = entry.address.as_ref()?.as_sockaddr_in()?.ip();
-    let mask =
-        entry.netmask.as_ref().and_then(|mask| mask.as_sockaddr_in()).map_or(Ipv4Addr::BROADCAST, |m| m.ip());
+    let mask = entry
+        .netmask
+        .as_ref()
+        .and_then(|mask| mask.as_sockaddr_in())
+        .map_or(Ipv4Addr::BROADCAST, nix::sys::socket::SockaddrIn::ip);
     // An alias is listed as `eth0:1`; sockets know the device's own name.
     let name = entry.interface_name.split(':').next()?.to_owned();
     let index = if_nametoindex(name.as_str()).ok()?;
