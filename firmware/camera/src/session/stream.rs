@@ -29,7 +29,7 @@ use super::tls::Tls;
 use crate::source::Transport;
 
 /// The local end of a TLS pipe, polled beside the session.
-type Carrier = Pin<Box<dyn Future<Output = ()>>>;
+type Carrier = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A session that plays.
 pub struct Stream {
