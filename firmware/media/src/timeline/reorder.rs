@@ -53,6 +53,11 @@ impl Reorder {
         shown.last().map(|last| last.at)
     }
 
+    /// How many of the latest pictures are shown after `at`.
+    pub(super) fn later_than(&self, at: i64) -> usize {
+        self.history.iter().filter(|shown| shown.at > at).count()
+    }
+
     /// Takes the picture that is decoded next and gives its decode time.
     pub(super) fn push(&mut self, shown: Shown) -> Shown {
         if self.history.len() > MAX_REORDER {

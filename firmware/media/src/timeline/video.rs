@@ -78,9 +78,10 @@ impl VideoClock {
     pub(super) fn push(&mut self, unit: &AccessUnit, around: &Surroundings) -> Placed {
         let poc = self.order.read(&unit.data);
         // After a lost IDR picture orders seem to go back, but stamps do not: both must.
-        let back = self.anchor.and_then(|anchor| anchor.ticks(unit)).is_some_and(|at| at < self.newest);
-        if let Some(poc) = poc.filter(|poc| back && poc.overtaken > self.reorder.depth()) {
-            self.set_depth(poc.overtaken);
+        let stamped = self.anchor.and_then(|anchor| anchor.ticks(unit));
+        let overtaken = poc.map_or(0, |poc| poc.overtaken).min(stamped.map_or(0, |at| self.reorder.later_than(at)));
+        if overtaken > self.reorder.depth() {
+            self.set_depth(overtaken);
         }
         let (mut discontinuity, mut jumped) = (false, false);
         let (pts, believed) = match self.judge(unit) {
@@ -203,8 +204,9 @@ impl VideoClock {
         let dts = match self.last_dts {
             Some(last) => match pinned.filter(|at| *at > last) {
                 Some(at) => at,
-                // Behind the pins or the predictions: catch up a little with each frame.
-                None => taken.at.max(last + (self.interval.ticks() / 4).max(1)),
+                None if taken.at > last => taken.at,
+                // Behind the pins or the predictions: the camera's clock catches up a little with each frame.
+                None => last + (self.interval.ticks() / 4).max(1),
             },
             None => taken.at.max(0),
         };
