@@ -83,6 +83,12 @@ export class HlsJs {
     return this.hls.targetLatency;
   }
 
+  /** Seconds from the picture to where it should be, or null. While the camera is silent this does not grow. */
+  behind() {
+    const live = this.hls.liveSyncPosition;
+    return live === null ? null : live - this.video.currentTime;
+  }
+
   toLive() {
     const live = this.hls.liveSyncPosition;
     if (live !== null) this.video.currentTime = live;
@@ -118,6 +124,12 @@ export class Native {
 
   target() {
     return null;
+  }
+
+  /** As above; the browser holds back some seconds of its own. */
+  behind() {
+    const { seekable } = this.video;
+    return seekable.length === 0 ? null : seekable.end(seekable.length - 1) - this.video.currentTime - 6;
   }
 
   toLive() {

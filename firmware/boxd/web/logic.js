@@ -118,9 +118,22 @@ export function sequenceBroken(before, now) {
   return now.segments.some(([number, date]) => dates.has(number) && Math.abs(dates.get(number) - date) > 1000);
 }
 
-/** Whether to jump to the live edge rather than play on. Both in seconds; `target` may be unknown. */
-export function tooFarBehind(latency, target) {
-  return latency > (target ?? 1) + 4;
+/** Says when to jump to the live edge rather than play on: far behind, and not just after such a jump, which an
+ * engine with its own idea of "live" would only undo. */
+export class Leap {
+  static seconds = 4;
+  static pause = 10_000;
+
+  constructor() {
+    this.last = -Infinity;
+  }
+
+  /** `behind`: seconds from the picture to where this engine means to be. */
+  due(now, behind) {
+    if (!(behind > Leap.seconds) || now - this.last < Leap.pause) return false;
+    this.last = now;
+    return true;
+  }
 }
 
 /** The badge's text for a latency in seconds, or null when it is not known or not believable. */

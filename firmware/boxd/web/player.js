@@ -12,7 +12,7 @@
 //   lastRecovery  why, the last time
 //   position, playing, notice      the media time, whether it moves, the sentence over the picture
 
-import { Backoff, chooseEngine, Clock, durationText, latencyText, notice, tooFarBehind, Watchdog } from "./logic.js";
+import { Backoff, chooseEngine, Clock, durationText, latencyText, Leap, notice, Watchdog } from "./logic.js";
 import { HlsJs, Native } from "./engines.js";
 
 const { camera: id, hls: script } = document.body.dataset;
@@ -32,6 +32,7 @@ const choice = chooseEngine({
 const backoff = new Backoff();
 const clock = new Clock();
 const watchdog = new Watchdog(performance.now());
+const leap = new Leap();
 let engine = null;
 let reloading = null;
 let camera = null;
@@ -39,6 +40,7 @@ let silentSince = null;
 let blocked = false;
 let held = false; // the viewer pressed pause
 let advancedAt = -Infinity;
+let movingSince = null;
 let lastPosition = 0;
 let frames = { decoded: 0, dropped: 0 }; // of the sources before this one
 const told = { firstFrameMs: null, stalls: 0, recoveries: 0, lastRecovery: null, latency: null, notice: null };
@@ -157,12 +159,11 @@ const advancing = () => performance.now() - advancedAt < 1500;
 function tick() {
   const now = performance.now();
   const position = video.currentTime;
-  if (position !== lastPosition && video.readyState >= 2) {
-    advancedAt = now;
-    // Ten seconds of moving picture end an outage; the next one is met with quick tries again.
-    if (engine !== null && watchdog.stuckSince === now) backoff.reset();
-  }
+  if (position !== lastPosition && video.readyState >= 2) advancedAt = now;
   lastPosition = position;
+  movingSince = advancing() ? (movingSince ?? now) : null;
+  // An outage is over when the picture has moved for a while: the next one is met with quick tries again.
+  if (movingSince !== null && now - movingSince > 10_000) backoff.reset();
   const playing = engine?.playingMs() ?? null;
   told.latency = playing === null || !advancing() ? null : (clock.at(Date.now()) - playing) / 1000;
 
@@ -170,9 +171,7 @@ function tick() {
     const action = watchdog.tick(now, position, wanted() && !blocked);
     if (action === "live") toLive("the picture stood still");
     else if (action === "reload") reload("the picture stood still");
-    else if (wanted() && told.latency !== null && tooFarBehind(told.latency, engine.target())) {
-      toLive("too far behind");
-    }
+    else if (wanted() && leap.due(now, engine.behind())) toLive("too far behind");
   }
   show();
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  Backoff, chooseEngine, Clock, durationText, latencyText, notice, sequenceBroken, tooFarBehind, Watchdog,
+  Backoff, chooseEngine, Clock, durationText, latencyText, Leap, notice, sequenceBroken, Watchdog,
 } from "../logic.js";
 
 test("Safari plays by itself, others by hls.js, and each falls back to the other", () => {
@@ -112,10 +112,12 @@ test("the badge never shows nonsense", () => {
   assert.equal(durationText(72 * 3_600_000), "3 days");
 });
 
-test("playing on is right near the live edge, jumping far from it", () => {
-  assert.equal(tooFarBehind(1.5, 0.6), false);
-  assert.equal(tooFarBehind(30, 0.6), true);
-  assert.equal(tooFarBehind(30, null), true);
+test("playing on is right near the live edge, one jump far from it", () => {
+  const leap = new Leap();
+  for (const near of [null, -1, 0, 3]) assert.equal(leap.due(0, near), false);
+  assert.equal(leap.due(1000, 30), true);
+  assert.equal(leap.due(2000, 30), false, "the jump did not help: not again and again");
+  assert.equal(leap.due(12_000, 30), true);
 });
 
 const streaming = (video) => ({ state: { state: "streaming", video }, sentence: null, since_ms: 1, facts: {} });
