@@ -252,3 +252,79 @@ pub fn uri(answer: &Element) -> Option<&str> {
 pub fn kept(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn body(inner: &str) -> Element {
+        let text = format!("<e:Envelope xmlns:e=\"http://www.w3.org/2003/05/soap-envelope\"><e:Body>{inner}</e:Body></e:Envelope>");
+        match reply(text.as_bytes()) {
+            Ok(Reply::Body(element)) => element,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The worked example of the ONVIF Application Programmer's Guide, 6.1.1.3.
+    #[test]
+    fn a_username_token_is_what_the_guide_computes() {
+        let login = Login { user: "user".into(), password: "userpassword".to_owned().into() };
+        let nonce: [u8; 16] = STANDARD.decode("LKqI6G/AikKCQrN0zqZFlg==").unwrap().try_into().unwrap();
+        let header = security(&login, nonce, 1_284_623_445);
+        assert!(header.contains("2010-09-16T07:50:45Z"), "{header}");
+        assert!(header.contains("tuOSpGlFlIXsozq4HFNeeGeFLEI="), "{header}");
+        assert!(!header.contains("userpassword"));
+    }
+
+    #[test]
+    fn a_request_escapes_what_the_camera_named() {
+        let envelope = Request::GetStreamUri("a<b&\"c").envelope("");
+        let document = Element::read(envelope.as_bytes()).unwrap();
+        assert_eq!(document.text_of("ProfileToken"), Some("a<b&\"c"));
+    }
+
+    #[test]
+    fn a_clock_180_days_off_is_read() {
+        let answer = body("<tds:GetSystemDateAndTimeResponse xmlns:tds=\"x\"><tds:SystemDateAndTime><tt:UTCDateTime xmlns:tt=\"y\"><tt:Time><tt:Hour>7</tt:Hour><tt:Minute>50</tt:Minute><tt:Second>45</tt:Second></tt:Time><tt:Date><tt:Year>2010</tt:Year><tt:Month>9</tt:Month><tt:Day>16</tt:Day></tt:Date></tt:UTCDateTime></tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>");
+        assert_eq!(clock(&answer), Some(1_284_623_445));
+        assert_eq!(clock(&body("<GetSystemDateAndTimeResponse/>")), None);
+    }
+
+    #[test]
+    fn profiles_of_both_services_are_read() {
+        let one = body("<GetProfilesResponse><Profiles token=\"p1\"><Name>Main</Name><VideoEncoderConfiguration token=\"e\"><Encoding>H264</Encoding><Resolution><Width>1920</Width><Height>1080</Height></Resolution></VideoEncoderConfiguration></Profiles><Profiles token=\"p2\"><Name>Sound only</Name></Profiles></GetProfilesResponse>");
+        let found = profiles(&one, false);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].token.as_str(), found[0].encoding.as_str(), found[0].size), ("p1", "H264", (1920, 1080)));
+        let two = body("<GetProfilesResponse><Profiles token=\"q\"><Name>M</Name><Configurations><VideoEncoder token=\"e\"><Encoding>H265</Encoding></VideoEncoder></Configurations></Profiles></GetProfilesResponse>");
+        assert_eq!(profiles(&two, true)[0].encoding, "H265");
+    }
+
+    #[test]
+    fn a_refused_login_is_told_from_another_fault() {
+        let fault = |inner: &str| reply(format!("<E><Body><Fault>{inner}</Fault></Body></E>").as_bytes()).unwrap();
+        assert_eq!(fault("<Code><Value>s:Sender</Value><Subcode><Value>ter:NotAuthorized</Value></Subcode></Code>"), Reply::NotAuthorized);
+        assert_eq!(fault("<faultcode>wsse:FailedAuthentication</faultcode>"), Reply::NotAuthorized);
+        assert_eq!(fault("<Reason><Text>No such profile</Text></Reason>"), Reply::Fault("No such profile".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_answers_never_panic(bytes: Vec<u8>, text in "(<(e:)?(Body|Fault|Profiles|Year|a b='&#[0-9]{1,9};')/?>|</(Body|e)>|&(amp|x|#x?[0-9a-f]{1,8});|<!\\[CDATA\\[|\\]\\]>|[ -~]{0,5}){0,40}") {
+            for bytes in [&bytes[..], text.as_bytes()] {
+                if let Ok(Reply::Body(answer)) = reply(bytes) {
+                    let _ = (clock(&answer), media_services(&answer), profiles(&answer, false), profiles(&answer, true), uri(&answer).is_some());
+                }
+            }
+        }
+
+        #[test]
+        fn dates_go_there_and_back(second in -62_167_219_200_i64..253_402_300_800) {
+            let text = timestamp(second);
+            let number = |range: core::ops::Range<usize>| text[range].parse::<i64>().unwrap();
+            let day = days(number(0..4), number(5..7), number(8..10)).unwrap();
+            prop_assert_eq!(day * 86_400 + number(11..13) * 3600 + number(14..16) * 60 + number(17..19), second);
+        }
+    }
+}

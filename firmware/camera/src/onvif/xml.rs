@@ -142,3 +142,37 @@ impl Element {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_their_prefix_and_texts_their_blanks() {
+        let document = Element::read(b"\xef\xbb\xbf<?xml version='1.0'?><a:b xmlns:a='x' c='&lt;1&gt;'> x &amp; &#65; <d/></a:b>").unwrap();
+        assert_eq!((document.name.as_str(), document.text.as_str()), ("b", "x & A"));
+        assert_eq!(document.attribute("c"), Some("<1>"));
+        assert!(document.child("d").is_some());
+    }
+
+    #[test]
+    fn entities_are_neither_declared_nor_resolved() {
+        let bomb = b"<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>";
+        assert_eq!(Element::read(bomb), Err(XmlError::Entities));
+        assert_eq!(Element::read(b"<a>&x;</a>"), Err(XmlError::Entities));
+        assert_eq!(Element::read(b"<a b='&x;'/>"), Err(XmlError::Entities));
+    }
+
+    #[test]
+    fn depth_and_size_have_limits() {
+        let nested = |depth: usize| format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
+        assert!(Element::read(nested(32).as_bytes()).is_ok());
+        assert_eq!(Element::read(nested(33).as_bytes()), Err(XmlError::TooLarge));
+        assert_eq!(Element::read(nested(10_000).as_bytes()), Err(XmlError::TooLarge));
+        assert_eq!(Element::read("<a>".repeat(10_000).as_bytes()), Err(XmlError::TooLarge));
+        assert_eq!(Element::read(&vec![b' '; MAX_BYTES + 1]), Err(XmlError::TooLarge));
+        assert_eq!(Element::read(b"<a><b></a>"), Err(XmlError::Malformed));
+        assert_eq!(Element::read(b"<a>"), Err(XmlError::Malformed));
+        assert_eq!(Element::read(b""), Err(XmlError::Malformed));
+    }
+}
