@@ -303,32 +303,34 @@ impl Stream {
 
     /// Whether a playlist request has to wait (RFC 8216bis 6.2.5.2).
     fn wait(&self, container: Container, request: Request) -> Wait {
-        let Some(newest) = self.window.listed().next_back().map(|segment| segment.msn) else {
+        let Some(newest) = self.window.listed().next_back() else {
             return if request.part.is_some() && request.msn.is_none() { Wait::Never } else { Wait::On };
         };
         let Some(msn) = request.msn else {
             return if request.part.is_some() { Wait::Never } else { Wait::Over };
         };
         let (open, parts) = self.segmenter.next_part(&self.window);
-        let last = if parts > 0 && container == Container::Fmp4 { open } else { newest };
+        let last = if parts > 0 && container == Container::Fmp4 { open } else { newest.msn };
         if msn > last.saturating_add(2) {
             return Wait::Never;
         }
         let over = match (container, request.part) {
             (Container::Fmp4, Some(part)) => {
                 let part = usize::try_from(part).unwrap_or(usize::MAX);
-                if msn >= last && part >= self.advance_limit() + if msn == open { parts } else { 0 } {
+                let there = if msn == open {
+                    parts
+                } else if msn == newest.msn {
+                    newest.parts.len()
+                } else {
+                    0
+                };
+                if msn >= last && part >= self.advance_limit() + there {
                     return Wait::Never;
                 }
                 // A part beyond the end of its segment stands for the first of the next.
-                let beyond = |segment: &Segment| segment.msn == msn && part >= segment.parts.len();
-                if self.window.listed().next_back().is_some_and(beyond) {
-                    parts > 0
-                } else {
-                    msn < open || (msn == open && part < parts)
-                }
+                if msn == newest.msn && part >= there { parts > 0 } else { msn < open || part < there }
             }
-            _ => msn <= newest,
+            _ => msn <= newest.msn,
         };
         if over { Wait::Over } else { Wait::On }
     }

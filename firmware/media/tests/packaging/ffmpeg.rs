@@ -1,13 +1,11 @@
 //! ffmpeg as the judge: every picture and every audio frame that goes in comes out of both containers once, without a
 //! warning.
 
-mod clips;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clips::{Clip, directory, encode, ffmpeg_is_there, read, run};
+use crate::clips::{Clip, directory, encode, ffmpeg_is_there, read, run};
 use media::{Answer, Container, ObjectName, Options, Request, Stream, Track};
 
 const H264: [&str; 8] = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-keyint_min", "25"];
