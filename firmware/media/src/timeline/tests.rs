@@ -6,6 +6,7 @@ use crate::testing::hex;
 
 mod any;
 mod clips;
+mod parts;
 
 /// x264, 320x180, Main, no B-frames, 25 fps by its VUI.
 const SPS: &str = "674d400cda05067e7c0440000003004000000c83c50aa8";
@@ -39,6 +40,12 @@ impl Camera {
         let timed = self.timeline.push(unit(Track::Audio, stamp, WALL + ms * 1000)).unwrap();
         self.audio.push(timed);
         self.audio.last().unwrap()
+    }
+
+    /// A picture and a sound that arrive together, `count` sound frames of 1,024 samples after the first.
+    fn both(&mut self, picture: i64, sound: i64, count: i64) {
+        self.picture(picture, count * 1024 / 48);
+        self.sound(sound, count * 1024 / 48);
     }
 
     /// `count` pictures on time, from picture number `from`.
@@ -272,43 +279,48 @@ fn a_change_of_frame_rate_is_followed() {
     assert_eq!(camera.timeline.repairs(), Repairs::default());
 }
 
-/// What the segmenter does with a part of five frames: it ends the part by prediction, and the next unit starts there.
 #[test]
-fn pins_hold_and_their_errors_are_absorbed() {
+fn a_camera_that_becomes_very_slow_is_no_row_of_gaps() {
     let mut camera = Camera::new(false);
-    let mut promised = None;
-    for frame in 0..1000_i64 {
-        let stamp = frame * 3_003 + frame * 7919 % 361 - 180;
-        let (dts, pts) = {
-            let timed = camera.picture(stamp, frame * 3_003 / 90);
-            (timed.dts, timed.pts)
-        };
-        if let Some(promised) = promised.take() {
-            assert_eq!(dts, promised);
-        }
-        assert!((pts - camera.video[0].pts - stamp - 180).abs() <= 800, "{frame}: {}", pts - stamp);
-        if frame % 5 == 4 {
-            let next = dts + camera.timeline.predicted_interval(Track::Video);
-            camera.timeline.pin_next_dts(Track::Video, next);
-            promised = Some(next);
-        }
+    camera.pictures(0, 50);
+    // A picture every five seconds from now on.
+    for frame in 1..=20 {
+        camera.picture(49 * FRAME + frame * 450_000, 49 * 40 + frame * 5_000);
     }
-    let drift = camera.last().dts - camera.video[0].dts - 999 * 3_003;
-    assert!(drift.abs() <= 800, "{drift}");
+    assert!(camera.steps()[60..].iter().all(|step| *step == 450_000), "{:?}", camera.steps());
+    assert!(!camera.last().discontinuity);
+    assert_eq!(camera.timeline.predicted_interval(Track::Video), 450_000);
 }
 
-/// At 5 fps every part of 200 ms is one frame, so every frame is pinned: the predictions alone must hold the time.
 #[test]
-fn pins_on_every_frame_do_not_drift() {
+fn lost_frames_do_not_stretch_the_prediction() {
     let mut camera = Camera::new(false);
-    for frame in 0..1000_i64 {
-        let stamp = frame * 18_050 + frame * 7919 % 361 - 180;
-        let dts = camera.picture(stamp, frame * 200).dts;
-        let next = dts + camera.timeline.predicted_interval(Track::Video);
-        camera.timeline.pin_next_dts(Track::Video, next);
-        let off = dts - camera.video[0].dts - frame * 18_050;
-        assert!(frame < 5 || off.abs() <= 1_000, "{off} at {frame}");
+    for frame in (0..200).filter(|frame| frame % 5 != 3) {
+        camera.picture(frame * FRAME, frame * 40);
+        assert_eq!(camera.timeline.predicted_interval(Track::Video), FRAME, "{frame}");
     }
+}
+
+#[test]
+fn pictures_that_ran_ahead_of_the_sound_go_on_within_seconds() {
+    let mut camera = Camera::new(true);
+    for count in 0..1_500_i64 {
+        // For ten seconds the stamps run twice as fast as the pictures come, then the camera sets its clock.
+        let stamp = if count < 469 { 2 * count * 1_920 } else { count * 1_920 };
+        camera.both(stamp, count * 1024, count);
+    }
+    assert!(camera.steps()[900..].iter().all(|step| *step == 1_920), "{:?}", &camera.steps()[460..910]);
+}
+
+#[test]
+fn sound_that_ran_ahead_of_the_pictures_goes_on_within_seconds() {
+    let mut camera = Camera::new(true);
+    for count in 0..1_500_i64 {
+        let stamp = if count < 469 { 2 * count * 1024 } else { count * 1024 };
+        camera.both(count * 1_920, stamp, count);
+    }
+    let steps: Vec<i64> = camera.audio.windows(2).map(|pair| pair[1].dts - pair[0].dts).collect();
+    assert!(steps[900..].iter().all(|step| *step == 1024), "{:?}", &steps[460..910]);
 }
 
 #[test]

@@ -79,7 +79,8 @@ impl VideoClock {
         let poc = self.order.read(&unit.data);
         // After a lost IDR picture orders seem to go back, but stamps do not: both must.
         let stamped = self.anchor.and_then(|anchor| anchor.ticks(unit));
-        let overtaken = poc.map_or(0, |poc| poc.overtaken).min(stamped.map_or(0, |at| self.reorder.later_than(at)));
+        let overtaken =
+            poc.map_or(0, |poc| poc.overtaken).min(stamped.map_or(0, |at| self.reorder.later_than(at)));
         if overtaken > self.reorder.depth() {
             self.set_depth(overtaken);
         }
