@@ -7,7 +7,8 @@ use crate::window::{Segment, VIDEO_RATE, Window};
 
 mod date;
 
-/// Parts are listed for this many target durations before the end (RFC 8216bis 4.4.4.9).
+/// Parts are listed for this many target durations before the end (RFC 8216bis 4.4.4.9), and for as many segments,
+/// which is how validators count.
 const PARTS_LISTED: i64 = 3;
 /// CAN-SKIP-UNTIL in target durations (4.4.3.8).
 const SKIP_UNTIL: i64 = 6;
@@ -72,6 +73,7 @@ impl View<'_> {
         let target = self.window.target_seconds();
         let open = self.window.open.as_ref().filter(|open| !open.parts.is_empty());
         let mut remaining: i64 = self.window.listed().chain(open).map(|segment| segment.duration).sum();
+        let mut after = self.window.listed().chain(open).count() as i64;
         let mut text = String::with_capacity(4096);
         let _ = write!(
             text,
@@ -90,7 +92,9 @@ impl View<'_> {
         let mut skipping = delta && self.can_skip();
         let mut format = None;
         for segment in self.window.listed().chain(open) {
+            let near = remaining <= PARTS_LISTED * target * VIDEO_RATE && after <= PARTS_LISTED;
             remaining -= segment.duration;
+            after -= 1;
             if skipping && remaining >= self.skip_until() {
                 skipped += 1;
                 format = Some(segment.packaging.number);
@@ -109,7 +113,7 @@ impl View<'_> {
             }
             date_time(&mut text, segment);
             // Parts of another length than the target says are as good as gone: the segment has their pictures.
-            if remaining < PARTS_LISTED * target * VIDEO_RATE && segment.part_target == self.part_target {
+            if near && segment.part_target == self.part_target {
                 parts(&mut text, segment);
             }
             if open.is_none_or(|open| open.msn != segment.msn) {
