@@ -54,7 +54,7 @@ pub(crate) fn unit(
     } else {
         data.extend_from_slice(&[0x21; 5]);
     }
-    data.extend_from_slice(&number.to_be_bytes());
+    data.extend_from_slice(format!("{number:08}").as_bytes());
     data.resize(body + 4, 0x55);
     let clock_rate = NonZeroU32::new(if track == Track::Video { 90_000 } else { AUDIO_RATE }).unwrap();
     AccessUnit {

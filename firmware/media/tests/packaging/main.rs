@@ -5,4 +5,5 @@ mod clips;
 mod ffmpeg;
 mod playlists;
 mod properties;
+mod transport;
 mod viewer;
