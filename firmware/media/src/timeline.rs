@@ -177,23 +177,6 @@ impl Timeline {
         }
     }
 
-    /// Fixes the `dts` of the track's next unit, because a part has been closed that ends there. Ignored where it
-    /// is not after the last `dts`, and where the next unit comes with `discontinuity` and a jump.
-    pub fn pin_next_dts(&mut self, track: Track, dts: i64) {
-        match track {
-            Track::Video => {
-                if let Some(video) = &mut self.video {
-                    video.pin(dts);
-                }
-            }
-            Track::Audio => {
-                if let Some(audio) = &mut self.audio {
-                    audio.pin(dts);
-                }
-            }
-        }
-    }
-
     /// How often the timeline had to help so far.
     pub fn repairs(&self) -> Repairs {
         let video = self.video.as_ref().map(|video| video.repairs).unwrap_or_default();

@@ -27,7 +27,6 @@ pub(super) struct AudioClock {
     truth: i64,
     last_arrival_us: i64,
     last_dts: Option<i64>,
-    pinned: Option<i64>,
     /// The count is ahead of the stamps: frames are placed closer until it is not.
     ahead: bool,
     suspect: Option<(i64, u32)>,
@@ -42,7 +41,6 @@ impl AudioClock {
         if rate != self.rate {
             self.last_dts = self.last_dts.map(|last| after(last, rate, self.rate));
             self.rate = rate;
-            self.pinned = None;
             self.interrupt();
         }
     }
@@ -56,10 +54,6 @@ impl AudioClock {
     pub(super) fn interrupt(&mut self) {
         self.anchor = None;
         self.here = None;
-    }
-
-    pub(super) fn pin(&mut self, dts: i64) {
-        self.pinned = Some(dts);
     }
 
     pub(super) fn here(&self) -> Option<Here> {
@@ -102,16 +96,8 @@ impl AudioClock {
         let expected = self.last_dts.map(|_| self.expected());
         let off = self.truth - expected.unwrap_or(self.truth);
         self.ahead = off < -drift || (self.ahead && off < 0);
-        let pinned = self.pinned.take();
         let gap = from_us(GAP_US, self.rate);
-        let dts = match (self.last_dts, expected) {
-            (Some(last), Some(expected)) => match pinned.filter(|at| *at > last && off <= gap) {
-                Some(at) => at,
-                None if off > drift => self.truth,
-                None => expected,
-            },
-            _ => self.truth.max(0),
-        };
+        let dts = expected.filter(|_| off <= drift).unwrap_or(self.truth.max(0));
         if believed {
             self.suspect = None;
             let (stamp, clock_rate, arrival_us) = (unit.stamp, unit.clock_rate, unit.arrival_us);
@@ -162,7 +148,6 @@ impl AudioClock {
 
     /// Where the next unit is expected.
     fn expected(&self) -> i64 {
-        let next = self.last_dts.unwrap_or_default() + self.predicted_interval();
-        self.pinned.filter(|at| Some(*at) > self.last_dts).unwrap_or(next)
+        self.last_dts.unwrap_or_default() + self.predicted_interval()
     }
 }

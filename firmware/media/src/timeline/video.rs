@@ -21,7 +21,7 @@ pub(super) struct VideoClock {
     interval: Interval,
     anchor: Option<Anchor>,
     here: Option<Here>,
-    /// The last decode time before it was pinned or held back: the camera's own clock.
+    /// The last decode time before it was held back: the camera's own clock.
     truth: i64,
     /// The last of those that the camera said: what comes after it must be later.
     believed: i64,
@@ -35,7 +35,6 @@ pub(super) struct VideoClock {
     /// The last unit came after a gap.
     after_gap: bool,
     last_dts: Option<i64>,
-    pinned: Option<i64>,
     /// Where the last disbelieved stamp stood, and how many in a row agree with it.
     suspect: Option<(i64, u32)>,
     pub(super) repairs: Repairs,
@@ -55,10 +54,6 @@ impl VideoClock {
     pub(super) fn interrupt(&mut self) {
         self.anchor = None;
         self.here = None;
-    }
-
-    pub(super) fn pin(&mut self, dts: i64) {
-        self.pinned = Some(dts);
     }
 
     pub(super) fn here(&self) -> Option<Here> {
@@ -84,7 +79,7 @@ impl VideoClock {
         if overtaken > self.reorder.depth() {
             self.set_depth(overtaken);
         }
-        let (mut discontinuity, mut jumped) = (false, false);
+        let mut discontinuity = false;
         let (pts, believed) = match self.judge(unit) {
             Verdict::Believed(pts) => (pts, true),
             Verdict::Replaced => {
@@ -93,7 +88,6 @@ impl VideoClock {
             }
             Verdict::Anew { lost_time } => {
                 let (pts, jump) = self.anchor_at(unit, around);
-                jumped = jump;
                 discontinuity = self.last_dts.is_some() && (lost_time || jump);
                 (pts, true)
             }
@@ -108,7 +102,7 @@ impl VideoClock {
         self.newest = self.newest.max(pts);
         self.last = (pts, poc);
         self.last_arrival_us = unit.arrival_us;
-        let dts = self.decode_time(Shown { at: pts, believed }, jumped);
+        let dts = self.decode_time(Shown { at: pts, believed });
         Placed { dts, pts: pts.max(dts), discontinuity }
     }
 
@@ -190,7 +184,7 @@ impl VideoClock {
         by_order.filter(|at| *at > self.truth).unwrap_or(self.newest.max(self.truth) + interval)
     }
 
-    fn decode_time(&mut self, shown: Shown, jumped: bool) -> i64 {
+    fn decode_time(&mut self, shown: Shown) -> i64 {
         let taken = self.reorder.push(shown);
         self.truth = taken.at;
         self.steps = self.steps.map(|steps| steps + 1);
@@ -201,15 +195,10 @@ impl VideoClock {
             self.believed = taken.at;
             self.steps = Some(0);
         }
-        let pinned = self.pinned.take().filter(|_| !jumped);
         let dts = match self.last_dts {
-            Some(last) => match pinned.filter(|at| *at > last) {
-                Some(at) => at,
-                None if taken.at > last => taken.at,
-                // Behind the pins or the predictions: the camera's clock catches up a little with each frame.
-                None => last + (self.interval.ticks() / 4).max(1),
-            },
-            None => taken.at.max(0),
+            // Behind the predictions: the camera's clock catches up a little with each frame.
+            Some(last) if taken.at <= last => last + (self.interval.ticks() / 4).max(1),
+            _ => taken.at.max(0),
         };
         self.last_dts = Some(dts);
         dts
@@ -217,8 +206,7 @@ impl VideoClock {
 
     /// Where the next unit is expected to be decoded.
     fn expected(&self) -> i64 {
-        let next = self.last_dts.unwrap_or_default() + self.predicted_interval();
-        self.pinned.filter(|at| Some(*at) > self.last_dts).unwrap_or(next)
+        self.last_dts.unwrap_or_default() + self.predicted_interval()
     }
 
     fn set_depth(&mut self, depth: usize) {
