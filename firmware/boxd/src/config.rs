@@ -79,8 +79,8 @@ pub(crate) struct Discovery {
 }
 
 /// Default state directory: the system's for root, the user's own otherwise.
-pub(crate) fn default_state_dir(root: bool, xdg_state_home: Option<PathBuf>) -> PathBuf {
-    match (root, xdg_state_home) {
+pub(crate) fn default_state_dir(root: bool, home: Option<PathBuf>) -> PathBuf {
+    match (root, home) {
         (true, _) => PathBuf::from("/var/lib/streambox"),
         (false, Some(home)) if home.is_absolute() => home.join("streambox"),
         (false, _) => PathBuf::from("streambox-state"),

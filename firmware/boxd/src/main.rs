@@ -15,6 +15,7 @@ mod cli;
 mod config;
 mod door;
 mod feed;
+mod floor;
 mod kernel;
 mod lan;
 mod link;
@@ -25,7 +26,7 @@ mod supervisor;
 mod wiring;
 mod worker;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cli::Command;
@@ -53,8 +54,9 @@ fn main() -> ExitCode {
 
 #[allow(clippy::disallowed_methods, reason = "the shell owns environment and files")]
 fn configuration(file: Option<&Path>) -> Result<Config, String> {
-    let xdg = std::env::var_os("XDG_STATE_HOME").map(Into::into);
-    let state_dir = config::default_state_dir(nix::unistd::geteuid().is_root(), xdg);
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let home = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    let state_dir = config::default_state_dir(nix::unistd::geteuid().is_root(), home);
     let Some(file) = file else { return Config::defaults(state_dir).map_err(|error| error.to_string()) };
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {name}: {error}"))?;

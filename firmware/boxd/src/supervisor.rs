@@ -12,6 +12,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::Stdio;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::feed::Feed;
+use crate::floor::Floor;
 use crate::link::Link;
 use crate::state::{Camera, Shared, stopping};
 
@@ -41,14 +43,20 @@ const SEQUENCE_ZERO: u64 = 1_577_836_800;
 pub(crate) struct Supervisor {
     shared: Shared,
     options: media::Options,
+    floor: Rc<Floor>,
     stop: watch::Receiver<bool>,
     cameras: JoinSet<()>,
 }
 
 impl Supervisor {
-    /// A supervisor of no workers, which ends them all when `stop` turns true.
-    pub(crate) fn new(shared: Shared, options: media::Options, stop: watch::Receiver<bool>) -> Self {
-        Self { shared, options, stop, cameras: JoinSet::new() }
+    /// A supervisor of no workers, which ends them all when `stop` turns true. Streams count from the floor's time.
+    pub(crate) fn new(
+        shared: Shared,
+        options: media::Options,
+        floor: Rc<Floor>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self { shared, options, floor, stop, cameras: JoinSet::new() }
     }
 
     /// Adds a camera and starts its worker; `false` when the id is taken.
@@ -57,7 +65,7 @@ impl Supervisor {
     /// When the source does not fit a frame.
     pub(crate) fn add(&mut self, source: &Source, device: Option<DeviceKey>) -> anyhow::Result<bool> {
         let frame = wire::encode_source(source)?;
-        let feed = Feed::new(Stream::new(self.options, first_sequence_number()));
+        let feed = Feed::new(Stream::new(self.options, first_sequence_number(self.floor.time(now()))));
         let Some(camera) = self.shared.add(source.id.clone(), device, feed) else { return Ok(false) };
         self.cameras.spawn(keep(camera, frame, self.stop.clone()));
         Ok(true)
@@ -69,10 +77,15 @@ impl Supervisor {
     }
 }
 
+/// The clock, since 1970.
 #[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
-fn first_sequence_number() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_secs().saturating_sub(SEQUENCE_ZERO) * 2
+pub(crate) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The first media sequence number of a stream that starts at this time since 1970.
+fn first_sequence_number(time: Duration) -> u64 {
+    time.as_secs().saturating_sub(SEQUENCE_ZERO) * 2
 }
 
 /// Keeps one camera's worker alive until `stop`.
@@ -166,7 +179,11 @@ mod tests {
 
     #[test]
     fn sequence_numbers_fit_players_of_31_bits_and_stay_ahead() {
-        let number = first_sequence_number();
+        let number = first_sequence_number(now());
         assert!(number > 400_000_000 && number < 1 << 31, "{number}");
+        // A day of segments of 0.9 s, then a restart.
+        let day = Duration::from_secs(86_400);
+        let reached = number + (day.as_secs_f64() / 0.9) as u64;
+        assert!(first_sequence_number(now() + day) > reached);
     }
 }

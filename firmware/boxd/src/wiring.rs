@@ -6,6 +6,8 @@
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,10 +24,11 @@ use tokio::sync::watch;
 use crate::adopt::Adoption;
 use crate::config::{Config, Discovery};
 use crate::door::{self, Hosts};
+use crate::floor::{Floor, KEEP_EVERY};
 use crate::kernel;
 use crate::lan;
 use crate::state::Shared;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Supervisor, now};
 
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 256;
@@ -35,6 +38,9 @@ const HEAPS: i32 = 2;
 const LISTEN_FD: i32 = 3;
 /// The whole end may last this long before the process leaves anyway.
 const END: Duration = Duration::from_millis(1800);
+
+/// The running front door.
+type Door = std::thread::JoinHandle<io::Result<()>>;
 
 /// Runs the box until SIGTERM or SIGINT.
 ///
@@ -50,27 +56,40 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 
     let own_name = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let hosts = Arc::new(Hosts::new(&own_name, &config.http.hosts));
-    let door = {
+    let open_door = {
         let (shared, stopped) = (shared.clone(), stopped.clone());
-        let runtime = runtime().context("cannot start the front door")?;
-        thread("door", move || {
-            runtime.block_on(async {
-                let listener = TcpListener::from_std(listener)?;
-                door::serve(listener, shared, hosts, stopped).await;
-                io::Result::Ok(())
-            })
-        })?
+        move || {
+            for page in pages(address) {
+                println!("{page}");
+            }
+            door(listener, shared, hosts, stopped)
+        }
     };
-    for page in pages(address) {
-        println!("{page}");
-    }
-
     let runtime = runtime().context("cannot start the supervisor")?;
-    runtime.block_on(supervise(config, shared, &stop, stopped))?;
+    let door = runtime.block_on(supervise(config, shared, &stop, stopped, open_door))?;
     match door.join() {
         Ok(outcome) => outcome.context("the front door failed"),
         Err(_) => bail!("the front door stopped unexpectedly"),
     }
+}
+
+/// The front door in a thread of its own.
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell owns threads and sockets")]
+fn door(
+    listener: StdTcpListener,
+    shared: Shared,
+    hosts: Arc<Hosts>,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<Door> {
+    let runtime = runtime().context("cannot start the front door")?;
+    let serve = move || {
+        runtime.block_on(async {
+            let listener = TcpListener::from_std(listener)?;
+            door::serve(listener, shared, hosts, stopped).await;
+            Ok(())
+        })
+    };
+    std::thread::Builder::new().name("door".to_owned()).spawn(serve).context("cannot start the front door")
 }
 
 async fn supervise(
@@ -78,17 +97,22 @@ async fn supervise(
     shared: Shared,
     stop: &watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
+    open_door: impl FnOnce() -> anyhow::Result<Door>,
+) -> anyhow::Result<Door> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let mut supervisor = Supervisor::new(shared.clone(), config.hls, stopped);
+    let floor = Rc::new(Floor::open(&config.state_dir, now()));
+    let mut supervisor = Supervisor::new(shared.clone(), config.hls, floor.clone(), stopped);
     for source in &config.cameras {
         supervisor.add(source, None)?;
     }
+    // Whoever comes in finds all cameras listed.
+    let door = open_door()?;
     tracing::info!(cameras = config.cameras.len(), "started");
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = keep_time(&floor, &config.state_dir) => {}
         outcome = discover(config.discovery, &config.cameras, &shared, &mut supervisor) => outcome?,
     }
     tracing::info!("stopping");
@@ -96,7 +120,22 @@ async fn supervise(
     if tokio::time::timeout(END, supervisor.finish()).await.is_err() {
         tracing::warn!("not every worker ended in time");
     }
-    Ok(())
+    Ok(door)
+}
+
+/// Keeps the time for the next start, for ever.
+#[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
+async fn keep_time(floor: &Floor, directory: &Path) {
+    let mut complained = false;
+    loop {
+        if let Err(error) = floor.keep(now()) {
+            if !complained {
+                tracing::warn!(directory = %directory.display(), %error, "cannot keep the time for the next start ([state] dir)");
+            }
+            complained = true;
+        }
+        tokio::time::sleep(KEEP_EVERY).await;
+    }
 }
 
 /// Keeps the list of devices, and adopts them when the owner wants that. Never returns but with an error.
@@ -222,12 +261,4 @@ fn more_descriptors() {
 
 fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
-}
-
-#[allow(clippy::disallowed_methods, reason = "the shell owns threads")]
-fn thread<T: Send + 'static>(
-    name: &str,
-    run: impl FnOnce() -> T + Send + 'static,
-) -> anyhow::Result<std::thread::JoinHandle<T>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).context("cannot start a thread")
 }

@@ -32,7 +32,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "state",
         "dir",
-        "(root: /var/lib/streambox)",
+        "/var/lib/streambox for root, else ~/.local/state/streambox",
         "\"/srv/streambox\"",
         "where the little that must survive a restart is kept",
     ),
