@@ -390,8 +390,12 @@ mod tests {
         source
     }
 
-    fn hex(frame: &Frame) -> String {
-        frame.header.iter().chain(&frame.body).map(|byte| format!("{byte:02x}")).collect()
+    fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
+        bytes.into_iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    }
+
+    fn whole(frame: &Frame) -> String {
+        hex(frame.header.iter().chain(&frame.body))
     }
 
     /// Both processes come from one build, but an update may replace the file of a running one: these bytes
@@ -399,7 +403,7 @@ mod tests {
     #[test]
     fn version_1_is_frozen() {
         assert_eq!(
-            hex(&encode_event(&Event::Unit(unit())).unwrap()),
+            whole(&encode_event(&Event::Unit(unit())).unwrap()),
             "0104070000000005000\
              15f9000000000fffffffffffffffe00060a24181e4000\
              0000000165"
@@ -413,10 +417,10 @@ mod tests {
             }),
         };
         let frame = encode_event(&Event::Format(format)).unwrap();
-        let body: String = frame.body.iter().map(|byte| format!("{byte:02x}")).collect();
+        let body = hex(&frame.body);
         assert_eq!(body, "0100026701000168010000ac44000200021210");
         let frame = encode_event(&Event::Interrupted).unwrap();
-        assert_eq!(hex(&frame), format!("0105{}", "00".repeat(30)));
+        assert_eq!(whole(&frame), format!("0105{}", "00".repeat(30)));
         let state = Event::State(CameraState::Stopped { trouble: Trouble::WrongPassword });
         let body = encode_event(&state).unwrap().body;
         assert_eq!(body, r#"{"state":"stopped","trouble":{"trouble":"wrong_password"}}"#);

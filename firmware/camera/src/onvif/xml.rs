@@ -73,7 +73,10 @@ impl Element {
                 }
                 Event::End(_) => {
                     let mut element = open.pop().ok_or(XmlError::Malformed)?;
-                    element.text = element.text.trim().to_owned();
+                    let trimmed = element.text.trim().len();
+                    let leading = element.text.len() - element.text.trim_start().len();
+                    element.text.drain(..leading);
+                    element.text.truncate(trimmed);
                     open.last_mut().ok_or(XmlError::Malformed)?.children.push(element);
                 }
                 Event::Text(part) => {

@@ -98,7 +98,7 @@ pub fn refused(status: u16) -> Trouble {
     match status {
         401 | 403 => Trouble::WrongPassword,
         404 | 410 | 454 => Trouble::NoSuchStream,
-        453 | 503 => Trouble::Busy,
+        453 => Trouble::Busy,
         300..=399 => Trouble::Protocol { detail: format!("it points to another address ({status}), which is not followed") },
         status => Trouble::Protocol { detail: format!("it answered with the error {status}") },
     }
