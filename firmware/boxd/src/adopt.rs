@@ -28,13 +28,21 @@ pub(crate) struct Adoption {
 
 impl Adoption {
     /// Adopts with this user and password; what is configured is not adopted again.
-    pub(crate) fn new(user: Option<String>, password: Option<Private<String>>, configured: &[Source]) -> Self {
+    pub(crate) fn new(
+        user: Option<String>,
+        password: Option<Private<String>>,
+        configured: &[Source],
+    ) -> Self {
         let streamed = configured.iter().filter_map(|source| address(&source.address)).collect();
         Self { user, password, streamed, waiting: Vec::new() }
     }
 
     /// The devices that become cameras now, and when to look again at the latest.
-    pub(crate) fn look(&mut self, devices: &[Device], now: Instant) -> (Vec<(Source, DeviceKey)>, Option<Instant>) {
+    pub(crate) fn look(
+        &mut self,
+        devices: &[Device],
+        now: Instant,
+    ) -> (Vec<(Source, DeviceKey)>, Option<Instant>) {
         let mut adopted = Vec::new();
         let mut next = None;
         for device in devices {
@@ -42,14 +50,11 @@ impl Adoption {
             if device.addresses.iter().any(|address| self.streamed.contains(address)) {
                 continue;
             }
-            let since = match self.waiting.iter().find(|(address, _)| *address == best) {
-                Some((_, since)) => *since,
-                None => {
-                    self.waiting.push((best, now));
-                    now
-                }
-            };
-            let due = since + SETTLE;
+            let known = self.waiting.iter().find(|(address, _)| *address == best).map(|(_, since)| *since);
+            if known.is_none() {
+                self.waiting.push((best, now));
+            }
+            let due = known.unwrap_or(now) + SETTLE;
             if now < due {
                 next = Some(next.map_or(due, |next: Instant| next.min(due)));
                 continue;
@@ -59,7 +64,8 @@ impl Adoption {
             adopted.push((source, device.key.clone()));
         }
         self.waiting.retain(|(address, _)| {
-            devices.iter().any(|device| device.addresses.first() == Some(address)) && !self.streamed.contains(address)
+            devices.iter().any(|device| device.addresses.first() == Some(address))
+                && !self.streamed.contains(address)
         });
         (adopted, next)
     }
@@ -94,8 +100,9 @@ fn id(device: &Device) -> Option<CameraId> {
         DeviceKey::Address(address) => format!("address {address}"),
     };
     // FNV-1a, 64 bits: part of the links, so it must never change.
-    let digest =
-        key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let digest = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     let words = [&device.name, &device.model, &device.maker];
     let named = words.into_iter().flatten().map(|fact| slug(&fact.value)).find(|slug| !slug.is_empty());
     CameraId::new(&format!("{}-{:06x}", named.as_deref().unwrap_or("cam"), digest & 0xff_ffff)).ok()
@@ -109,7 +116,10 @@ mod tests {
 
     fn device(address: &str, onvif: &[&str], rtsp: &[&str], name: Option<&str>) -> Device {
         let facts = |values: &[&str]| {
-            values.iter().map(|value| Fact { value: (*value).to_owned(), source: From::WsDiscovery }).collect()
+            values
+                .iter()
+                .map(|value| Fact { value: (*value).to_owned(), source: From::WsDiscovery })
+                .collect()
         };
         Device {
             key: DeviceKey::Address(address.parse().unwrap()),
@@ -125,7 +135,6 @@ mod tests {
         }
     }
 
-    #[allow(clippy::disallowed_methods, reason = "a test may ask for the time")]
     fn adopted(devices: &[Device], configured: &[Source]) -> Vec<(String, String)> {
         let mut adoption = Adoption::new(Some("admin".into()), Some(Private::new("x".into())), configured);
         let now = Instant::now();
@@ -140,7 +149,12 @@ mod tests {
 
     #[test]
     fn a_device_is_streamed_by_the_best_address_that_it_gave() {
-        let onvif = device("10.0.0.2", &["http://10.0.0.2/onvif/device_service"], &["rtsp://10.0.0.2/"], Some("Gate 1"));
+        let onvif = device(
+            "10.0.0.2",
+            &["http://10.0.0.2/onvif/device_service"],
+            &["rtsp://10.0.0.2/"],
+            Some("Gate 1"),
+        );
         let path = device("10.0.0.3", &[], &["rtsp://10.0.0.3/", "rtsp://10.0.0.3/live"], None);
         let bare = device("10.0.0.4", &[], &["rtsp://10.0.0.4:554/"], None);
         let other = device("10.0.0.5", &[], &["rtsp://10.0.0.5:8554/"], None);
@@ -149,7 +163,12 @@ mod tests {
         let addresses: Vec<_> = sources.iter().map(|(_, address)| address.as_str()).collect();
         assert_eq!(
             addresses,
-            ["http://10.0.0.2/onvif/device_service", "rtsp://10.0.0.3/live", "10.0.0.4", "rtsp://10.0.0.5:8554/"]
+            [
+                "http://10.0.0.2/onvif/device_service",
+                "rtsp://10.0.0.3/live",
+                "10.0.0.4",
+                "rtsp://10.0.0.5:8554/"
+            ]
         );
         assert!(sources[0].0.starts_with("gate-1-"), "{sources:?}");
     }

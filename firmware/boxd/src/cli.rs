@@ -78,11 +78,7 @@ pub(crate) fn help() -> String {
             let _ = writeln!(help, "\n  {header}");
         }
         let default = if key.default.is_empty() { "none" } else { key.default };
-        let _ = writeln!(
-            help,
-            "  {} = {}\n      {}; default {default}",
-            key.name, key.example, key.effect
-        );
+        let _ = writeln!(help, "  {} = {}\n      {}; default {default}", key.name, key.example, key.effect);
     }
     help.push_str(
         "\nA listening socket may be inherited (LISTEN_FDS=1, descriptor 3); it is then used instead of http.listen.\n\

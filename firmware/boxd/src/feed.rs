@@ -36,7 +36,6 @@ struct Status {
 
 impl Feed {
     /// A feed that nothing has arrived on.
-    #[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
     pub(crate) fn new(stream: Stream) -> Self {
         let status = Status {
             state: CameraState::Connecting,
@@ -135,7 +134,6 @@ impl Feed {
     }
 
     /// Notes what the camera is doing.
-    #[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
     pub(crate) fn set_state(&self, state: CameraState) {
         let mut status = lock(&self.0.status);
         let now = Instant::now();

@@ -81,7 +81,8 @@ impl Link {
         while filled < body.len() {
             let rest = body.get_mut(filled..).unwrap_or_default();
             let wanted = rest.len();
-            let got = read(&self.socket, &mut [IoSliceMut::new(rest), IoSliceMut::new(&mut self.header)]).await?;
+            let got =
+                read(&self.socket, &mut [IoSliceMut::new(rest), IoSliceMut::new(&mut self.header)]).await?;
             filled += got.min(wanted);
             self.have = got.saturating_sub(wanted);
         }
@@ -122,7 +123,9 @@ async fn read(socket: &UnixStream, buffers: &mut [IoSliceMut<'_>]) -> Result<usi
             (Some(0), _) => return Err(LinkError::Closed),
             (Some(read), _) => return Ok(read),
             (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-            (None, Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => return Err(LinkError::Closed),
+            (None, Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
+                return Err(LinkError::Closed);
+            }
             (None, Err(error)) => return Err(error.into()),
             (None, Ok(())) => {}
         }

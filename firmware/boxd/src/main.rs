@@ -10,6 +10,12 @@
 //!                     feed (media::Stream) ── door ── browsers
 //! ```
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "boxd is the shell around the sans-IO rooms"
+)]
+
 mod adopt;
 mod cli;
 mod config;
@@ -52,7 +58,6 @@ fn main() -> ExitCode {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the shell owns environment and files")]
 fn configuration(file: Option<&Path>) -> Result<Config, String> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let home = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));

@@ -101,7 +101,8 @@ fn restrict_calls() -> io::Result<bool> {
 /// `clone3` hides its flags from a filter: say that it does not exist, and the C library uses `clone`.
 fn threads_by_clone(arch: TargetArch) -> Result<BpfProgram, seccompiler::BackendError> {
     let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32), arch)?.try_into()
+    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32), arch)?
+        .try_into()
 }
 
 /// Allows what a worker, the async runtime and the C library's resolver need.
@@ -146,7 +147,8 @@ fn allowed_calls(arch: TargetArch) -> Result<BpfProgram, seccompiler::BackendErr
         named.iter().map(|option| rule(equal(0, *option as u64)?)).collect::<Result<_, _>>()?,
     );
 
-    SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, arch)?.try_into()
+    SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, arch)?
+        .try_into()
 }
 
 type Condition = Result<SeccompCondition, seccompiler::BackendError>;
@@ -216,7 +218,6 @@ mod tests {
 
     /// Runs itself again as a child process, whose test thread enters the sandbox and tries.
     #[test]
-    #[allow(clippy::disallowed_methods, reason = "a test of what a process may do")]
     fn a_worker_can_neither_run_programs_nor_write_files() {
         if std::env::var_os(INSIDE).is_some() {
             return inside();
@@ -236,7 +237,6 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
     }
 
-    #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test of what a process may do")]
     fn inside() {
         let directory = std::env::temp_dir();
         let path = directory.join(format!("boxd-sandbox-{}", std::process::id()));

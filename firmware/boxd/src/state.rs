@@ -37,7 +37,6 @@ pub(crate) struct Camera {
 
 impl Shared {
     /// An empty box.
-    #[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
     pub(crate) fn new() -> Self {
         Self(Arc::new(Inner {
             cameras: RwLock::default(),

@@ -78,7 +78,6 @@ impl Supervisor {
 }
 
 /// The clock, since 1970.
-#[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
 pub(crate) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -89,7 +88,6 @@ fn first_sequence_number(time: Duration) -> u64 {
 }
 
 /// Keeps one camera's worker alive until `stop`.
-#[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
 async fn keep(camera: Arc<Camera>, source: wire::Frame, mut stop: watch::Receiver<bool>) {
     let mut pause = PAUSE.0;
     loop {

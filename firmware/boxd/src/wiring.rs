@@ -54,7 +54,8 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let shared = Shared::new();
     let (stop, stopped) = watch::channel(false);
 
-    let own_name = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let own_name =
+        nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let hosts = Arc::new(Hosts::new(&own_name, &config.http.hosts));
     let open_door = {
         let (shared, stopped) = (shared.clone(), stopped.clone());
@@ -74,7 +75,6 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// The front door in a thread of its own.
-#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell owns threads and sockets")]
 fn door(
     listener: StdTcpListener,
     shared: Shared,
@@ -124,7 +124,6 @@ async fn supervise(
 }
 
 /// Keeps the time for the next start, for ever.
-#[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
 async fn keep_time(floor: &Floor, directory: &Path) {
     let mut complained = false;
     loop {
@@ -139,7 +138,6 @@ async fn keep_time(floor: &Floor, directory: &Path) {
 }
 
 /// Keeps the list of devices, and adopts them when the owner wants that. Never returns but with an error.
-#[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
 async fn discover(
     options: Discovery,
     configured: &[Source],
@@ -179,7 +177,6 @@ async fn discover(
 }
 
 /// The listening socket: inherited (systemd's protocol), else a new one.
-#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell owns environment and sockets")]
 fn listener(address: SocketAddr) -> anyhow::Result<StdTcpListener> {
     let variable = |name: &str| std::env::var(name).ok();
     let for_us = variable("LISTEN_PID").is_none_or(|pid| pid == std::process::id().to_string());
@@ -187,7 +184,9 @@ fn listener(address: SocketAddr) -> anyhow::Result<StdTcpListener> {
         if count != "1" {
             bail!("LISTEN_FDS is {count:?}, but boxd takes exactly 1 listening socket");
         }
-        let listener = StdTcpListener::from(kernel::inherited(LISTEN_FD).context("LISTEN_FDS is set, but descriptor 3 is not open")?);
+        let listener = StdTcpListener::from(
+            kernel::inherited(LISTEN_FD).context("LISTEN_FDS is set, but descriptor 3 is not open")?,
+        );
         listener.set_nonblocking(true).context("cannot use the inherited socket")?;
         listener.local_addr().context("the inherited descriptor 3 is not a listening TCP socket")?;
         return Ok(listener);
@@ -233,7 +232,8 @@ fn pages(listening: SocketAddr) -> Vec<String> {
 fn lan_addresses(v6: bool) -> Vec<IpAddr> {
     let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
     let up = interfaces.filter(|interface| {
-        interface.flags.contains(InterfaceFlags::IFF_UP) && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+        interface.flags.contains(InterfaceFlags::IFF_UP)
+            && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
     });
     let mut addresses: Vec<IpAddr> = up
         .filter_map(|interface| {

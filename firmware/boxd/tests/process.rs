@@ -1,4 +1,6 @@
 //! The built box as a process: what it serves, how it ends, what it refuses. Only loopback is touched.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test of a process from outside")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -27,7 +29,12 @@ impl TestBox {
             name,
             &format!("[http]\nlisten = \"127.0.0.1:{port}\"\n[discovery]\nenabled = false\n{cameras}"),
         );
-        let child = Command::new(BOXD).arg("--config").arg(&file).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let child = Command::new(BOXD)
+            .arg("--config")
+            .arg(&file)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
         let started = Self { child: child.unwrap(), port, directory };
         started.wait_for("its page", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
         started
@@ -104,7 +111,7 @@ fn written(name: &str, config: &str) -> (PathBuf, PathBuf) {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let file = directory.join("box.toml");
-    std::fs::write(&file, format!("{config}[state]\ndir = {:?}\n", directory.join("state"))).unwrap();
+    std::fs::write(&file, format!("{config}[state]\ndir = \"{}/state\"\n", directory.display())).unwrap();
     (directory, file)
 }
 
@@ -153,7 +160,9 @@ fn bad_cameras_each_say_what_is_wrong_and_the_box_serves_and_ends_cleanly() {
     let start = Instant::now();
     let refused = running.get("/closed/index.m3u8");
     assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("Nothing answers"), "{refused}");
-    assert!(refused.to_ascii_lowercase().contains("retry-after: 1") && start.elapsed() < Duration::from_secs(2));
+    assert!(
+        refused.to_ascii_lowercase().contains("retry-after: 1") && start.elapsed() < Duration::from_secs(2)
+    );
 
     let workers = running.workers();
     assert_eq!(workers.len(), 3);
@@ -168,7 +177,10 @@ fn bad_cameras_each_say_what_is_wrong_and_the_box_serves_and_ends_cleanly() {
 #[test]
 fn a_killed_worker_comes_back_alone() {
     let port = free_port();
-    let cameras = [camera("one", &format!("rtsp://127.0.0.1:{port}/a")), camera("two", &format!("rtsp://127.0.0.1:{port}/a"))];
+    let cameras = [
+        camera("one", &format!("rtsp://127.0.0.1:{port}/a")),
+        camera("two", &format!("rtsp://127.0.0.1:{port}/a")),
+    ];
     let running = TestBox::start("killed-worker", &cameras.concat());
     running.wait_for("both workers", || running.workers().len() == 2);
     let before = running.workers();
@@ -180,13 +192,15 @@ fn a_killed_worker_comes_back_alone() {
     });
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     assert!(running.workers().contains(&before[1]), "the other worker was disturbed");
-    let restarts: Vec<_> = running.cameras().iter().map(|camera| camera["facts"]["worker_restarts"].clone()).collect();
+    let restarts: Vec<_> =
+        running.cameras().iter().map(|camera| camera["facts"]["worker_restarts"].clone()).collect();
     assert!(restarts.contains(&1.into()) && restarts.contains(&0.into()), "{restarts:?}");
 }
 
 #[test]
 fn workers_die_with_the_box() {
-    let mut running = TestBox::start("orphans", &camera("one", &format!("rtsp://127.0.0.1:{}/a", free_port())));
+    let mut running =
+        TestBox::start("orphans", &camera("one", &format!("rtsp://127.0.0.1:{}/a", free_port())));
     running.wait_for("its worker", || running.workers().len() == 1);
     let workers = running.workers();
     running.child.kill().unwrap();
@@ -214,9 +228,14 @@ fn what_the_door_does_not_understand_gets_its_own_answer() {
     ] {
         let answer = running.ask(&request);
         let line = answer.lines().next().unwrap_or_default();
-        assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{}: {line:?}", &request[..request.len().min(80)]);
+        assert!(
+            line.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{}: {line:?}",
+            &request[..request.len().min(80)]
+        );
     }
-    let preflight = running.ask(&format!("OPTIONS /one/live.m3u8 HTTP/1.1\r\n{head}Origin: http://x\r\n\r\n"));
+    let preflight =
+        running.ask(&format!("OPTIONS /one/live.m3u8 HTTP/1.1\r\n{head}Origin: http://x\r\n\r\n"));
     assert!(preflight.contains("access-control-allow-origin: *"), "{preflight}");
     let api = running.ask(&format!("OPTIONS /api/v1/cameras HTTP/1.1\r\n{head}Origin: http://x\r\n\r\n"));
     assert!(!api.contains("access-control"), "{api}");
@@ -244,7 +263,9 @@ fn one_peer_with_half_open_connections_shuts_nobody_else_out() {
     assert!(from_elsewhere().starts_with("HTTP/1.1 200 OK"));
     assert!(!running.get("/healthz").starts_with("HTTP/1.1 200"), "the greedy peer has used up its share");
     // After the time for a request's head, its share is free again.
-    running.wait_within(Duration::from_secs(13), "room again", || running.get("/healthz").starts_with("HTTP/1.1 200"));
+    running.wait_within(Duration::from_secs(13), "room again", || {
+        running.get("/healthz").starts_with("HTTP/1.1 200")
+    });
     drop(half_open);
 }
 
@@ -252,7 +273,8 @@ fn one_peer_with_half_open_connections_shuts_nobody_else_out() {
 fn a_socket_may_be_inherited() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (directory, file) = written("inherited", "[http]\nlisten = \"127.0.0.1:1\"\n[discovery]\nenabled = false\n");
+    let (directory, file) =
+        written("inherited", "[http]\nlisten = \"127.0.0.1:1\"\n[discovery]\nenabled = false\n");
     let child = Command::new("sh")
         .args(["-c", "exec \"$0\" --config \"$1\" 3<&0 </dev/null", BOXD])
         .arg(&file)
@@ -273,12 +295,16 @@ fn run(arguments: &[&str]) -> Output {
 
 #[test]
 fn wrong_use_is_told_apart_from_failure() {
-    let (directory, file) = written("wrong", "[http]\nlisten = \"127.0.0.1:0\"\n\n[[camera]]\nid = \"gate\"\nusr = \"x\"\n");
+    let (directory, file) =
+        written("wrong", "[http]\nlisten = \"127.0.0.1:0\"\n\n[[camera]]\nid = \"gate\"\nusr = \"x\"\n");
     let name = file.to_str().unwrap();
     let output = run(&["--config", name]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(said, format!("boxd: {name}:6: [[camera]] gate: unknown key \"usr\" (did you mean \"user\"?)\n"));
+    assert_eq!(
+        said,
+        format!("boxd: {name}:6: [[camera]] gate: unknown key \"usr\" (did you mean \"user\"?)\n")
+    );
 
     assert_eq!(run(&["--config", "/no/such/file"]).status.code(), Some(2));
     assert_eq!(run(&["--port"]).status.code(), Some(2));

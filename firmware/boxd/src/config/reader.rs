@@ -19,8 +19,7 @@ pub(crate) struct ConfigError {
 
 impl ConfigError {
     fn at(file: &str, text: &str, offset: usize, reason: String) -> Self {
-        let before = text.as_bytes().get(..offset.min(text.len())).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + text.get(..offset).unwrap_or(text).matches('\n').count();
         Self { file: file.to_owned(), line, reason }
     }
 }
@@ -38,7 +37,7 @@ pub(super) fn document<'t>(file: &str, text: &'t str) -> Result<Spanned<DeTable<
 pub(super) struct Table<'a> {
     file: &'a str,
     text: &'a str,
-    table: &'a DeTable<'a>,
+    root: &'a DeTable<'a>,
 }
 
 impl<'a> Table<'a> {
@@ -48,21 +47,21 @@ impl<'a> Table<'a> {
         text: &'a str,
         document: &'a Spanned<DeTable<'a>>,
     ) -> Result<Self, ConfigError> {
-        let table = document.get_ref();
+        let root = document.get_ref();
         let known = keys::sections();
-        for name in table.keys() {
+        for name in root.keys() {
             let word: &str = name.get_ref();
             if !known.contains(&word) {
                 let reason = unknown("section", word, &known);
                 return Err(ConfigError::at(file, text, name.span().start, reason));
             }
         }
-        Ok(Self { file, text, table })
+        Ok(Self { file, text, root })
     }
 
     /// One section; a missing one is empty.
     pub(super) fn section(&self, name: &'static str) -> Result<Section<'a>, ConfigError> {
-        match self.table.get(name) {
+        match self.root.get(name) {
             None => Section::new(self, name, String::new(), None, 0..0),
             Some(value) => match value.get_ref() {
                 DeValue::Table(table) => {
@@ -75,7 +74,7 @@ impl<'a> Table<'a> {
 
     /// Every `[[name]]`.
     pub(super) fn sections(&self, name: &'static str) -> Result<Vec<Section<'a>>, ConfigError> {
-        let Some(value) = self.table.get(name) else { return Ok(Vec::new()) };
+        let Some(value) = self.root.get(name) else { return Ok(Vec::new()) };
         let wrong = |span| self.error(span, format!("write [[{name}]] once for each {name}"));
         let DeValue::Array(array) = value.get_ref() else { return Err(wrong(value.span())) };
         let mut sections = Vec::new();

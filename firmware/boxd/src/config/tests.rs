@@ -23,7 +23,8 @@ fn nothing_written_means_the_defaults() {
 #[test]
 fn a_camera_is_read_with_its_password_out_of_sight() {
     let config =
-        parse("[[camera]]\nid = \"gate\"\nurl = \"rtsp://admin:p%40ss@10.0.0.2/a\"\ntransport = \"udp\"\n").unwrap();
+        parse("[[camera]]\nid = \"gate\"\nurl = \"rtsp://admin:p%40ss@10.0.0.2/a\"\ntransport = \"udp\"\n")
+            .unwrap();
     let gate = &config.cameras[0];
     assert_eq!(gate.address.to_string(), "rtsp://10.0.0.2/a");
     assert_eq!(gate.user.as_deref(), Some("admin"));
@@ -96,6 +97,9 @@ fn an_error_never_repeats_a_password() {
 #[test]
 fn state_is_kept_where_the_user_may_write() {
     assert_eq!(default_state_dir(true, Some("/x".into())), PathBuf::from("/var/lib/streambox"));
-    assert_eq!(default_state_dir(false, Some("/home/u/.local/state".into())), PathBuf::from("/home/u/.local/state/streambox"));
+    assert_eq!(
+        default_state_dir(false, Some("/home/u/.local/state".into())),
+        PathBuf::from("/home/u/.local/state/streambox")
+    );
     assert_eq!(default_state_dir(false, None), PathBuf::from("streambox-state"));
 }

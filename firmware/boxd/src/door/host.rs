@@ -22,19 +22,19 @@ impl Hosts {
         Self(names.map(plain).filter(|name| !name.is_empty()).collect())
     }
 
-    /// Whether a request may come in; the answer for it when not.
-    pub(super) fn check(&self, request: &Parts) -> Result<(), Response<Body>> {
-        let refused = |status, sentence: &'static str| Err(text(status, sentence));
+    /// The answer to a request that may not come in.
+    pub(super) fn refusal(&self, request: &Parts) -> Option<Response<Body>> {
+        let refused = |status, sentence: &'static str| Some(text(status, sentence));
         let mut named = request.headers.get_all(HOST).iter();
         let host = match (named.next(), named.next()) {
             (Some(host), None) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
-            (None, _) if request.version == Version::HTTP_10 => return Ok(()),
+            (None, _) if request.version == Version::HTTP_10 => return None,
             _ => return refused(StatusCode::BAD_REQUEST, "Exactly one Host is needed.\n"),
         };
         let Some(host) = host else { return refused(StatusCode::BAD_REQUEST, "The Host is malformed.\n") };
         let target = request.uri.authority();
         if self.allowed(host.host()) && target.is_none_or(|target| self.allowed(target.host())) {
-            return Ok(());
+            return None;
         }
         refused(
             StatusCode::MISDIRECTED_REQUEST,
@@ -73,23 +73,38 @@ mod tests {
 
     fn answer(request: hyper::http::request::Builder) -> u16 {
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        match Hosts::new("Box7", &["cams.example.org".into()]).check(&parts) {
-            Ok(()) => 200,
-            Err(response) => response.status().as_u16(),
-        }
+        let hosts = Hosts::new("Box7", &["cams.example.org".into()]);
+        hosts.refusal(&parts).map_or(200, |response| response.status().as_u16())
     }
 
     #[test]
     fn only_the_boxs_own_names_come_in() {
         for good in [
-            "192.168.1.5", "192.168.1.5:8080", "[fe80::1]:8080", "[::1]", "localhost:8080", "LOCALHOST", "box7", "BOX7.",
-            "box7.local", "anything.local:80", "cams.example.org:8080", "app.localhost",
+            "192.168.1.5",
+            "192.168.1.5:8080",
+            "[fe80::1]:8080",
+            "[::1]",
+            "localhost:8080",
+            "LOCALHOST",
+            "box7",
+            "BOX7.",
+            "box7.local",
+            "anything.local:80",
+            "cams.example.org:8080",
+            "app.localhost",
         ] {
             assert_eq!(status(&[good]), 200, "{good}");
         }
         for bad in [
-            "evil.example", "192.168.1.5.evil.example", "localhost.evil.example", "box7.evil.example", "evil-local", ".local",
-            "local", "xbox7", "1.2.3",
+            "evil.example",
+            "192.168.1.5.evil.example",
+            "localhost.evil.example",
+            "box7.evil.example",
+            "evil-local",
+            ".local",
+            "local",
+            "xbox7",
+            "1.2.3",
         ] {
             assert_eq!(status(&[bad]), 421, "{bad}");
         }

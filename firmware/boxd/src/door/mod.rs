@@ -87,19 +87,27 @@ pub(crate) async fn serve(
             Ok((stream, peer)) => match seats.take(peer.ip()) {
                 Some(seat) => {
                     Counters::count(&shared.door().accepted);
-                    connections.spawn(connection(stream, peer, seat, shared.clone(), hosts.clone(), stop.clone()));
+                    connections.spawn(connection(
+                        stream,
+                        peer,
+                        seat,
+                        shared.clone(),
+                        hosts.clone(),
+                        stop.clone(),
+                    ));
                 }
                 None => Counters::count(&shared.door().refused),
             },
             Err(error) => {
                 tracing::warn!(%error, "cannot take a connection");
-                pause(ACCEPT_PAUSE).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
     drop(listener);
     // Whoever is still reading after that is cut off.
-    let _ = tokio::time::timeout(LAST_ANSWERS, async { while connections.join_next().await.is_some() {} }).await;
+    let _ =
+        tokio::time::timeout(LAST_ANSWERS, async { while connections.join_next().await.is_some() {} }).await;
 }
 
 /// One connection, for as long as it lasts.
@@ -153,9 +161,4 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.0.door().open.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
-async fn pause(duration: Duration) {
-    tokio::time::sleep(duration).await;
 }

@@ -17,7 +17,9 @@ pub(super) enum Asked {
 
 /// Reads a `Range` header.
 pub(super) fn asked(header: Option<&str>, len: u64) -> Asked {
-    let Some(("bytes", range)) = header.and_then(|header| header.split_once('=')) else { return Asked::Whole };
+    let Some(("bytes", range)) = header.and_then(|header| header.split_once('=')) else {
+        return Asked::Whole;
+    };
     let Some((first, last)) = range.trim().split_once('-') else { return Asked::Whole };
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -88,7 +90,14 @@ mod tests {
     #[test]
     fn a_slice_is_what_the_range_names_wherever_the_chunks_end() {
         let whole = b"0123456789";
-        let chunks = || vec![Bytes::from_static(b"0123"), Bytes::new(), Bytes::from_static(b"456"), Bytes::from_static(b"789")];
+        let chunks = || {
+            vec![
+                Bytes::from_static(b"0123"),
+                Bytes::new(),
+                Bytes::from_static(b"456"),
+                Bytes::from_static(b"789"),
+            ]
+        };
         for from in 0..10u64 {
             for to in from + 1..=10 {
                 let joined = slice(chunks(), &(from..to)).concat();

@@ -24,9 +24,9 @@ pub(super) async fn answer(
     let (parts, body) = request.into_parts();
     // The body of a request is never read. hyper closes the connection behind an answer that leaves one unread.
     drop(body);
-    let response = match admit(hosts, &parts) {
-        Ok(()) => route(shared, &parts).await,
-        Err(response) => response,
+    let response = match refusal(hosts, &parts) {
+        Some(response) => response,
+        None => route(shared, &parts).await,
     };
     Counters::count(&shared.door().requests);
     if parts.method != Method::HEAD {
@@ -36,19 +36,23 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-fn admit(hosts: &Hosts, request: &Parts) -> Result<(), Response<Body>> {
-    hosts.check(request)?;
+/// The answer to a request that may not come in.
+fn refusal(hosts: &Hosts, request: &Parts) -> Option<Response<Body>> {
+    if let Some(response) = hosts.refusal(request) {
+        return Some(response);
+    }
     if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&request.method) {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET, HEAD and OPTIONS are understood.\n");
+        let mut response =
+            text(StatusCode::METHOD_NOT_ALLOWED, "Only GET, HEAD and OPTIONS are understood.\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-        return Err(closing(response));
+        return Some(closing(response));
     }
     let announced = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced.is_some_and(|length| length.parse().map_or(true, |length: u64| length > BODY_BYTES)) {
         let response = text(StatusCode::PAYLOAD_TOO_LARGE, "A request's body has at most 64 KiB.\n");
-        return Err(closing(response));
+        return Some(closing(response));
     }
-    Ok(())
+    None
 }
 
 fn closing(mut response: Response<Body>) -> Response<Body> {
@@ -63,7 +67,9 @@ async fn route(shared: &Shared, request: &Parts) -> Response<Body> {
         None => (path.trim_start_matches('/'), None),
     };
     if request.method == Method::OPTIONS {
-        return options(matches!(rest, Some(name) if !name.is_empty() && !CameraId::RESERVED.contains(&first)));
+        return options(
+            matches!(rest, Some(name) if !name.is_empty() && !CameraId::RESERVED.contains(&first)),
+        );
     }
     match (first, rest) {
         ("", None) => {

@@ -70,9 +70,8 @@ mod tests {
     #[test]
     fn one_peer_cannot_take_all_seats() {
         let seats = Seats::default();
-        let greedy: Vec<_> = (0..2000u32)
-            .filter_map(|i| seats.take(format!("2001:db8::{i:x}").parse().unwrap()))
-            .collect();
+        let greedy: Vec<_> =
+            (0..2000u32).filter_map(|i| seats.take(format!("2001:db8::{i:x}").parse().unwrap())).collect();
         assert_eq!(greedy.len(), SEATS_PER_PEER);
         assert!(seats.take("192.0.2.1".parse().unwrap()).is_some());
         drop(greedy);
@@ -83,8 +82,7 @@ mod tests {
     #[test]
     fn all_peers_together_are_bounded() {
         let seats = Seats::default();
-        let taken: Vec<_> =
-            (0..5000u32).filter_map(|i| seats.take(IpAddr::from(i.to_be_bytes()))).collect();
+        let taken: Vec<_> = (0..5000u32).filter_map(|i| seats.take(IpAddr::from(i.to_be_bytes()))).collect();
         assert_eq!(taken.len(), SEATS);
         assert!(seats.take("192.0.2.1".parse().unwrap()).is_none());
     }
