@@ -45,7 +45,11 @@ impl Process {
         Ok((process, input))
     }
 
-    fn start(mut command: Command, log: &Path, input: Stdio) -> Result<Self> {
+    /// The same with any standard input.
+    ///
+    /// # Errors
+    /// As [`Process::spawn`].
+    pub fn start(mut command: Command, log: &Path, input: Stdio) -> Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
         let err = out.try_clone()?;
         let child = command

@@ -1,2 +1,63 @@
-//! (being written)
-fn main() {}
+//! `cargo xtask`: what people and CI do with this repository.
+
+mod bench;
+mod demo;
+mod fuzz;
+mod soak;
+mod step;
+mod test;
+mod web;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo     two sample cameras, a box that finds them, and the page where both play
+           [--for SECONDS]  ends by itself after so long     [--port N]  wanted port of the page (8080)
+  test     everything that a change must pass: format, lints, licences, tests, the lab
+           [--quick]  without the lab
+  bench    figures beside other programs' in the same run, one JSON object a line   [words for the benchmark]
+  soak     the long tests   [--minutes N]  (30)
+  fuzz     fuzzing, with a nightly toolchain   [TARGET] [--seconds N]  (60 each)
+  setup    installs what the lab needs (test does it too)
+  web      fetches hls.js for the player
+
+Examples:
+  cargo xtask demo
+  cargo xtask test --quick
+  cargo xtask fuzz --seconds 600
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (command, rest) =
+        words.split_first().map_or(("--help", [].as_slice()), |(first, rest)| (*first, rest));
+    if matches!(command, "--help" | "-h" | "help") || command != "bench" && rest.contains(&"--help") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    match command {
+        "demo" => demo::run(rest),
+        "test" => test::run(rest),
+        "bench" => bench::run(rest),
+        "soak" => soak::run(rest),
+        "fuzz" => fuzz::run(rest),
+        "setup" => lab::setup::ensure(),
+        "web" => web::run(),
+        other => bail!("{other}: no such command; see cargo xtask --help"),
+    }
+}

@@ -22,7 +22,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Rooms that name no socket, file, clock or runtime, and crates that would bring one.
 const PURE: &[&str] = &["model", "discovery", "media"];
-const IMPURE: &[&str] = &["tokio", "hyper", "hyper-util", "nix", "socket2", "retina", "rustls", "mio", "async-io", "mdns-sd"];
+const IMPURE: &[&str] =
+    &["tokio", "hyper", "hyper-util", "nix", "socket2", "retina", "rustls", "mio", "async-io", "mdns-sd"];
 
 fn metadata() -> Value {
     let out = Command::new(env!("CARGO"))
@@ -40,7 +41,12 @@ fn texts<'a>(value: &'a Value, key: &str) -> &'a str {
 fn members(metadata: &Value) -> Vec<&Value> {
     let ids: BTreeSet<&str> =
         metadata["workspace_members"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    metadata["packages"].as_array().unwrap().iter().filter(|package| ids.contains(texts(package, "id"))).collect()
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|package| ids.contains(texts(package, "id")))
+        .collect()
 }
 
 fn normal_dependencies(package: &Value) -> impl Iterator<Item = &str> {
@@ -58,7 +64,11 @@ fn dependencies_point_one_way() {
     let members = members(&metadata);
     let rooms: BTreeSet<&str> = members.iter().map(|package| texts(package, "name")).collect();
     let allowed: BTreeMap<&str, &[&str]> = MAY_USE.iter().copied().collect();
-    assert_eq!(rooms, allowed.keys().copied().collect(), "a room was added or removed: draw it in MAY_USE and in the README");
+    assert_eq!(
+        rooms,
+        allowed.keys().copied().collect(),
+        "a room was added or removed: draw it in MAY_USE and in the README"
+    );
     for package in members {
         let name = texts(package, "name");
         for used in normal_dependencies(package).filter(|used| rooms.contains(used)) {
@@ -90,9 +100,10 @@ fn pure_rooms_bring_no_runtime() {
                 continue;
             }
             assert!(!IMPURE.contains(&names[id]), "{} brings {}", texts(package, "name"), names[id]);
-            let normal = nodes[id]["deps"].as_array().unwrap().iter().filter(|dep| {
-                dep["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null())
-            });
+            let normal =
+                nodes[id]["deps"].as_array().unwrap().iter().filter(|dep| {
+                    dep["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null())
+                });
             open.extend(normal.map(|dep| texts(dep, "pkg")));
         }
         assert!(seen.len() > 1, "the walk found the dependencies of {}", texts(package, "name"));
@@ -109,7 +120,11 @@ fn versions_are_stated_once() {
             if line.starts_with('[') {
                 in_dependencies = line.contains("dependencies");
             } else if in_dependencies && line.contains('=') {
-                assert!(line.contains("workspace"), "{}: `{line}`: state the version in the workspace's Cargo.toml", texts(package, "name"));
+                assert!(
+                    line.contains("workspace"),
+                    "{}: `{line}`: state the version in the workspace's Cargo.toml",
+                    texts(package, "name")
+                );
             }
         }
     }
@@ -119,7 +134,8 @@ fn versions_are_stated_once() {
         .output()
         .map(|out| String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect())
         .unwrap_or_default();
-    let known = ["Cargo.toml", "Cargo.lock", "README.md", "firmware", "board", "buildroot", "cloud-stub", "tests"];
+    let known =
+        ["Cargo.toml", "Cargo.lock", "README.md", "firmware", "board", "buildroot", "cloud-stub", "tests"];
     for name in top.iter().filter(|name| !name.starts_with('.')) {
         assert!(known.contains(&name.as_str()), "{name} does not belong at the top level");
     }

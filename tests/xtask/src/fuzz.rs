@@ -1,0 +1,58 @@
+//! Fuzzing proper, which needs a nightly toolchain. `cargo xtask test` replays the corpora on stable.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context, Result, bail};
+use lab::paths;
+
+use crate::step;
+
+/// Fuzzes one target, or each in turn.
+///
+/// # Errors
+/// When the tools are missing, or something was found.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let (wanted, options) = match words.split_first() {
+        Some((first, rest)) if !first.starts_with("--") => (Some(*first), rest),
+        _ => (None, words),
+    };
+    step::only(options, &["--seconds"], &[])?;
+    let seconds = step::number(options, "--seconds", 60)?;
+    if !nightly() {
+        bail!("fuzzing needs a nightly toolchain: rustup toolchain install nightly");
+    }
+    if !step::there("cargo-fuzz", "--version") {
+        bail!("cargo-fuzz is missing: cargo install cargo-fuzz");
+    }
+    let home = paths::workspace().join("firmware/fuzz");
+    let mut targets = Vec::new();
+    for entry in fs::read_dir(home.join("fuzz_targets")).context("reading the fuzz targets")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            targets.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+        }
+    }
+    targets.sort();
+    if let Some(wanted) = wanted {
+        targets.retain(|target| target == wanted);
+        if targets.is_empty() {
+            bail!("{wanted}: no such fuzz target in {}", home.display());
+        }
+    }
+    for target in &targets {
+        let mut command = Command::new("cargo");
+        command
+            .args(["+nightly", "fuzz", "run", "--fuzz-dir"])
+            .arg(&home)
+            .arg(target)
+            .args(["--", &format!("-max_total_time={seconds}")])
+            .current_dir(&home);
+        step::run(&format!("fuzzing {target} for {seconds} s"), &mut command)?;
+    }
+    eprintln!("xtask: fuzz: {} targets, {seconds} s each, nothing found", targets.len());
+    Ok(())
+}
+
+fn nightly() -> bool {
+    Command::new("cargo").args(["+nightly", "--version"]).output().is_ok_and(|output| output.status.success())
+}

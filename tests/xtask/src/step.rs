@@ -1,0 +1,62 @@
+//! Steps of a long run: each is said before it starts and timed when it ends.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use lab::paths;
+
+/// A cargo command at the root of the workspace, with the cargo that runs us.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(paths::workspace()).args(arguments);
+    command
+}
+
+/// Runs one command with its output shown.
+///
+/// # Errors
+/// When it cannot start or fails.
+pub(crate) fn run(what: &str, command: &mut Command) -> Result<Duration> {
+    eprintln!("xtask: {what}");
+    let start = Instant::now();
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("starting {program}"))?;
+    if !status.success() {
+        bail!("{what}: {status}");
+    }
+    Ok(start.elapsed())
+}
+
+/// Whether a program is there and answers `argument` with success.
+pub(crate) fn there(program: &str, argument: &str) -> bool {
+    Command::new(program).arg(argument).output().is_ok_and(|output| output.status.success())
+}
+
+/// The number after a word; `default` without the word.
+///
+/// # Errors
+/// When what follows is no number above 0.
+pub(crate) fn number(words: &[&str], name: &str, default: u64) -> Result<u64> {
+    let Some(at) = words.iter().position(|word| *word == name) else { return Ok(default) };
+    let value = words.get(at + 1).and_then(|word| word.parse().ok()).filter(|&number| number > 0);
+    value.with_context(|| format!("{name} needs a number above 0"))
+}
+
+/// Refuses words that a command does not know. `valued` take a number, `plain` take nothing.
+///
+/// # Errors
+/// Naming the first such word.
+pub(crate) fn only(words: &[&str], valued: &[&str], plain: &[&str]) -> Result<()> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if valued.contains(word) {
+            words.next();
+        } else if !plain.contains(word) {
+            bail!("{word}: unknown; see cargo xtask --help");
+        }
+    }
+    Ok(())
+}
