@@ -6,10 +6,10 @@
 //! * A stamp is believed when it moves on by a few frame intervals at most, or by as much as the clock on the wall
 //!   did. Any other is replaced by a prediction; three of a kind in a row mean that the camera's clock was set, and
 //!   its track is anchored anew.
-//! * When a camera was silent for more than [`GAP_US`], the silence is left out, so that a player simply goes on; but
+//! * When a camera was silent for more than two seconds, the silence is left out, so that a player simply goes on; but
 //!   where the other track was alive meanwhile, the track jumps forward to stay with it. `wall_us` tells the truth.
 //! * After a lost session, and for the first unit of a track, the zeros of the tracks are joined by the stamps where
-//!   the arrivals confirm them within [`JOIN_US`], else by the arrivals.
+//!   the arrivals confirm them within half a second, else by the arrivals.
 
 use bytes::Bytes;
 
@@ -55,7 +55,7 @@ pub struct Timed {
     /// on without a hole when the other track was silent too; else it jumps forward, to stay with that track.
     pub discontinuity: bool,
     /// The box's clock at `dts`, microseconds since 1970, for EXT-X-PROGRAM-DATE-TIME. It goes back only when the
-    /// box's clock was set back by more than [`wall::STEP_US`].
+    /// box's clock was set back by more than two seconds.
     pub wall_us: i64,
     /// The unit's bytes, as they came.
     pub data: Bytes,
@@ -68,7 +68,7 @@ pub struct Repairs {
     pub stamps: u64,
     /// Times a track was anchored anew because its clock had jumped for good.
     pub jumps: u64,
-    /// Times a track was silent for longer than [`GAP_US`] or a few of its intervals.
+    /// Times a track was silent for longer than two seconds and four of its intervals.
     pub gaps: u64,
 }
 
