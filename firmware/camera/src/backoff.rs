@@ -64,8 +64,9 @@ mod tests {
 
     #[test]
     fn sixteen_cameras_do_not_come_back_together() {
-        let delays: std::collections::BTreeSet<u64> =
-            (0..16).map(|seed| retry_delay_ms(&away(), 3, 10_000, crate::random::Random::new(seed).draw())).collect();
+        let delays: std::collections::BTreeSet<u64> = (0..16)
+            .map(|seed| retry_delay_ms(&away(), 3, 10_000, crate::random::Random::new(seed).draw()))
+            .collect();
         assert!(delays.len() >= 14, "{delays:?}");
     }
 

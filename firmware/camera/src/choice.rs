@@ -47,7 +47,8 @@ fn playable(profile: &Profile) -> Playable {
 /// `Auto` takes the main stream unless it is not H.264 and another one is.
 pub fn choose(profiles: &[Profile], choice: StreamChoice) -> Option<Chosen<'_>> {
     let plain = |profile| Some(Chosen { profile, note: None });
-    let main = profiles.iter().find(|profile| playable(profile) != Playable::Not).or_else(|| profiles.first())?;
+    let main =
+        profiles.iter().find(|profile| playable(profile) != Playable::Not).or_else(|| profiles.first())?;
     let area = |profile: &Profile| u64::from(profile.size.0) * u64::from(profile.size.1);
     // Sub-streams: the best to play, then the largest; a size that is not said counts as small.
     let sub = profiles
@@ -61,7 +62,9 @@ pub fn choose(profiles: &[Profile], choice: StreamChoice) -> Option<Chosen<'_>> 
             profile: main,
             note: Some("The camera offers no sub-stream; its main stream is shown.".into()),
         }),
-        (StreamChoice::Auto, Some(sub)) if playable(main) != Playable::Everywhere && playable(sub) == Playable::Everywhere => {
+        (StreamChoice::Auto, Some(sub))
+            if playable(main) != Playable::Everywhere && playable(sub) == Playable::Everywhere =>
+        {
             Some(Chosen {
                 profile: sub,
                 note: Some(format!(

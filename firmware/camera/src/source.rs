@@ -68,7 +68,9 @@ pub enum StreamChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Another scheme.
-    #[error("a camera's address starts with rtsp://, rtsps://, http:// or https://, or is only a host name or IP address")]
+    #[error(
+        "a camera's address starts with rtsp://, rtsps://, http:// or https://, or is only a host name or IP address"
+    )]
     Scheme,
     /// No host in it.
     #[error("the camera's address has no host name or IP address")]
@@ -232,7 +234,10 @@ fn masked(text: &str) -> String {
         let Some(value) = next else { break };
         out.push_str(text.get(at..at + value).unwrap_or_default());
         out.push_str("***");
-        let end = rest.get(value..).and_then(|value| value.find(['&', ';', '/', '?', '#'])).unwrap_or(rest.len() - value);
+        let end = rest
+            .get(value..)
+            .and_then(|value| value.find(['&', ';', '/', '?', '#']))
+            .unwrap_or(rest.len() - value);
         at += value + end;
     }
     out.push_str(text.get(at..).unwrap_or_default());
@@ -271,7 +276,12 @@ mod tests {
         for (text, address, user, password) in [
             ("rtsp://10.0.0.1/live", "rtsp://10.0.0.1/live", None, None),
             ("rtsp://admin:p%40ss@10.0.0.1/live", "rtsp://10.0.0.1/live", some("admin"), some("p@ss")),
-            ("rtsp://admin:a@b:c/d#e%f?g@cam:8554/s?x=1", "rtsp://cam:8554/s?x=1", some("admin"), some("a@b:c/d#e%f?g")),
+            (
+                "rtsp://admin:a@b:c/d#e%f?g@cam:8554/s?x=1",
+                "rtsp://cam:8554/s?x=1",
+                some("admin"),
+                some("a@b:c/d#e%f?g"),
+            ),
             ("rtsp://оператор:пароль@10.0.0.1/", "rtsp://10.0.0.1/", some("оператор"), some("пароль")),
             ("rtsp://admin:100%@10.0.0.1/", "rtsp://10.0.0.1/", some("admin"), some("100%")),
             ("rtsp://admin:@10.0.0.1/", "rtsp://10.0.0.1/", some("admin"), some("")),
@@ -304,7 +314,8 @@ mod tests {
 
     #[test]
     fn secrets_are_never_printed() {
-        let shown = source("rtsp://u:canary@10.0.0.1/user=admin&password=canary&channel=1?token=canary").unwrap();
+        let shown =
+            source("rtsp://u:canary@10.0.0.1/user=admin&password=canary&channel=1?token=canary").unwrap();
         assert!(!format!("{shown:?} {}", shown.address).contains("canary"));
         assert_eq!(shown.address.to_string(), "rtsp://10.0.0.1/user=admin&password=***&channel=1?token=***");
         let error = source("canary://u:canary@h/").unwrap_err();

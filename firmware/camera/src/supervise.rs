@@ -66,10 +66,10 @@ struct Supervisor {
 
 impl Supervisor {
     fn new(source: Source, seed: u64) -> Self {
-        let login = source.user.clone().map(|user| Login {
-            user,
-            password: source.password.clone().unwrap_or_default(),
-        });
+        let login = source
+            .user
+            .clone()
+            .map(|user| Login { user, password: source.password.clone().unwrap_or_default() });
         let device = source.address.host().map(|host| host.to_string()).unwrap_or_default();
         Self {
             login,
@@ -108,7 +108,8 @@ impl Supervisor {
             let (state, delay_ms) = match ended.trouble {
                 trouble @ (Trouble::WrongPassword | Trouble::PasswordNeeded) => {
                     let now = self.now_ms();
-                    let wait = self.login.as_ref().map_or(0, |login| self.ledger.wait_ms(&self.device, login, now));
+                    let wait =
+                        self.login.as_ref().map_or(0, |login| self.ledger.wait_ms(&self.device, login, now));
                     // Without a password nothing can be locked; it is still only the owner who can help.
                     let wait = if wait == 0 { crate::backoff::refused_delay_ms(false) } else { wait };
                     (CameraState::Stopped { trouble }, wait + self.random.draw() % 1_000)
@@ -180,9 +181,10 @@ impl Supervisor {
         };
         let login = self.login.as_ref();
         if let Some(login) = login
-            && !self.ledger.allows(&self.device, login, self.now_ms()) {
-                return Err(Trouble::WrongPassword.into());
-            }
+            && !self.ledger.allows(&self.device, login, self.now_ms())
+        {
+            return Err(Trouble::WrongPassword.into());
+        }
         let offer = match probe(target, &found.url, login, tls).await {
             Ok(offer) => offer,
             Err(trouble) => {
@@ -224,10 +226,16 @@ impl Supervisor {
                 let usual = [80, 8000, 2020, 8080, 8899];
                 let ports = port.as_ref().map_or(&usual[..], core::slice::from_ref);
                 for port in ports {
-                    let Ok(url) = Url::parse(&format!("http://{host}:{port}{}", onvif::DEVICE_PATH)) else { continue };
+                    let Ok(url) = Url::parse(&format!("http://{host}:{port}{}", onvif::DEVICE_PATH)) else {
+                        continue;
+                    };
                     match self.ask(&url).await {
                         Ok(found) => return Ok(found),
-                        Err(trouble @ (Trouble::WrongPassword | Trouble::PasswordNeeded | Trouble::UnknownHost { .. })) => {
+                        Err(
+                            trouble @ (Trouble::WrongPassword
+                            | Trouble::PasswordNeeded
+                            | Trouble::UnknownHost { .. }),
+                        ) => {
                             return Err(trouble);
                         }
                         Err(trouble) => last = Some(trouble),
@@ -247,9 +255,10 @@ impl Supervisor {
         }
         let login = self.login.as_ref();
         if let Some(login) = login
-            && !self.ledger.allows(&self.device, login, self.now_ms()) {
-                return Err(Trouble::WrongPassword);
-            }
+            && !self.ledger.allows(&self.device, login, self.now_ms())
+        {
+            return Err(Trouble::WrongPassword);
+        }
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         let tls = self.tls.as_ref().filter(|_| target.tls);
         let mut device = onvif::Device::new(&target, url, login, tls, &mut self.random, now_s);
@@ -261,8 +270,11 @@ impl Supervisor {
             _ => {}
         }
         let answer = answer?;
-        self.maker_and_model =
-            format!("{} {}", answer.facts.maker.as_deref().unwrap_or_default(), answer.facts.model.as_deref().unwrap_or_default());
+        self.maker_and_model = format!(
+            "{} {}",
+            answer.facts.maker.as_deref().unwrap_or_default(),
+            answer.facts.model.as_deref().unwrap_or_default()
+        );
         let notes = answer.note.into_iter().collect();
         Ok((Found { url: answer.stream, notes }, Some(answer.facts)))
     }
@@ -277,7 +289,13 @@ impl Supervisor {
 
     /// Drops what was found when it is no longer there, so that the next try looks anew.
     fn forget(&mut self, trouble: &Trouble) {
-        if matches!(trouble, Trouble::NoSuchStream | Trouble::NoVideo | Trouble::UnsupportedCodec { .. } | Trouble::Unreachable { .. }) {
+        if matches!(
+            trouble,
+            Trouble::NoSuchStream
+                | Trouble::NoVideo
+                | Trouble::UnsupportedCodec { .. }
+                | Trouble::Unreachable { .. }
+        ) {
             self.found = None;
         }
         if matches!(trouble, Trouble::NoSuchStream) {

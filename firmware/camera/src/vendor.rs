@@ -28,9 +28,17 @@ pub const VENDORS: &[Vendor] = &[
     Vendor { hints: &["tp-link", "tplink", "tapo", "vigi"], main: "/stream1", sub: "/stream2" },
     Vendor { hints: &["uniview", "unv"], main: "/unicast/c1/s0/live", sub: "/unicast/c1/s1/live" },
     Vendor { hints: &["uniview", "unv"], main: "/media/video1", sub: "/media/video2" },
-    Vendor { hints: &["axis"], main: "/axis-media/media.amp?camera=1", sub: "/axis-media/media.amp?camera=1" },
+    Vendor {
+        hints: &["axis"],
+        main: "/axis-media/media.amp?camera=1",
+        sub: "/axis-media/media.amp?camera=1",
+    },
     // Sources disagree which profile is the main one: 1 is MJPEG on many, so 2 first.
-    Vendor { hints: &["hanwha", "samsung", "wisenet"], main: "/profile2/media.smp", sub: "/profile3/media.smp" },
+    Vendor {
+        hints: &["hanwha", "samsung", "wisenet"],
+        main: "/profile2/media.smp",
+        sub: "/profile3/media.smp",
+    },
     Vendor { hints: &["reolink"], main: "/Preview_01_main", sub: "/Preview_01_sub" },
     Vendor { hints: &["reolink"], main: "/h264Preview_01_main", sub: "/h264Preview_01_sub" },
     Vendor {
@@ -70,7 +78,10 @@ mod tests {
     fn every_path_is_one() {
         for vendor in VENDORS {
             for path in [vendor.main, vendor.sub] {
-                assert!(path.starts_with('/') && url::Url::parse(&format!("rtsp://10.0.0.1{path}")).is_ok(), "{path}");
+                assert!(
+                    path.starts_with('/') && url::Url::parse(&format!("rtsp://10.0.0.1{path}")).is_ok(),
+                    "{path}"
+                );
             }
         }
     }

@@ -111,7 +111,8 @@ impl Header {
             arrival_us: i64::from_be_bytes([*a0, *a1, *a2, *a3, *a4, *a5, *a6, *a7]),
         };
         let used = if header.kind == UNIT { AUDIO | RANDOM_ACCESS | LOSS } else { 0 };
-        let idle = header.kind == UNIT || (header.clock_rate == 0 && header.stamp == 0 && header.arrival_us == 0);
+        let idle =
+            header.kind == UNIT || (header.clock_rate == 0 && header.stamp == 0 && header.arrival_us == 0);
         if header.flags & !used != 0 || [*zero, *z0, *z1, *z2, *z3] != [0; 5] || !idle {
             return Err(WireError::Malformed("header"));
         }
@@ -175,7 +176,8 @@ pub fn decode_source(header: &Header, body: &[u8]) -> Result<Source, WireError> 
         return Err(WireError::Kind(header.kind));
     }
     let wire: WireSource = from_json(body, "source")?;
-    let source = Source::new(wire.id, &wire.address, None, None).map_err(|_| WireError::Malformed("address"))?;
+    let source =
+        Source::new(wire.id, &wire.address, None, None).map_err(|_| WireError::Malformed("address"))?;
     if source.user.is_some() || source.password.is_some() {
         return Err(WireError::Malformed("address"));
     }
@@ -332,9 +334,11 @@ fn put_sets(out: &mut BytesMut, sets: &[&Bytes]) -> Result<(), WireError> {
 fn read_format(mut body: Bytes) -> Result<Format, WireError> {
     let video = match take(&mut body, 1)?.first() {
         Some(1) => VideoFormat::H264 { sps: take_set(&mut body)?, pps: take_set(&mut body)? },
-        Some(2) => {
-            VideoFormat::H265 { vps: take_set(&mut body)?, sps: take_set(&mut body)?, pps: take_set(&mut body)? }
-        }
+        Some(2) => VideoFormat::H265 {
+            vps: take_set(&mut body)?,
+            sps: take_set(&mut body)?,
+            pps: take_set(&mut body)?,
+        },
         _ => return Err(WireError::Malformed("video codec")),
     };
     let audio = match take(&mut body, 1)?.first() {
@@ -382,16 +386,24 @@ mod tests {
 
     fn source() -> Source {
         let id = CameraId::new("gate").unwrap();
-        let mut source =
-            Source::new(id, "rtsp://10.0.0.9:8554/live?a=1", Some("admin".into()), Some("п@:/#%".to_owned().into()))
-                .unwrap();
+        let mut source = Source::new(
+            id,
+            "rtsp://10.0.0.9:8554/live?a=1",
+            Some("admin".into()),
+            Some("п@:/#%".to_owned().into()),
+        )
+        .unwrap();
         source.transport = Transport::Udp;
         source.stream = StreamChoice::Sub;
         source
     }
 
     fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
-        bytes.into_iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+        bytes
+            .into_iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .filter_map(|digit| char::from_digit(digit.into(), 16))
+            .collect()
     }
 
     fn whole(frame: &Frame) -> String {
@@ -409,7 +421,10 @@ mod tests {
              0000000165"
         );
         let format = Format {
-            video: VideoFormat::H264 { sps: Bytes::from_static(&[0x67, 1]), pps: Bytes::from_static(&[0x68]) },
+            video: VideoFormat::H264 {
+                sps: Bytes::from_static(&[0x67, 1]),
+                pps: Bytes::from_static(&[0x68]),
+            },
             audio: Some(AudioFormat::Aac {
                 config: Bytes::from_static(&[0x12, 0x10]),
                 sample_rate: NonZeroU32::new(44_100).unwrap(),
@@ -464,7 +479,8 @@ mod tests {
         let unit = unit();
         let frame = encode_event(&Event::Unit(unit.clone())).unwrap();
         assert_eq!(frame.body.as_ptr(), unit.data.as_ptr());
-        let Event::Unit(decoded) = decode_event(&Header::decode(&frame.header).unwrap(), frame.body).unwrap() else {
+        let Event::Unit(decoded) = decode_event(&Header::decode(&frame.header).unwrap(), frame.body).unwrap()
+        else {
             panic!("a unit");
         };
         assert_eq!(decoded.data.as_ptr(), unit.data.as_ptr());

@@ -1,7 +1,12 @@
 //! Real cameras' descriptions, from retina's own test data where its sources are at hand.
 
 #![allow(clippy::disallowed_methods, missing_docs, reason = "reads the sources of a dependency")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "clippy.toml exempts only what stands under cfg(test)")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy.toml exempts only what stands under cfg(test)"
+)]
 
 use std::path::PathBuf;
 

@@ -1,7 +1,17 @@
 //! A scripted ONVIF device on the loopback.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, missing_docs, reason = "the device's own sockets and clock")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "clippy.toml exempts only what stands under cfg(test)")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    missing_docs,
+    reason = "the device's own sockets and clock"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy.toml exempts only what stands under cfg(test)"
+)]
 
 use std::io;
 use std::net::SocketAddr;
@@ -38,7 +48,9 @@ async fn device(wants: Wants, rtsp: u16) -> (SocketAddr, Requests) {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut received = Vec::new();
             let mut chunk = [0; 4096];
-            while !received.windows(11).any(|end| end == b"s:Envelope>") || !received.ends_with(b"</s:Envelope>") {
+            while !received.windows(11).any(|end| end == b"s:Envelope>")
+                || !received.ends_with(b"</s:Envelope>")
+            {
                 match stream.read(&mut chunk).await {
                     Ok(len @ 1..) => received.extend_from_slice(&chunk[..len]),
                     _ => break,
@@ -47,7 +59,10 @@ async fn device(wants: Wants, rtsp: u16) -> (SocketAddr, Requests) {
             let request = String::from_utf8_lossy(&received).into_owned();
             seen.lock().unwrap().push(request.clone());
             let (status, headers, body) = answer(wants, rtsp, &request);
-            let text = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            let text = format!(
+                "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
             let _ = stream.write_all(text.as_bytes()).await;
         }
     });
@@ -55,14 +70,28 @@ async fn device(wants: Wants, rtsp: u16) -> (SocketAddr, Requests) {
 }
 
 fn answer(wants: Wants, rtsp: u16, request: &str) -> (&'static str, String, String) {
-    let envelope = |inner: &str| format!("<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\"><s:Body>{inner}</s:Body></s:Envelope>");
-    let fault = || envelope("<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>ter:NotAuthorized</s:Value></s:Subcode></s:Code></s:Fault>");
+    let envelope = |inner: &str| {
+        format!(
+            "<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\"><s:Body>{inner}</s:Body></s:Envelope>"
+        )
+    };
+    let fault = || {
+        envelope(
+            "<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>ter:NotAuthorized</s:Value></s:Subcode></s:Code></s:Fault>",
+        )
+    };
     let asks = |operation: &str| request.contains(&format!("<{operation} "));
     let clock = asks("GetSystemDateAndTime");
     match wants {
-        Wants::Token if !clock && !request.contains("PasswordDigest") => return ("400 Bad Request", String::new(), fault()),
-        Wants::TokenForAll if !request.contains("PasswordDigest") => return ("400 Bad Request", String::new(), fault()),
-        Wants::Digest(challenge) if !clock && !request.to_lowercase().contains("authorization: digest username=\"admin\"") => {
+        Wants::Token if !clock && !request.contains("PasswordDigest") => {
+            return ("400 Bad Request", String::new(), fault());
+        }
+        Wants::TokenForAll if !request.contains("PasswordDigest") => {
+            return ("400 Bad Request", String::new(), fault());
+        }
+        Wants::Digest(challenge)
+            if !clock && !request.to_lowercase().contains("authorization: digest username=\"admin\"") =>
+        {
             return ("401 Unauthorized", format!("WWW-Authenticate: {challenge}\r\n"), String::new());
         }
         Wants::Other if !clock => return ("400 Bad Request", String::new(), fault()),
@@ -78,7 +107,9 @@ fn answer(wants: Wants, rtsp: u16, request: &str) -> (&'static str, String, Stri
         "<GetProfilesResponse><Profiles token=\"m\"><Name>Main</Name><VideoEncoderConfiguration><Encoding>H265</Encoding><Resolution><Width>3840</Width><Height>2160</Height></Resolution></VideoEncoderConfiguration></Profiles><Profiles token=\"s\"><Name>Sub</Name><VideoEncoderConfiguration><Encoding>H264</Encoding><Resolution><Width>640</Width><Height>360</Height></Resolution></VideoEncoderConfiguration></Profiles></GetProfilesResponse>".into()
     } else if asks("GetStreamUri") {
         let token = if request.contains("<ProfileToken>s</ProfileToken>") { "sub" } else { "main" };
-        format!("<GetStreamUriResponse><MediaUri><Uri>rtsp://192.0.2.1:{rtsp}/{token}?a=1&amp;b=2</Uri></MediaUri></GetStreamUriResponse>")
+        format!(
+            "<GetStreamUriResponse><MediaUri><Uri>rtsp://192.0.2.1:{rtsp}/{token}?a=1&amp;b=2</Uri></MediaUri></GetStreamUriResponse>"
+        )
     } else {
         "<GetSnapshotUriResponse><MediaUri><Uri>http://u:p@192.0.2.1/snap.jpg</Uri></MediaUri></GetSnapshotUriResponse>".into()
     };
@@ -166,7 +197,10 @@ async fn a_refused_login_is_shown_once_by_onvif_and_never_by_rtsp() {
         let requests = requests.lock().unwrap();
         let shown = match wants {
             Wants::Other => requests.iter().filter(|request| request.contains("PasswordDigest")).count(),
-            _ => requests.iter().filter(|request| request.to_lowercase().contains("authorization: digest")).count(),
+            _ => requests
+                .iter()
+                .filter(|request| request.to_lowercase().contains("authorization: digest"))
+                .count(),
         };
         assert_eq!(shown, 1);
     }
@@ -181,19 +215,27 @@ async fn a_device_that_wants_a_login_and_gets_none_says_so() {
 
 #[tokio::test]
 async fn hostile_answers_end_in_a_plain_sentence() {
-    for body in ["<!DOCTYPE a [<!ENTITY x SYSTEM 'http://192.0.2.1/'>]><a>&x;</a>".to_owned(), "<a>".repeat(10_000), "x".repeat(2 << 20)] {
+    for body in [
+        "<!DOCTYPE a [<!ENTITY x SYSTEM 'http://192.0.2.1/'>]><a>&x;</a>".to_owned(),
+        "<a>".repeat(10_000),
+        "x".repeat(2 << 20),
+    ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut chunk = [0; 8192];
                 let _ = stream.read(&mut chunk).await;
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
                 let _ = stream.write_all(head.as_bytes()).await;
                 let _ = stream.write_all(body.as_bytes()).await;
             }
         });
         let (_, state) = first(&format!("http://{address}")).await;
-        assert!(matches!(state.trouble(), Some(Trouble::Protocol { .. } | Trouble::TooLarge { .. })), "{state:?}");
+        assert!(
+            matches!(state.trouble(), Some(Trouble::Protocol { .. } | Trouble::TooLarge { .. })),
+            "{state:?}"
+        );
     }
 }

@@ -1,7 +1,17 @@
 //! Scripted cameras on the loopback, and what the owner is told of each.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, missing_docs, reason = "the cameras' own sockets and deadlines")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "clippy.toml exempts only what stands under cfg(test)")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    missing_docs,
+    reason = "the cameras' own sockets and deadlines"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy.toml exempts only what stands under cfg(test)"
+)]
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +35,9 @@ const PPS: &[u8] = &[0x68, 0xcb, 0x8c, 0xb2];
 const IDR: &[u8] = &[0x65, 0x88, 0x84, 0, 0x10];
 
 fn h264(fmtp: &str) -> String {
-    format!("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n{fmtp}a=control:video\r\n")
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n{fmtp}a=control:video\r\n"
+    )
 }
 
 fn sprop() -> String {
@@ -89,7 +101,9 @@ async fn converse(camera: Camera, mut stream: TcpStream, seen: Arc<Seen>) {
             let mut status = "200 OK";
             let mut more = String::new();
             let mut body = "";
-            if !camera.challenges.is_empty() && !authorization.is_some_and(|value| value.contains(camera.login)) {
+            if !camera.challenges.is_empty()
+                && !authorization.is_some_and(|value| value.contains(camera.login))
+            {
                 status = "401 Unauthorized";
                 for challenge in &camera.challenges {
                     more.push_str("WWW-Authenticate: ");
@@ -106,13 +120,18 @@ async fn converse(camera: Camera, mut stream: TcpStream, seen: Arc<Seen>) {
                     status = "461 Unsupported Transport";
                 } else {
                     let interleaved = if head.contains("interleaved=2-3") { "2-3" } else { "0-1" };
-                    more = format!("Session: 1;timeout=60\r\nTransport: RTP/AVP/TCP;unicast;interleaved={interleaved}\r\n");
+                    more = format!(
+                        "Session: 1;timeout=60\r\nTransport: RTP/AVP/TCP;unicast;interleaved={interleaved}\r\n"
+                    );
                 }
             } else if method == "PLAY" {
                 seen.sessions.fetch_add(1, Ordering::Relaxed);
                 more = "Session: 1\r\n".into();
             }
-            let answer = format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len());
+            let answer = format!(
+                "RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{more}Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
             if stream.write_all(answer.as_bytes()).await.is_err() {
                 return;
             }
@@ -172,7 +191,10 @@ impl Listener {
     }
 
     async fn event(&mut self) -> Event {
-        timeout(Duration::from_secs(25), self.0.recv()).await.expect("an event in time").expect("the run goes on")
+        timeout(Duration::from_secs(25), self.0.recv())
+            .await
+            .expect("an event in time")
+            .expect("the run goes on")
     }
 
     async fn trouble(&mut self) -> (Trouble, bool) {
@@ -212,19 +234,27 @@ const SHA256: &str = "Digest realm=\"cam\", nonce=\"abc\", algorithm=SHA-256, qo
 
 #[tokio::test]
 async fn a_wrong_password_is_shown_to_the_camera_once() {
-    let (address, seen) = serve(Camera { challenges: vec![DIGEST], login: "never", ..Camera::default() }).await;
+    let (address, seen) =
+        serve(Camera { challenges: vec![DIGEST], login: "never", ..Camera::default() }).await;
     let mut listener = Listener::of(&format!("rtsp://admin:canary@{address}/live"));
     let (trouble, stopped) = listener.trouble().await;
     assert_eq!((trouble, stopped), (Trouble::WrongPassword, true));
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(seen.logins.load(Ordering::Relaxed), 1);
-    assert!(!seen.requests.lock().unwrap().iter().any(|request| request.contains("canary")), "digest tells no password");
+    assert!(
+        !seen.requests.lock().unwrap().iter().any(|request| request.contains("canary")),
+        "digest tells no password"
+    );
 }
 
 #[tokio::test]
 async fn no_password_is_another_thing_than_a_wrong_one() {
-    let (address, seen) = serve(Camera { challenges: vec![DIGEST], login: "never", ..Camera::default() }).await;
-    assert_eq!(Listener::of(&format!("rtsp://{address}/live")).trouble().await, (Trouble::PasswordNeeded, true));
+    let (address, seen) =
+        serve(Camera { challenges: vec![DIGEST], login: "never", ..Camera::default() }).await;
+    assert_eq!(
+        Listener::of(&format!("rtsp://{address}/live")).trouble().await,
+        (Trouble::PasswordNeeded, true)
+    );
     assert_eq!(seen.logins.load(Ordering::Relaxed), 0);
 }
 
@@ -240,11 +270,13 @@ async fn every_way_of_logging_in_works_without_a_failed_one() {
         (vec!["Digest realm=\"cam\", nonce=\"abc\", algorithm=XYZ", "Basic realm=\"cam\""], "Basic"),
     ] {
         let frames = vec![SPS, PPS, IDR];
-        let (address, seen) = serve(Camera { challenges, login, sdp: h264(&sprop()), frames, ..Camera::default() }).await;
+        let (address, seen) =
+            serve(Camera { challenges, login, sdp: h264(&sprop()), frames, ..Camera::default() }).await;
         let facts = Listener::of(&format!("rtsp://admin:secret@{address}/live")).streaming().await;
         assert_eq!(facts.url, format!("rtsp://{address}/live"));
         let requests = seen.requests.lock().unwrap();
-        let refused = requests.iter().filter(|request| request.contains("Authorization") && !request.contains(login));
+        let refused =
+            requests.iter().filter(|request| request.contains("Authorization") && !request.contains(login));
         assert_eq!(refused.count(), 0, "{requests:?}");
     }
 }
@@ -263,7 +295,8 @@ async fn what_the_camera_answers_is_told_in_its_own_words() {
     );
     assert!(matches!(trouble(describing(&"a=x\r\n".repeat(20_000))).await, Trouble::TooLarge { .. }));
     assert!(matches!(trouble(describing(&h264("").repeat(17))).await, Trouble::TooLarge { .. }));
-    let busy = Camera { sdp: h264(""), status: vec![("SETUP", "453 Not Enough Bandwidth")], ..Camera::default() };
+    let busy =
+        Camera { sdp: h264(""), status: vec![("SETUP", "453 Not Enough Bandwidth")], ..Camera::default() };
     assert_eq!(trouble(busy).await, Trouble::Busy);
 }
 
@@ -277,7 +310,12 @@ async fn a_redirect_is_not_followed() {
 
 #[tokio::test]
 async fn what_does_not_speak_rtsp_is_said() {
-    for banner in ["HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "\u{3}\u{0}\u{0}", ""] {
+    for banner in [
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.2\r\n",
+        "\u{3}\u{0}\u{0}",
+        "",
+    ] {
         let (listener, address) = listen().await;
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -314,8 +352,13 @@ async fn a_silent_port_is_unreachable_in_time() {
 
 #[tokio::test]
 async fn parameter_sets_may_come_with_the_pictures() {
-    for fmtp in ["", "a=fmtp:96 sprop-parameter-sets=Z0LAHtkDxWhAAAADAEAAAAwDxYuS,\r\n", "a=fmtp:96 sprop-parameter-sets=AAAA,AAAA\r\n"] {
-        let (address, _) = serve(Camera { sdp: h264(fmtp), frames: vec![SPS, PPS, IDR], ..Camera::default() }).await;
+    for fmtp in [
+        "",
+        "a=fmtp:96 sprop-parameter-sets=Z0LAHtkDxWhAAAADAEAAAAwDxYuS,\r\n",
+        "a=fmtp:96 sprop-parameter-sets=AAAA,AAAA\r\n",
+    ] {
+        let (address, _) =
+            serve(Camera { sdp: h264(fmtp), frames: vec![SPS, PPS, IDR], ..Camera::default() }).await;
         let mut listener = Listener::of(&format!("rtsp://{address}/live"));
         let format = loop {
             match listener.event().await {
@@ -332,12 +375,14 @@ async fn parameter_sets_may_come_with_the_pictures() {
 
 #[tokio::test]
 async fn a_camera_that_closes_is_asked_again_soon() {
-    let camera = Camera { sdp: h264(&sprop()), frames: vec![SPS, PPS, IDR], closes: true, ..Camera::default() };
+    let camera =
+        Camera { sdp: h264(&sprop()), frames: vec![SPS, PPS, IDR], closes: true, ..Camera::default() };
     let (address, _) = serve(camera).await;
     let mut listener = Listener::of(&format!("rtsp://{address}/live"));
     listener.unit().await;
     assert_eq!(listener.event().await, Event::Interrupted);
-    let Event::State(CameraState::Waiting { trouble: Trouble::Closed, retry_in_ms }) = listener.event().await else {
+    let Event::State(CameraState::Waiting { trouble: Trouble::Closed, retry_in_ms }) = listener.event().await
+    else {
         panic!("closed");
     };
     assert!((500..=1000).contains(&retry_in_ms), "{retry_in_ms}");
@@ -346,7 +391,8 @@ async fn a_camera_that_closes_is_asked_again_soon() {
 
 #[tokio::test]
 async fn a_stream_without_pictures_is_stalled() {
-    let (address, seen) = serve(Camera { sdp: h264(&sprop()), frames: vec![SPS, PPS, IDR], ..Camera::default() }).await;
+    let (address, seen) =
+        serve(Camera { sdp: h264(&sprop()), frames: vec![SPS, PPS, IDR], ..Camera::default() }).await;
     let mut listener = Listener::of(&format!("rtsp://{address}/live"));
     listener.unit().await;
     let began = std::time::Instant::now();
@@ -354,16 +400,21 @@ async fn a_stream_without_pictures_is_stalled() {
     assert!(began.elapsed() < Duration::from_secs(13));
     listener.unit().await;
     assert_eq!(seen.sessions.load(Ordering::Relaxed), 2);
-    assert!(seen.requests.lock().unwrap().iter().any(|request| request.starts_with("TEARDOWN")), "cameras have few sessions");
+    assert!(
+        seen.requests.lock().unwrap().iter().any(|request| request.starts_with("TEARDOWN")),
+        "cameras have few sessions"
+    );
 }
 
 #[tokio::test]
 async fn a_camera_without_udp_is_asked_for_tcp() {
-    let camera = Camera { sdp: h264(&sprop()), frames: vec![SPS, PPS, IDR], refuses_udp: true, ..Camera::default() };
+    let camera =
+        Camera { sdp: h264(&sprop()), frames: vec![SPS, PPS, IDR], refuses_udp: true, ..Camera::default() };
     let (address, _) = serve(camera).await;
-    let facts = Listener::with(&format!("rtsp://{address}/live"), |source| source.transport = camera::Transport::Udp)
-        .streaming()
-        .await;
+    let facts =
+        Listener::with(&format!("rtsp://{address}/live"), |source| source.transport = camera::Transport::Udp)
+            .streaming()
+            .await;
     assert_eq!(facts.notes.len(), 1, "{facts:?}");
 }
 
@@ -379,7 +430,19 @@ async fn sound_that_browsers_cannot_play_is_left_out_and_said() {
 
 #[tokio::test]
 async fn the_same_parameter_sets_again_are_no_new_format() {
-    let frames = vec![SPS, PPS, IDR, &[0x41, 1, 2, 3], &[0x41, 1, 2, 4], &[0x41, 1, 2, 5], &[0x41, 1, 2, 6], &[0x41, 1, 2, 7], SPS, PPS, IDR];
+    let frames = vec![
+        SPS,
+        PPS,
+        IDR,
+        &[0x41, 1, 2, 3],
+        &[0x41, 1, 2, 4],
+        &[0x41, 1, 2, 5],
+        &[0x41, 1, 2, 6],
+        &[0x41, 1, 2, 7],
+        SPS,
+        PPS,
+        IDR,
+    ];
     let (address, _) = serve(Camera { sdp: h264(&sprop()), frames, closes: true, ..Camera::default() }).await;
     let mut listener = Listener::of(&format!("rtsp://{address}/live"));
     let mut formats = 0;

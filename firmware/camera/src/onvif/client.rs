@@ -3,7 +3,11 @@
 //! Invariant: every request goes to the one address that the device was reached at. What it says of other
 //! addresses (XAddrs, stream and snapshot addresses) keeps its path and port only.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the camera's own sockets and deadlines")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the camera's own sockets and deadlines"
+)]
 
 use core::time::Duration;
 
@@ -96,9 +100,10 @@ impl<'a> Device<'a> {
         let (media, media2) = self.services(&device).await?;
         let mut profiles = Vec::new();
         if let Some(media2) = &media2
-            && let Some(answer) = self.optional(media2, Request::GetProfiles2).await? {
-                profiles = message::profiles(&answer, true);
-            }
+            && let Some(answer) = self.optional(media2, Request::GetProfiles2).await?
+        {
+            profiles = message::profiles(&answer, true);
+        }
         if profiles.is_empty() {
             let answer = self.call(&media, Request::GetProfiles).await?;
             profiles = message::profiles(&answer, false);
@@ -188,7 +193,9 @@ impl<'a> Device<'a> {
     }
 
     async fn exchange(&mut self, service: &Url, request: Request<'_>) -> Result<Element, Trouble> {
-        let path = service.query().map_or_else(|| service.path().to_owned(), |query| format!("{}?{query}", service.path()));
+        let path = service
+            .query()
+            .map_or_else(|| service.path().to_owned(), |query| format!("{}?{query}", service.path()));
         let (mut answered, mut renewed) = (self.http.is_some(), false);
         loop {
             let security = match self.login {
@@ -235,7 +242,9 @@ impl<'a> Device<'a> {
                         Ok(Reply::Body(answer)) => Ok(answer),
                         Ok(Reply::NotAuthorized) if self.login.is_some() => Err(Trouble::WrongPassword),
                         Ok(Reply::NotAuthorized) => Err(Trouble::PasswordNeeded),
-                        Ok(Reply::Fault(reason)) => Err(Trouble::Protocol { detail: format!("ONVIF: {reason}") }),
+                        Ok(Reply::Fault(reason)) => {
+                            Err(Trouble::Protocol { detail: format!("ONVIF: {reason}") })
+                        }
                         Err(error) => Err(Trouble::Protocol { detail: format!("ONVIF: {error}") }),
                     };
                 }
@@ -254,7 +263,10 @@ impl<'a> Device<'a> {
         let mut post = hyper::Request::post(path)
             .header(HOST, format!("{}:{}", self.target.host, self.target.address.port()))
             .header(USER_AGENT, crate::session::message::USER_AGENT)
-            .header(CONTENT_TYPE, format!("application/soap+xml; charset=utf-8; action=\"{}\"", request.action()));
+            .header(
+                CONTENT_TYPE,
+                format!("application/soap+xml; charset=utf-8; action=\"{}\"", request.action()),
+            );
         if let Some(value) = authorization {
             post = post.header(AUTHORIZATION, value);
         }
@@ -271,12 +283,17 @@ impl<'a> Device<'a> {
         post: hyper::Request<Full<Bytes>>,
     ) -> Result<(u16, String, Bytes), Trouble> {
         let not_http = |_| Trouble::Protocol { detail: "ONVIF: no answer in HTTP".into() };
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(not_http)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(not_http)?;
         let answer = async {
             let response = sender.send_request(post).await.map_err(not_http)?;
             let status = response.status().as_u16();
-            let challenges: Vec<&str> =
-                response.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()).collect();
+            let challenges: Vec<&str> = response
+                .headers()
+                .get_all(WWW_AUTHENTICATE)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .collect();
             let challenges = challenges.join(", ");
             let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
             let body = body.map_err(|_| Trouble::TooLarge { what: "ONVIF answer".into() })?.to_bytes();

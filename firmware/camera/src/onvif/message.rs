@@ -45,9 +45,10 @@ impl Request<'_> {
 
     fn namespace(&self) -> &'static str {
         match self {
-            Self::GetSystemDateAndTime | Self::GetDeviceInformation | Self::GetServices | Self::GetCapabilities => {
-                Self::DEVICE
-            }
+            Self::GetSystemDateAndTime
+            | Self::GetDeviceInformation
+            | Self::GetServices
+            | Self::GetCapabilities => Self::DEVICE,
             Self::GetProfiles | Self::GetStreamUri(_) | Self::GetSnapshotUri(_) => Self::MEDIA,
             Self::GetProfiles2 | Self::GetStreamUri2(_) | Self::GetSnapshotUri2(_) => Self::MEDIA2,
         }
@@ -82,7 +83,10 @@ impl Request<'_> {
                 quick_xml::escape::escape(*token)
             ),
             Self::GetStreamUri2(token) => {
-                format!("<Protocol>RTSP</Protocol><ProfileToken>{}</ProfileToken>", quick_xml::escape::escape(*token))
+                format!(
+                    "<Protocol>RTSP</Protocol><ProfileToken>{}</ProfileToken>",
+                    quick_xml::escape::escape(*token)
+                )
             }
             Self::GetSnapshotUri(token) | Self::GetSnapshotUri2(token) => {
                 format!("<ProfileToken>{}</ProfileToken>", quick_xml::escape::escape(*token))
@@ -177,11 +181,15 @@ pub fn reply(bytes: &[u8]) -> Result<Reply, XmlError> {
     let mut codes = String::new();
     collect(fault, &mut codes);
     let codes = codes.to_ascii_lowercase();
-    let refused = ["notauthorized", "failedauthentication", "not authorized", "unauthorized", "authority failure"];
+    let refused =
+        ["notauthorized", "failedauthentication", "not authorized", "unauthorized", "authority failure"];
     if refused.iter().any(|word| codes.contains(word)) {
         return Ok(Reply::NotAuthorized);
     }
-    let reason = fault.find("Reason").and_then(|reason| reason.text_of("Text")).or_else(|| fault.text_of("faultstring"));
+    let reason = fault
+        .find("Reason")
+        .and_then(|reason| reason.text_of("Text"))
+        .or_else(|| fault.text_of("faultstring"));
     Ok(Reply::Fault(kept(reason.unwrap_or("no reason given"))))
 }
 
@@ -259,7 +267,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn body(inner: &str) -> Element {
-        let text = format!("<e:Envelope xmlns:e=\"http://www.w3.org/2003/05/soap-envelope\"><e:Body>{inner}</e:Body></e:Envelope>");
+        let text = format!(
+            "<e:Envelope xmlns:e=\"http://www.w3.org/2003/05/soap-envelope\"><e:Body>{inner}</e:Body></e:Envelope>"
+        );
         match reply(text.as_bytes()) {
             Ok(Reply::Body(element)) => element,
             other => panic!("{other:?}"),
@@ -286,27 +296,43 @@ mod tests {
 
     #[test]
     fn a_clock_180_days_off_is_read() {
-        let answer = body("<tds:GetSystemDateAndTimeResponse xmlns:tds=\"x\"><tds:SystemDateAndTime><tt:UTCDateTime xmlns:tt=\"y\"><tt:Time><tt:Hour>7</tt:Hour><tt:Minute>50</tt:Minute><tt:Second>45</tt:Second></tt:Time><tt:Date><tt:Year>2010</tt:Year><tt:Month>9</tt:Month><tt:Day>16</tt:Day></tt:Date></tt:UTCDateTime></tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>");
+        let answer = body(
+            "<tds:GetSystemDateAndTimeResponse xmlns:tds=\"x\"><tds:SystemDateAndTime><tt:UTCDateTime xmlns:tt=\"y\"><tt:Time><tt:Hour>7</tt:Hour><tt:Minute>50</tt:Minute><tt:Second>45</tt:Second></tt:Time><tt:Date><tt:Year>2010</tt:Year><tt:Month>9</tt:Month><tt:Day>16</tt:Day></tt:Date></tt:UTCDateTime></tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>",
+        );
         assert_eq!(clock(&answer), Some(1_284_623_445));
         assert_eq!(clock(&body("<GetSystemDateAndTimeResponse/>")), None);
     }
 
     #[test]
     fn profiles_of_both_services_are_read() {
-        let one = body("<GetProfilesResponse><Profiles token=\"p1\"><Name>Main</Name><VideoEncoderConfiguration token=\"e\"><Encoding>H264</Encoding><Resolution><Width>1920</Width><Height>1080</Height></Resolution></VideoEncoderConfiguration></Profiles><Profiles token=\"p2\"><Name>Sound only</Name></Profiles></GetProfilesResponse>");
+        let one = body(
+            "<GetProfilesResponse><Profiles token=\"p1\"><Name>Main</Name><VideoEncoderConfiguration token=\"e\"><Encoding>H264</Encoding><Resolution><Width>1920</Width><Height>1080</Height></Resolution></VideoEncoderConfiguration></Profiles><Profiles token=\"p2\"><Name>Sound only</Name></Profiles></GetProfilesResponse>",
+        );
         let found = profiles(&one, false);
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].token.as_str(), found[0].encoding.as_str(), found[0].size), ("p1", "H264", (1920, 1080)));
-        let two = body("<GetProfilesResponse><Profiles token=\"q\"><Name>M</Name><Configurations><VideoEncoder token=\"e\"><Encoding>H265</Encoding></VideoEncoder></Configurations></Profiles></GetProfilesResponse>");
+        assert_eq!(
+            (found[0].token.as_str(), found[0].encoding.as_str(), found[0].size),
+            ("p1", "H264", (1920, 1080))
+        );
+        let two = body(
+            "<GetProfilesResponse><Profiles token=\"q\"><Name>M</Name><Configurations><VideoEncoder token=\"e\"><Encoding>H265</Encoding></VideoEncoder></Configurations></Profiles></GetProfilesResponse>",
+        );
         assert_eq!(profiles(&two, true)[0].encoding, "H265");
     }
 
     #[test]
     fn a_refused_login_is_told_from_another_fault() {
-        let fault = |inner: &str| reply(format!("<E><Body><Fault>{inner}</Fault></Body></E>").as_bytes()).unwrap();
-        assert_eq!(fault("<Code><Value>s:Sender</Value><Subcode><Value>ter:NotAuthorized</Value></Subcode></Code>"), Reply::NotAuthorized);
+        let fault =
+            |inner: &str| reply(format!("<E><Body><Fault>{inner}</Fault></Body></E>").as_bytes()).unwrap();
+        assert_eq!(
+            fault("<Code><Value>s:Sender</Value><Subcode><Value>ter:NotAuthorized</Value></Subcode></Code>"),
+            Reply::NotAuthorized
+        );
         assert_eq!(fault("<faultcode>wsse:FailedAuthentication</faultcode>"), Reply::NotAuthorized);
-        assert_eq!(fault("<Reason><Text>No such profile</Text></Reason>"), Reply::Fault("No such profile".into()));
+        assert_eq!(
+            fault("<Reason><Text>No such profile</Text></Reason>"),
+            Reply::Fault("No such profile".into())
+        );
     }
 
     proptest! {

@@ -152,7 +152,10 @@ mod tests {
 
     #[test]
     fn names_lose_their_prefix_and_texts_their_blanks() {
-        let document = Element::read(b"\xef\xbb\xbf<?xml version='1.0'?><a:b xmlns:a='x' c='&lt;1&gt;'> x &amp; &#65; <d/></a:b>").unwrap();
+        let document = Element::read(
+            b"\xef\xbb\xbf<?xml version='1.0'?><a:b xmlns:a='x' c='&lt;1&gt;'> x &amp; &#65; <d/></a:b>",
+        )
+        .unwrap();
         assert_eq!((document.name.as_str(), document.text.as_str()), ("b", "x & A"));
         assert_eq!(document.attribute("c"), Some("<1>"));
         assert!(document.child("d").is_some());

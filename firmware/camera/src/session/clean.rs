@@ -79,16 +79,27 @@ mod tests {
     use proptest::prelude::*;
 
     fn unit(nals: &[&[u8]]) -> Vec<u8> {
-        nals.iter().flat_map(|nal| (nal.len() as u32).to_be_bytes().into_iter().chain(nal.iter().copied())).collect()
+        nals.iter()
+            .flat_map(|nal| (nal.len() as u32).to_be_bytes().into_iter().chain(nal.iter().copied()))
+            .collect()
     }
 
     #[test]
     fn only_what_a_decoder_needs_is_left() {
-        let mut data = unit(&[&[9, 0xf0], &[0x67, 1], &[0x68, 2], &[6, 5, 0x80], &[0x65, 1, 2], &[12, 0xff, 0x80], &[0x65, 3]]);
+        let mut data = unit(&[
+            &[9, 0xf0],
+            &[0x67, 1],
+            &[0x68, 2],
+            &[6, 5, 0x80],
+            &[0x65, 1, 2],
+            &[12, 0xff, 0x80],
+            &[0x65, 3],
+        ]);
         let found = clean(CodecKind::H264, &mut data);
         assert_eq!(data, unit(&[&[6, 5, 0x80], &[0x65, 1, 2], &[0x65, 3]]));
         assert_eq!(found, Cleaned { picture: true, random_access: true });
-        let mut data = unit(&[&[35 << 1, 1, 0x50], &[32 << 1, 1], &[39 << 1, 1], &[19 << 1, 1, 7], &[38 << 1, 1]]);
+        let mut data =
+            unit(&[&[35 << 1, 1, 0x50], &[32 << 1, 1], &[39 << 1, 1], &[19 << 1, 1, 7], &[38 << 1, 1]]);
         let found = clean(CodecKind::H265, &mut data);
         assert_eq!(data, unit(&[&[39 << 1, 1], &[19 << 1, 1, 7]]));
         assert_eq!(found, Cleaned { picture: true, random_access: true });

@@ -126,12 +126,16 @@ mod tests {
         let response = Response::read(text).unwrap().unwrap();
         let list = response.header("www-authenticate").unwrap();
         assert_eq!(list, "Basic realm=\"a\", Digest realm=\"b\", nonce=\"c\"");
-        assert!(matches!(http_auth::PasswordClient::try_from(list.as_str()), Ok(http_auth::PasswordClient::Digest(_))));
+        assert!(matches!(
+            http_auth::PasswordClient::try_from(list.as_str()),
+            Ok(http_auth::PasswordClient::Digest(_))
+        ));
     }
 
     #[test]
     fn other_protocols_are_known_by_their_first_bytes() {
-        for other in ["SSH-2.0-OpenSSH", "HTTP/1.1 400 Bad Request\r\n\r\n", "\u{1}\u{2}", "RTSP/2.0 200 OK"] {
+        for other in ["SSH-2.0-OpenSSH", "HTTP/1.1 400 Bad Request\r\n\r\n", "\u{1}\u{2}", "RTSP/2.0 200 OK"]
+        {
             assert_eq!(Response::read(other.as_bytes()), Err(Refused::NotRtsp), "{other}");
         }
     }

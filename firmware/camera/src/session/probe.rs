@@ -1,6 +1,10 @@
 //! One bounded DESCRIBE exchange: what answers, does it let us in, what does it offer?
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the camera's own sockets and deadlines")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the camera's own sockets and deadlines"
+)]
 
 use http_auth::{PasswordClient, PasswordParams};
 use model::{Private, Trouble};
@@ -28,7 +32,12 @@ pub struct Login {
 ///
 /// # Errors
 /// What stands in the way.
-pub async fn probe(target: &Target, url: &Url, login: Option<&Login>, tls: Option<&Tls>) -> Result<Offer, Trouble> {
+pub async fn probe(
+    target: &Target,
+    url: &Url,
+    login: Option<&Login>,
+    tls: Option<&Tls>,
+) -> Result<Offer, Trouble> {
     let request_url = target.request_url(url, None).ok_or(Trouble::NoSuchStream)?;
     if let Some(tls) = tls {
         let mut stream = tls.connect(target).await?;
@@ -68,12 +77,15 @@ async fn exchange(
             401 => {
                 let challenge = response.header("www-authenticate").unwrap_or_default();
                 let login = login.ok_or(Trouble::PasswordNeeded)?;
-                if answered.is_some() && !challenge.to_ascii_lowercase().replace([' ', '"'], "").contains("stale=true") {
+                if answered.is_some()
+                    && !challenge.to_ascii_lowercase().replace([' ', '"'], "").contains("stale=true")
+                {
                     return Err(Trouble::WrongPassword);
                 }
-                let mut client = PasswordClient::try_from(challenge.as_str()).map_err(|_| Trouble::Protocol {
-                    detail: "it asks for a way of logging in that is not known here".into(),
-                })?;
+                let mut client =
+                    PasswordClient::try_from(challenge.as_str()).map_err(|_| Trouble::Protocol {
+                        detail: "it asks for a way of logging in that is not known here".into(),
+                    })?;
                 let value = client.respond(&PasswordParams {
                     username: &login.user,
                     password: login.password.expose(),
@@ -99,7 +111,9 @@ pub fn refused(status: u16) -> Trouble {
         401 | 403 => Trouble::WrongPassword,
         404 | 410 | 454 => Trouble::NoSuchStream,
         453 => Trouble::Busy,
-        300..=399 => Trouble::Protocol { detail: format!("it points to another address ({status}), which is not followed") },
+        300..=399 => Trouble::Protocol {
+            detail: format!("it points to another address ({status}), which is not followed"),
+        },
         status => Trouble::Protocol { detail: format!("it answered with the error {status}") },
     }
 }
@@ -118,7 +132,9 @@ async fn ask(
             Ok(None) => {}
             Err(Refused::NotRtsp) => return Err(target.not_rtsp()),
             Err(Refused::HeadTooLarge) => return Err(Trouble::TooLarge { what: "header".into() }),
-            Err(Refused::BodyTooLarge) => return Err(Trouble::TooLarge { what: "description of the stream".into() }),
+            Err(Refused::BodyTooLarge) => {
+                return Err(Trouble::TooLarge { what: "description of the stream".into() });
+            }
         }
         let mut chunk = [0; 2048];
         match stream.read(&mut chunk).await {

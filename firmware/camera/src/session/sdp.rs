@@ -50,10 +50,11 @@ pub fn examine(sdp: &[u8]) -> Result<Offer, Trouble> {
                 medium.back_channel = true;
             } else if let Some((payload, name)) =
                 attribute.strip_prefix("rtpmap:").and_then(|map| map.trim().split_once(' '))
-                && payload == payload_type {
-                    let name = name.trim().split('/').next().unwrap_or_default();
-                    medium.encoding = name.to_ascii_lowercase();
-                }
+                && payload == payload_type
+            {
+                let name = name.trim().split('/').next().unwrap_or_default();
+                medium.encoding = name.to_ascii_lowercase();
+            }
         }
     }
     let mut videos = offer.media.iter().filter(|medium| medium.kind == "video").peekable();

@@ -1,6 +1,10 @@
 //! A playing session: retina's frames as access units.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the camera's own sockets and deadlines")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the camera's own sockets and deadlines"
+)]
 
 use core::num::NonZeroU32;
 use core::pin::Pin;
@@ -12,8 +16,8 @@ use futures::StreamExt as _;
 use media::{AccessUnit, AudioFormat, Format, Track, VideoFormat};
 use model::{CodecKind, StreamFacts, Trouble};
 use retina::client::{
-    Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionGroup, SessionIdPolicy, SessionOptions,
-    SetupOptions, TcpTransportOptions, TeardownPolicy, UdpTransportOptions,
+    Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionGroup, SessionIdPolicy,
+    SessionOptions, SetupOptions, TcpTransportOptions, TeardownPolicy, UdpTransportOptions,
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoParametersCodec};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -144,31 +148,41 @@ impl Stream {
             .session_id(SessionIdPolicy::UseFirst)
             .teardown(TeardownPolicy::Auto);
         let request_url = target.request_url(url, via).ok_or(Trouble::NoSuchStream)?;
-        let mut session = within(limits::CONNECT + limits::DESCRIBE, target, Session::describe(request_url, options)).await?;
+        let mut session =
+            within(limits::CONNECT + limits::DESCRIBE, target, Session::describe(request_url, options))
+                .await?;
 
         let (video, codec) = session
             .streams()
             .iter()
             .enumerate()
             .filter(|(_, stream)| stream.media() == "video" && is_playable(stream.encoding_name()))
-            .map(|(index, stream)| (index, if stream.encoding_name() == "h264" { CodecKind::H264 } else { CodecKind::H265 }))
+            .map(|(index, stream)| {
+                (index, if stream.encoding_name() == "h264" { CodecKind::H264 } else { CodecKind::H265 })
+            })
             .min_by_key(|(_, codec)| *codec != CodecKind::H264)
             .ok_or(Trouble::NoVideo)?;
-        let audio = session.streams().iter().enumerate().find_map(|(index, stream)| match stream.parameters() {
-            Some(ParametersRef::Audio(parameters)) if stream.encoding_name() == "mpeg4-generic" => {
-                let sample_rate = NonZeroU32::new(parameters.clock_rate())?;
-                let config = Bytes::copy_from_slice(parameters.extra_data());
-                Some((index, AudioFormat::Aac { config, sample_rate, channels: parameters.channels().get() }))
-            }
-            _ => None,
-        });
+        let audio =
+            session.streams().iter().enumerate().find_map(|(index, stream)| match stream.parameters() {
+                Some(ParametersRef::Audio(parameters)) if stream.encoding_name() == "mpeg4-generic" => {
+                    let sample_rate = NonZeroU32::new(parameters.clock_rate())?;
+                    let config = Bytes::copy_from_slice(parameters.extra_data());
+                    Some((
+                        index,
+                        AudioFormat::Aac { config, sample_rate, channels: parameters.channels().get() },
+                    ))
+                }
+                _ => None,
+            });
         if audio.is_none()
-            && let Some(silent) = offer.media.iter().find(|medium| medium.kind == "audio" && !medium.back_channel) {
-                notes.push(format!(
+            && let Some(silent) =
+                offer.media.iter().find(|medium| medium.kind == "audio" && !medium.back_channel)
+        {
+            notes.push(format!(
                     "The camera's sound ({}) is left out, because browsers cannot play it in HLS; set it to AAC in the camera's own menu.",
                     codec_name(&silent.encoding)
                 ));
-            }
+        }
 
         let mut transport = transport;
         if let Err(ended) = setup(&mut session, target, video, transport).await {
@@ -182,12 +196,16 @@ impl Stream {
             setup(&mut session, target, video, transport).await?;
             notes.push(match transport {
                 Transport::Tcp => "The camera refuses UDP; its pictures come over TCP.".to_owned(),
-                Transport::Udp => "The camera refuses TCP; its pictures come over UDP, which can lose some.".to_owned(),
+                Transport::Udp => {
+                    "The camera refuses TCP; its pictures come over UDP, which can lose some.".to_owned()
+                }
             });
         }
         let audio = match audio {
             // Sound that cannot be set up is no reason to go without pictures.
-            Some((index, format)) => setup(&mut session, target, index, transport).await.ok().map(|()| format),
+            Some((index, format)) => {
+                setup(&mut session, target, index, transport).await.ok().map(|()| format)
+            }
             None => None,
         };
         let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
@@ -265,16 +283,19 @@ impl Stream {
                         data: exact(data),
                     };
                     if (changed || self.format.is_none())
-                        && let Some(format) = self.new_format() {
-                            self.waiting = Some(unit);
-                            return Ok(Item::Format(format, self.facts.clone()));
-                        }
+                        && let Some(format) = self.new_format()
+                    {
+                        self.waiting = Some(unit);
+                        return Ok(Item::Format(format, self.facts.clone()));
+                    }
                     // Without parameter sets nothing can be shown: they come with a later key frame.
                     if self.format.is_some() {
                         return Ok(Item::Unit(unit));
                     }
                 }
-                CodecItem::AudioFrame(frame) if self.format.is_some() && frame.data().len() <= limits::UNIT_BYTES => {
+                CodecItem::AudioFrame(frame)
+                    if self.format.is_some() && frame.data().len() <= limits::UNIT_BYTES =>
+                {
                     let stamp = frame.timestamp();
                     return Ok(Item::Unit(AccessUnit {
                         track: Track::Audio,
@@ -293,7 +314,8 @@ impl Stream {
 
     /// The format as of the frame just received, if it is another one than the last told.
     fn new_format(&mut self) -> Option<Format> {
-        let Some(ParametersRef::Video(parameters)) = self.frames.streams().get(self.video)?.parameters() else {
+        let Some(ParametersRef::Video(parameters)) = self.frames.streams().get(self.video)?.parameters()
+        else {
             return None;
         };
         let video = match parameters.codec_params() {
@@ -345,7 +367,8 @@ async fn setup(
     let peer = format!("-> {}:", target.address.ip());
     match session.streams().get(index).and_then(|stream| stream.ctx()).map(ToString::to_string) {
         Some(path) if transport == Transport::Udp && !path.contains(&peer) => {
-            Err(Trouble::Protocol { detail: "it names another address as the sender of its pictures".into() }.into())
+            Err(Trouble::Protocol { detail: "it names another address as the sender of its pictures".into() }
+                .into())
         }
         _ => Ok(()),
     }
@@ -392,7 +415,8 @@ fn classify(error: &retina::Error, target: &Target) -> Ended {
 /// A line of retina's as a short detail: no addresses (a path may hold a password), no control characters.
 fn plain(line: &str) -> String {
     let words = line.split_whitespace().filter(|word| !word.contains("://"));
-    let text: String = words.collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(160).collect();
+    let text: String =
+        words.collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(160).collect();
     text.trim_end_matches(['.', ':']).to_owned()
 }
 
@@ -407,5 +431,8 @@ fn own(set: &Bytes) -> Bytes {
 }
 
 fn micros(time: SystemTime) -> i64 {
-    time.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_micros()).ok()).unwrap_or_default()
+    time.duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_micros()).ok())
+        .unwrap_or_default()
 }

@@ -1,6 +1,10 @@
 //! From a URL to the one address that is contacted, and to the URL that retina gets.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the camera's own sockets and deadlines")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the camera's own sockets and deadlines"
+)]
 
 use std::net::SocketAddr;
 

@@ -4,7 +4,11 @@
 //! first seen. The first certificate is pinned instead: every later connection of the same worker to the same
 //! camera must show it again. That stops a listener, and an attacker who comes later, not one who was first.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the camera's own sockets and deadlines")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the camera's own sockets and deadlines"
+)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -62,7 +66,10 @@ impl Tls {
         match timeout(limits::CONNECT, self.0.connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(_)) => Err(Trouble::Protocol {
-                detail: format!("no TLS connection with {} (or its certificate is another one than before)", target.shown()),
+                detail: format!(
+                    "no TLS connection with {} (or its certificate is another one than before)",
+                    target.shown()
+                ),
             }),
             Err(_) => Err(target.unreachable()),
         }
@@ -73,7 +80,10 @@ impl Tls {
     ///
     /// # Errors
     /// As [`Tls::connect`].
-    pub async fn pipe(&self, target: &Target) -> Result<(SocketAddr, impl Future<Output = ()> + use<>), Trouble> {
+    pub async fn pipe(
+        &self,
+        target: &Target,
+    ) -> Result<(SocketAddr, impl Future<Output = ()> + use<>), Trouble> {
         let local = |_| Trouble::Protocol { detail: "no loopback port for TLS".into() };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(local)?;
         let address = listener.local_addr().map_err(local)?;
