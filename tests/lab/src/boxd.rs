@@ -184,6 +184,27 @@ impl Boxd {
         })
     }
 
+    /// Waits for these cameras as [`Boxd::wait_streaming`] does, then goes on with those that stream; gives them and
+    /// what stands in the way of the others.
+    ///
+    /// # Errors
+    /// When boxd itself does not answer.
+    pub fn streaming(&mut self, ids: &[String], limit: Duration) -> Result<(Vec<String>, Vec<String>)> {
+        let waited = self.wait_streaming(ids, limit);
+        if let Ok(took) = &waited {
+            println!("{} cameras stream {:.1} s after the box started", ids.len(), took.as_secs_f64());
+        }
+        let cameras = self.cameras()?;
+        let state = |id: &String| cameras.iter().find(|(known, _)| known == id).map(|(_, camera)| &camera["state"]);
+        let (ready, missing): (Vec<_>, Vec<_>) = ids.iter().cloned().partition(|id| {
+            state(id).is_some_and(|state| state["state"] == "streaming")
+                && self.site.get(&format!("/{id}/index.m3u8")).is_ok()
+        });
+        let complaints =
+            missing.iter().map(|id| format!("{id} does not stream within {limit:?}: {:?}", state(id))).collect();
+        Ok((ready, complaints))
+    }
+
     /// The process ids of its camera workers, by camera id.
     ///
     /// # Errors

@@ -37,11 +37,10 @@ fn browsers_play_for_a_minute() {
         }
         let ids: Vec<String> = configs.iter().map(|config| config.id.clone()).collect();
         let mut boxd = Boxd::start(factory.host("box")?, "[discovery]\nenabled = false\n", &configs)?;
-        boxd.wait_streaming(&ids, Duration::from_secs(40))?;
+        let (ids, mut complaints) = boxd.streaming(&ids, Duration::from_secs(30))?;
         std::thread::sleep(Duration::from_secs(5));
 
         let viewer = factory.host("viewer")?;
-        let mut complaints = Vec::new();
         for (browser, engine) in
             [(Browser::Chromium, "hlsjs"), (Browser::Chromium, "native"), (Browser::Firefox, "hlsjs")]
         {

@@ -16,7 +16,7 @@ use lab::{
     clips::{CLIPS, Clip, FRAMES_PER_SECOND, Places},
     factory::Factory,
     judge::{
-        record::{Packaging, Recorder, Recording, poll_all},
+        record::{Packaging, Recorder, Recording, Running},
         tools,
     },
     test_name, world,
@@ -48,8 +48,7 @@ fn every_frame_comes_out_once() {
         }
         let ids: Vec<String> = configs.iter().map(|config| config.id.clone()).collect();
         let mut boxd = Boxd::start(factory.host("box")?, "[discovery]\nenabled = false\n", &configs)?;
-        let took = boxd.wait_streaming(&ids, Duration::from_secs(40))?;
-        println!("{} cameras stream {:.1} s after the box started", ids.len(), took.as_secs_f64());
+        let (ids, mut complaints) = boxd.streaming(&ids, Duration::from_secs(30))?;
 
         let viewer = factory.host("viewer")?;
         let folder = viewer.log("recordings").with_extension("");
@@ -60,18 +59,17 @@ fn every_frame_comes_out_once() {
                 recorders.push(Recorder::start(boxd.site(), id, packaging, &folder)?);
             }
         }
-        poll_all(&mut recorders, RECORD_SECONDS)?;
+        let running = Running::start(recorders);
+        thread::sleep(Duration::from_secs(RECORD_SECONDS));
+        let recordings = running.finish()?;
 
-        let mut complaints = live_players(&boxd, viewer, &mut |line| println!("{line}"))?;
+        complaints.extend(live_players(&boxd, viewer, &mut |line| println!("{line}"))?);
         boxd.check_log()?;
         boxd.finish()?;
         drop((gst, vlc, relay));
 
-        let recordings = recorders.into_iter().map(Recorder::finish).collect::<Result<Vec<_>>>()?;
         complaints.extend(judge(recordings, &clips)?);
-        for fault in tools::playlist_faults(viewer, &folder.join("playlists"), "playlists")? {
-            complaints.push(format!("playlist {fault}"));
-        }
+        complaints.extend(tools::playlist_faults(viewer, &folder.join("playlists"), "playlists")?);
         ensure!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
         std::fs::remove_dir_all(folder)?;
         Ok(())

@@ -12,7 +12,7 @@ use lab::{
     cameras::{self, Auth},
     clips::{CLIPS, Clip, Places},
     factory::{Factory, Host},
-    judge::record::{Packaging, Recorder, poll_all},
+    judge::record::{Packaging, Recorder, Running},
     test_name, world,
 };
 use nix::{
@@ -59,13 +59,13 @@ fn what_breaks_comes_back() {
                 bystanders.push(Recorder::start(boxd.site(), id, packaging, &folder)?);
             }
         }
-        let mut complaints = killed_worker(&mut boxd, &mut bystanders)?;
-        complaints.extend(killed_camera(&boxd, viewer, gate, &gate_clip, gate_camera, &mut bystanders)?);
-        boxd.check_log()?;
+        let bystanders = Running::start(bystanders);
+        let mut complaints = killed_worker(&mut boxd)?;
+        complaints.extend(killed_camera(&boxd, viewer, gate, &gate_clip, gate_camera)?);
+        let bystanders = bystanders.finish()?;
         boxd.finish()?;
 
-        for recorder in bystanders {
-            let recording = recorder.finish()?;
+        for recording in bystanders {
             let name = recording.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let clip = if name.starts_with("yard") { yard_clips[0] } else { yard_clips[1] };
             let run = Places::of(&clip.file())?.compare(&recording.file)?;
@@ -80,7 +80,7 @@ fn what_breaks_comes_back() {
 }
 
 /// Kills the worker of one camera three times.
-fn killed_worker(boxd: &mut Boxd, bystanders: &mut [Recorder]) -> Result<Vec<String>> {
+fn killed_worker(boxd: &mut Boxd) -> Result<Vec<String>> {
     let mut complaints = Vec::new();
     for round in 1..=3 {
         let worker = |boxd: &Boxd| -> Result<u32> {
@@ -103,7 +103,7 @@ fn killed_worker(boxd: &mut Boxd, bystanders: &mut [Recorder]) -> Result<Vec<Str
         if took > WORKER {
             complaints.push(format!("a killed worker was back after {:.1} s only", took.as_secs_f64()));
         }
-        poll_all(bystanders, 4)?;
+        thread::sleep(Duration::from_secs(4));
     }
     Ok(complaints)
 }
@@ -115,7 +115,6 @@ fn killed_camera(
     gate: &Host,
     clips: &[Clip],
     camera: cameras::Camera,
-    bystanders: &mut [Recorder],
 ) -> Result<Vec<String>> {
     let page = |engine: &str| Page {
         name: engine.to_owned(),
@@ -123,16 +122,16 @@ fn killed_camera(
     };
     let chromium = browser::open(viewer, Browser::Chromium, "chromium", &[page("hlsjs"), page("native")])?;
     let firefox = browser::open(viewer, Browser::Firefox, "firefox", &[page("hlsjs")])?;
-    poll_all(bystanders, 3)?;
+    thread::sleep(Duration::from_secs(3));
 
     drop(camera);
-    poll_all(bystanders, OUTAGE.as_secs())?;
+    thread::sleep(OUTAGE);
     let said = boxd.camera("gate")?;
     println!("while it is gone: {}", said["sentence"]);
     let camera = cameras::gst(gate, &cameras::turns(clips), Auth::Digest)?;
     let answered = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as f64;
     let start = Instant::now();
-    poll_all(bystanders, 15)?;
+    thread::sleep(Duration::from_secs(15));
 
     let mut complaints = Vec::new();
     if said["sentence"].as_str().is_none_or(str::is_empty) {
@@ -144,7 +143,12 @@ fn killed_camera(
             // Every time it stood still since the camera went: the last one must be over soon after it answered.
             let moved = page.stalls.iter().map(|stall| stall.at).fold(f64::MIN, f64::max);
             let took = (moved - answered) / 1000.0;
-            println!("{name}: the picture moves {took:.2} s after the camera answers ({} stalls)", page.stalls.len());
+            let stood: Vec<String> = page
+                .stalls
+                .iter()
+                .map(|stall| format!("{:.1} s until {:+.2} s", stall.ms / 1000.0, (stall.at - answered) / 1000.0))
+                .collect();
+            println!("{name}: moves {took:.2} s after the camera answers; stood still {}", stood.join(", "));
             let still = page.longest_stall_ms > start.elapsed().as_secs_f64() * 1000.0 + OUTAGE.as_secs_f64() * 1000.0;
             if !page.playing || page.stalls.is_empty() || still || took > PICTURE {
                 complaints.push(format!("{name}: back {took:.1} s after the camera, {}", page.figures()));

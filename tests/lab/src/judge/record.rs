@@ -4,11 +4,15 @@ use std::{
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
-    thread,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use super::{
     fmp4,
@@ -17,7 +21,10 @@ use super::{
 };
 use crate::http::Site;
 
-/// A recording of one stream that goes on with each [`Recorder::poll`].
+/// How often a playlist is read: twice in the shortest segment.
+const POLL: Duration = Duration::from_millis(500);
+
+/// A recording of one stream that goes on while it is [`Running`].
 #[derive(Debug)]
 pub struct Recorder {
     site: Site,
@@ -105,7 +112,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When an answer does not come or cannot be read.
-    pub fn poll(&mut self) -> Result<()> {
+    fn poll(&mut self) -> Result<()> {
         let text = self.site.get(&self.list)?.text();
         if self.lists < 12 {
             let name = self.file.file_name().unwrap_or_default().to_string_lossy();
@@ -140,7 +147,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When nothing was recorded.
-    pub fn finish(mut self) -> Result<Recording> {
+    fn finish(mut self) -> Result<Recording> {
         self.out.flush()?;
         ensure!(self.segments > 0, "{} never listed a segment", self.list);
         let (mut fmp4, mut ts) = (None, None);
@@ -185,18 +192,38 @@ impl Recorder {
     }
 }
 
-/// Polls recorders until `seconds` have passed, twice a second.
-///
-/// # Errors
-/// The first error of a recorder.
-pub fn poll_all(recorders: &mut [Recorder], seconds: u64) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    while Instant::now() < end {
-        let next = Instant::now() + Duration::from_millis(500);
-        for recorder in recorders.iter_mut() {
-            recorder.poll().with_context(|| format!("recording {}", recorder.list))?;
-        }
-        thread::sleep(next.saturating_duration_since(Instant::now()));
+/// Recorders that go on in a thread of their own until they are finished.
+#[derive(Debug)]
+pub struct Running {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Vec<Recorder>>>,
+}
+
+impl Running {
+    /// Polls these recorders twice a second.
+    pub fn start(mut recorders: Vec<Recorder>) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&over);
+        let thread = thread::spawn(move || {
+            while !asked.load(Ordering::Relaxed) {
+                let next = Instant::now() + POLL;
+                for recorder in &mut recorders {
+                    recorder.poll().with_context(|| format!("recording {}", recorder.list))?;
+                }
+                thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+            Ok(recorders)
+        });
+        Self { over, thread }
     }
-    Ok(())
+
+    /// Ends the recordings.
+    ///
+    /// # Errors
+    /// When one of them could not go on.
+    pub fn finish(self) -> Result<Vec<Recording>> {
+        self.over.store(true, Ordering::Relaxed);
+        let recorders = self.thread.join().map_err(|_| anyhow!("a recorder panicked"))??;
+        recorders.into_iter().map(Recorder::finish).collect()
+    }
 }

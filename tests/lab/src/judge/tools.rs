@@ -1,6 +1,6 @@
 //! Other people's tools as judges of a recording or a live stream.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -48,15 +48,24 @@ pub fn tshark_faults(recording: &Path) -> Result<Vec<String>> {
     Ok(lines(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// What hls-parser (strict) and m3u8-parser find wrong in a folder of playlists.
+/// What hls-parser (strict) and m3u8-parser find wrong in a folder of playlists: each kind of fault once, with the
+/// number of playlists that have it and one of them.
 ///
 /// # Errors
 /// When the judge itself fails.
-pub fn playlist_faults(viewer: &Host, folder: &Path, log: &str) -> Result<Vec<Value>> {
+pub fn playlist_faults(viewer: &Host, folder: &Path, log: &str) -> Result<Vec<String>> {
     let mut command = cameras::node(viewer, "players/playlists.mjs")?;
     command.arg(folder);
     let printed = viewer.output(log, command, Duration::from_secs(60))?;
-    printed.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    let mut kinds: BTreeMap<(String, String), (usize, String)> = BTreeMap::new();
+    for line in printed.lines() {
+        let fault: Value = serde_json::from_str(line)?;
+        let text = |key: &str| fault[key].as_str().unwrap_or_default().to_owned();
+        let kind = kinds.entry((text("judge"), text("message"))).or_insert((0, text("file")));
+        kind.0 += 1;
+    }
+    let told = |((judge, message), (count, file))| format!("{judge}: {message} ({count} playlists, {file} is one)");
+    Ok(kinds.into_iter().map(told).collect())
 }
 
 /// Plays a live playlist for `seconds` with GStreamer's hlsdemux2 and gives the number of decoded frames.
