@@ -42,10 +42,20 @@ const CONFIG = {
   fragLoadPolicy: briefly,
 };
 
+/** When a camera falls silent, the picture may end some milliseconds after the end of the playlist, as hls.js counts
+ * it. hls.js then jumps back at each reload and plays the last half second again and again. A playlist that did
+ * not go on is no reason to move. */
+const calm = (StreamController) =>
+  class extends StreamController {
+    synchronizeToLiveEdge(details) {
+      if (details.advanced) super.synchronizeToLiveEdge(details);
+    }
+  };
+
 /** hls.js. */
 export class HlsJs {
   constructor(Hls, video, url, on) {
-    const hls = new Hls(CONFIG);
+    const hls = new Hls({ ...CONFIG, streamController: calm(Hls.DefaultConfig.streamController) });
     this.hls = hls;
     this.video = video;
     this.last = null;

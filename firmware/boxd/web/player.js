@@ -171,7 +171,7 @@ function tick() {
     const action = watchdog.tick(now, position, wanted() && !blocked);
     if (action === "live") toLive("the picture stood still");
     else if (action === "reload") reload("the picture stood still");
-    else if (wanted() && leap.due(now, engine.behind())) toLive("too far behind");
+    else if (wanted() && advancing() && leap.due(now, engine.behind())) toLive("too far behind");
   }
   show();
 }
