@@ -21,8 +21,10 @@ pub enum UnusableFormat {
 /// One format, ready for packaging.
 #[derive(Debug)]
 pub(crate) struct Packaging {
-    /// Counts the formats of a stream (`init-{number}.mp4`).
+    /// The media sequence number of its first segment, which names it (`init-{number}.mp4`): never used again.
     pub(crate) number: u64,
+    /// Counts the formats of a stream, modulo 32 (version_number of a PMT).
+    pub(crate) version: u8,
     pub(crate) format: Format,
     pub(crate) picture: PictureFacts,
     pub(crate) audio: Option<AudioConfig>,
@@ -40,7 +42,7 @@ const H264_DELIMITER: &[u8] = &[0, 0, 0, 1, 9, 0xf0];
 const H265_DELIMITER: &[u8] = &[0, 0, 0, 1, 0x46, 1, 0x50];
 
 impl Packaging {
-    pub(crate) fn new(number: u64, format: Format) -> Result<Self, UnusableFormat> {
+    pub(crate) fn new(format: Format, version: u8) -> Result<Self, UnusableFormat> {
         let picture = format.video.facts()?;
         let audio = match &format.audio {
             Some(AudioFormat::Aac { config, .. }) => Some(AudioConfig::parse(config)?),
@@ -56,7 +58,7 @@ impl Packaging {
             parameters.extend_from_slice(set);
         }
         let init = fmp4::init(&format, &picture)?;
-        Ok(Self { number, format, picture, audio, init, delimiter, parameters })
+        Ok(Self { number: 0, version, format, picture, audio, init, delimiter, parameters })
     }
 
     /// Audio ticks per second.

@@ -154,14 +154,15 @@ impl Segmenter {
     }
 
     /// What is pushed from here on is packaged like this. The caller interrupts first.
-    pub(crate) fn set_packaging(&mut self, packaging: Arc<Packaging>) {
+    pub(crate) fn set_packaging(&mut self, mut packaging: Packaging) {
         let rate = |packaging: &Packaging| packaging.audio_rate().map(i128::from);
         let before = self.packaging.as_deref().and_then(rate);
         if let (Some(before), Some(after), Some(end)) = (before, rate(&packaging), self.audio.end) {
             // Audio goes on from the same moment, counted in its new ticks.
             self.audio.end = i64::try_from((i128::from(end) * after).div_euclid(before.max(1))).ok();
         }
-        self.packaging = Some(packaging);
+        packaging.number = self.next_msn;
+        self.packaging = Some(Arc::new(packaging));
     }
 
     pub(crate) fn packaging(&self) -> Option<&Arc<Packaging>> {

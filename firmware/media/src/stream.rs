@@ -1,7 +1,6 @@
 //! One camera's stream: access units in, playlists and objects out.
 
 use core::time::Duration;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -83,7 +82,8 @@ pub struct Stream {
     timeline: Timeline,
     segmenter: Segmenter,
     window: Window,
-    formats: u64,
+    /// Formats so far, modulo 32.
+    formats: u8,
     /// Playlists as they stand until something is closed.
     texts: Texts,
     /// Arrival of the last unit, microseconds since 1970.
@@ -104,8 +104,9 @@ struct Texts {
 }
 
 impl Stream {
-    /// An empty stream. Its media sequence numbers count from `first_msn`: unix seconds at the start, so that they never go
-    /// back over a restart.
+    /// An empty stream. Its media sequence numbers count from `first_msn`. They name the objects, which caches keep for
+    /// ever, so a stream that is made anew must not use a number again: count twice the seconds since a fixed day.
+    /// Segments last a second or so each, so that no stream overtakes it.
     pub fn new(options: Options, first_msn: u64) -> Self {
         let rules = options.rules();
         Self {
@@ -133,11 +134,11 @@ impl Stream {
         if self.segmenter.packaging().is_some_and(|packaging| packaging.format == format) {
             return Ok(Progress::default());
         }
-        let packaging = Packaging::new(self.formats, format)?;
-        self.formats += 1;
+        let packaging = Packaging::new(format, self.formats)?;
+        self.formats = (self.formats + 1) % 32;
         let cut = self.end_open();
         self.timeline.set_format(&packaging.format);
-        self.segmenter.set_packaging(Arc::new(packaging));
+        self.segmenter.set_packaging(packaging);
         Ok(self.note(cut))
     }
 

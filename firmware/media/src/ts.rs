@@ -209,7 +209,7 @@ impl Writer<'_> {
     }
 
     fn tables(&mut self) -> mpeg2ts::Result<()> {
-        let version_number = VersionNumber::from_u8((self.packaging.number % 32) as u8)?;
+        let version_number = VersionNumber::from_u8(self.packaging.version)?;
         let pat = Pat {
             transport_stream_id: 1,
             version_number: VersionNumber::default(),

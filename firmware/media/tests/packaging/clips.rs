@@ -119,7 +119,7 @@ fn samples(file: &[u8], trak: &Trak, track: Track) -> Vec<AccessUnit> {
         .ctts
         .iter()
         .flat_map(|ctts| &ctts.entries)
-        .flat_map(|run| vec![i64::from(run.sample_offset); run.sample_count as usize])
+        .flat_map(|run| vec![run.sample_offset; run.sample_count as usize])
         .collect();
     let sync: Option<Vec<u32>> = table.stss.as_ref().map(|stss| stss.entries.clone());
     let chunks = table.stco.as_ref().unwrap().entries.clone();

@@ -1,5 +1,7 @@
 //! Playlists and boxes as they go over the wire, and when a request has to wait.
 
+use std::fmt::Write;
+
 use crate::camera::{Camera, FIRST_MSN, format};
 use crate::viewer::{Playlist, body, bytes, fetch, text};
 use media::{Answer, Cache, Container, Options, Request, Stream};
@@ -85,8 +87,28 @@ fn another_format_and_a_lost_session_are_discontinuities() {
     insta::assert_snapshot!("discontinuities", live(&mut stream));
     let multivariant = String::from_utf8(stream.multivariant().unwrap().to_vec()).unwrap();
     assert!(multivariant.contains("RESOLUTION=1280x720"), "{multivariant}");
-    assert_ne!(bytes(fetch(&mut stream, "init-0.mp4")), bytes(fetch(&mut stream, "init-1.mp4")));
-    assert_eq!(fetch(&mut stream, "init-2.mp4"), Answer::NotFound);
+    let maps = Playlist::read(&live(&mut stream)).segments.into_iter().filter_map(|segment| segment.map);
+    let inits: Vec<_> = maps.map(|map| bytes(fetch(&mut stream, &map))).collect();
+    assert_eq!(inits.len(), 2);
+    assert_ne!(inits[0], inits[1]);
+    assert_eq!(fetch(&mut stream, "init-1.mp4"), Answer::NotFound);
+}
+
+/// Caches keep objects for ever: a name that comes again after a restart would show an old picture.
+#[test]
+fn an_initialisation_segment_is_named_after_its_first_segment() {
+    let (mut stream, mut camera) = usual();
+    camera.run(&mut stream, 50);
+    stream.set_format(format(1, true)).unwrap();
+    // Nothing came in this format: its name was never shown and may be used again.
+    stream.set_format(format(0, true)).unwrap();
+    camera.run(&mut stream, 50);
+    for segment in Playlist::read(&live(&mut stream)).segments {
+        assert_eq!(
+            segment.map,
+            (segment.discontinuity || segment.msn == FIRST_MSN).then(|| format!("init-{}.mp4", segment.msn))
+        );
+    }
 }
 
 #[test]
@@ -116,14 +138,15 @@ fn a_format_that_cannot_be_used_leaves_the_one_before() {
 fn boxes_are_those_of_a_fragmented_mp4() {
     let (mut stream, mut camera) = usual();
     camera.run(&mut stream, 35);
-    let h264 = bytes(fetch(&mut stream, "init-0.mp4"));
+    let h264 = bytes(fetch(&mut stream, &format!("init-{FIRST_MSN}.mp4")));
     let part = bytes(fetch(&mut stream, &format!("{}.0.m4s", FIRST_MSN + 1)));
     let mut stream = Stream::new(Options::default(), FIRST_MSN);
     stream.set_format(format(2, false)).unwrap();
-    let h265 = bytes(fetch(&mut stream, "init-0.mp4"));
+    let h265 = bytes(fetch(&mut stream, &format!("init-{FIRST_MSN}.mp4")));
     let mut tree = String::new();
     for (name, file) in [("H.264 and AAC", h264), ("a part", part), ("H.265", h265)] {
-        tree += &format!("{name}\n");
+        tree.push_str(name);
+        tree.push('\n');
         boxes(&file, 1, &mut tree);
     }
     insta::assert_snapshot!("boxes", tree);
@@ -135,7 +158,7 @@ fn boxes(mut file: &[u8], depth: usize, out: &mut String) {
         let header = Header::read_from(&mut file).unwrap();
         let (content, rest) = file.split_at(header.size.unwrap());
         let kind = header.kind.to_string();
-        out.push_str(&format!("{:indent$}{kind} {}\n", "", content.len() + 8, indent = depth * 2));
+        writeln!(out, "{:indent$}{kind} {}", "", content.len() + 8, indent = depth * 2).unwrap();
         // Bytes of own fields before the boxes inside.
         let fields = match kind.as_str() {
             "moov" | "trak" | "mdia" | "minf" | "dinf" | "stbl" | "mvex" | "moof" | "traf" => Some(0),

@@ -87,7 +87,7 @@ impl Playlist {
                 "-X-MEDIA-SEQUENCE" => playlist.first = value.parse().unwrap(),
                 "-X-DISCONTINUITY-SEQUENCE" => playlist.discontinuities = value.parse().unwrap(),
                 "-X-SKIP" => {
-                    playlist.skipped = value.strip_prefix("SKIPPED-SEGMENTS=").unwrap().parse().unwrap()
+                    playlist.skipped = value.strip_prefix("SKIPPED-SEGMENTS=").unwrap().parse().unwrap();
                 }
                 "-X-DISCONTINUITY" => open.discontinuity = true,
                 "-X-MAP" => open.map = attribute(value, "URI"),
