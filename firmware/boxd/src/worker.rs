@@ -2,15 +2,13 @@
 //! supervisor), and writes what the camera sends to the same socket. It holds nothing else, and dies with the link.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, IoSlice};
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 
 use anyhow::Context as _;
 use camera::{Event, Output, Source, wire};
 use model::CameraId;
 use nix::sys::prctl;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
 
 use crate::{kernel, sandbox};
 
@@ -22,8 +20,7 @@ const RESOLVER_STACK: usize = 512 << 10;
 /// # Errors
 /// When the process was not started by a supervisor, the sandbox is refused, or the link ends.
 pub(crate) fn run(id: &CameraId) -> anyhow::Result<()> {
-    let link = StdUnixStream::from(kernel::inherited(0).context("a worker is started by boxd only")?);
-    link.set_nonblocking(true).context("a worker is started by boxd only")?;
+    let mut link = Link(kernel::inherited(0).context("a worker is started by boxd only")?.into());
     let sandbox = sandbox::enter().context("cannot enter the sandbox")?;
     if let Ok(name) = std::ffi::CString::new(id.as_str()) {
         // Only a name to be seen in `ps` and `top`.
@@ -32,6 +29,10 @@ pub(crate) fn run(id: &CameraId) -> anyhow::Result<()> {
     if !sandbox.seccomp {
         tracing::warn!(camera = %id, "this kernel cannot restrict system calls: the worker runs without");
     }
+    let source =
+        link.source().context("cannot read where the camera is: a worker is started by boxd only")?;
+    link.0.set_nonblocking(true).context("cannot use the link")?;
+    let seed = RandomState::new().hash_one(id.as_str());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -39,26 +40,30 @@ pub(crate) fn run(id: &CameraId) -> anyhow::Result<()> {
         .thread_stack_size(RESOLVER_STACK)
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(async {
-        let mut link = Link(UnixStream::from_std(link).context("cannot watch the link")?);
-        let source = link.source().await.context("cannot read where the camera is")?;
-        let seed = RandomState::new().hash_one(id.as_str());
-        let Err(error) = camera::run(source, &mut link, seed).await;
-        Err(error).context("the link to boxd ended")
-    })
+    let Err(error) = runtime.block_on(camera::run(source, &mut link, seed));
+    Err(error).context("the link to boxd ended")
 }
 
 /// The worker's end of the link.
+///
+/// It is watched only while it is full: a socket that is always watched would wake the worker once for each frame, just
+/// to say that the supervisor has read it.
 struct Link(UnixStream);
 
 impl Link {
-    async fn source(&mut self) -> io::Result<Source> {
+    /// Reads where the camera is: the one thing that the supervisor sends, before the link turns non-blocking.
+    fn source(&mut self) -> io::Result<Source> {
         let mut header = [0; wire::HEADER_BYTES];
-        self.0.read_exact(&mut header).await?;
+        self.0.read_exact(&mut header)?;
         let header = wire::Header::decode(&header).map_err(io::Error::other)?;
         let mut body = vec![0; header.body_len()];
-        self.0.read_exact(&mut body).await?;
+        self.0.read_exact(&mut body)?;
         wire::decode_source(&header, &body).map_err(io::Error::other)
+    }
+
+    /// Waits until the supervisor has taken something.
+    async fn room(&self) -> io::Result<()> {
+        tokio::net::UnixStream::from_std(self.0.try_clone()?)?.writable().await
     }
 }
 
@@ -70,11 +75,62 @@ impl Output for Link {
         let mut rest = &mut slices[..];
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
-            match self.0.write_vectored(rest).await? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => IoSlice::advance_slices(&mut rest, written),
+            match self.0.write_vectored(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.room().await?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use media::{AccessUnit, Track};
+
+    use super::*;
+
+    #[test]
+    fn a_full_link_holds_the_camera_back_and_loses_nothing() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let unit = |stamp| {
+            Event::Unit(AccessUnit {
+                track: Track::Video,
+                stamp,
+                clock_rate: NonZeroU32::new(90_000).unwrap(),
+                arrival_us: 1,
+                random_access: true,
+                loss: false,
+                data: vec![stamp as u8; 300_000].into(),
+            })
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut link = Link(ours);
+            let full = async {
+                for stamp in 0..8 {
+                    link.send(unit(stamp)).await.unwrap();
+                }
+            };
+            let mut full = std::pin::pin!(full);
+            let early = tokio::time::timeout(Duration::from_millis(50), &mut full).await;
+            assert!(early.is_err(), "2.4 MB do not fit a socket");
+            let mut reader = crate::link::Link::new(tokio::net::UnixStream::from_std(theirs).unwrap());
+            let read = async {
+                for stamp in 0..8 {
+                    assert_eq!(reader.next().await.unwrap(), unit(stamp));
+                }
+            };
+            let both = async { tokio::join!(full, read) };
+            tokio::time::timeout(Duration::from_secs(5), both).await.expect("the worker goes on");
+        });
     }
 }
