@@ -19,12 +19,16 @@ use crate::event::{Event, Output};
 use crate::ledger::Ledger;
 use crate::onvif;
 use crate::random::Random;
+use crate::session::limits;
 use crate::session::probe::{Login, probe};
 use crate::session::stream::{Ended, Item, Request, Stream};
 use crate::session::target::Target;
 use crate::session::tls::Tls;
 use crate::source::{Address, Source};
 use crate::vendor;
+
+/// After so many failed tries a camera is asked anew where its stream is.
+const FAILURES_BEFORE_ANEW: u32 = 40;
 
 /// Runs one camera for ever. `seed` spreads the delays of many cameras and makes nonces; it should be random.
 ///
@@ -60,6 +64,8 @@ struct Supervisor {
     /// The device spoke RTSP before: what answers otherwise now is it, restarting.
     spoke_rtsp: bool,
     maker_and_model: String,
+    /// Tries that failed since the last session.
+    failures: u32,
     /// Which of the vendor paths comes next.
     candidate: usize,
 }
@@ -82,6 +88,7 @@ impl Supervisor {
             found: None,
             spoke_rtsp: false,
             maker_and_model: String::new(),
+            failures: 0,
             candidate: 0,
         }
     }
@@ -147,7 +154,7 @@ impl Supervisor {
             }
         };
         self.found = Some(found);
-        self.spoke_rtsp = true;
+        self.failures = 0;
         let mut began = None;
         let ended = loop {
             match stream.next(&target).await {
@@ -221,7 +228,6 @@ impl Supervisor {
             Address::Rtsp(url) => Ok((Found { url, notes: Vec::new() }, None)),
             Address::Onvif(url) => self.ask(&url).await,
             Address::Host { host, port } => {
-                let mut last = None;
                 // Ports of ONVIF by vendor (CAMERAS.md): 80, Reolink 8000, TP-Link 2020, others 8080 and 8899.
                 let usual = [80, 8000, 2020, 8080, 8899];
                 let ports = port.as_ref().map_or(&usual[..], core::slice::from_ref);
@@ -229,6 +235,7 @@ impl Supervisor {
                     let Ok(url) = Url::parse(&format!("http://{host}:{port}{}", onvif::DEVICE_PATH)) else {
                         continue;
                     };
+                    let began = Instant::now();
                     match self.ask(&url).await {
                         Ok(found) => return Ok(found),
                         Err(
@@ -238,10 +245,12 @@ impl Supervisor {
                         ) => {
                             return Err(trouble);
                         }
-                        Err(trouble) => last = Some(trouble),
+                        // A host that does not even refuse is not worth a deadline for each port.
+                        Err(_) if began.elapsed() >= limits::CONNECT => break,
+                        Err(_) => {}
                     }
                 }
-                let _ = last; // without ONVIF, what RTSP says is what counts
+                // Without ONVIF, what RTSP says is what counts.
                 self.guess(&host)
             }
         }
@@ -287,15 +296,13 @@ impl Supervisor {
         Ok((Found { url, notes: Vec::new() }, None))
     }
 
-    /// Drops what was found when it is no longer there, so that the next try looks anew.
+    /// Drops what was found when it is no longer there, so that the next try looks anew. A camera that restarts is
+    /// asked for the same stream as soon as it answers: its ONVIF service may come up later.
     fn forget(&mut self, trouble: &Trouble) {
-        if matches!(
-            trouble,
-            Trouble::NoSuchStream
-                | Trouble::NoVideo
-                | Trouble::UnsupportedCodec { .. }
-                | Trouble::Unreachable { .. }
-        ) {
+        self.failures = self.failures.saturating_add(1);
+        let gone =
+            matches!(trouble, Trouble::NoSuchStream | Trouble::NoVideo | Trouble::UnsupportedCodec { .. });
+        if gone || self.failures >= FAILURES_BEFORE_ANEW {
             self.found = None;
         }
         if matches!(trouble, Trouble::NoSuchStream) {
