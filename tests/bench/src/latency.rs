@@ -24,11 +24,12 @@ const STARTS: usize = 5;
 pub(crate) fn run(stage: &Stage) -> Result<Vec<Row>> {
     let log = stage.log("stamps");
     let log_text = log.display().to_string();
-    let _camera = stage.start_cameras(1, &["--stamp-log", &log_text])?;
+    let camera = stage.start_cameras(1, &["--stamp-log", &log_text])?;
     let mut rows = vec![first_playlist(stage)?];
     let _boxd = stage.start_box(1)?;
     stage.wait_streaming(1)?;
     let fetched = follow(stage)?;
+    camera.stop()?;
     rows.extend(lags(&fetched, &places(&Stage::clip())?, &fs::read_to_string(&log)?)?);
     Ok(rows)
 }
@@ -130,15 +131,15 @@ fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Lines `frame rtp_stamp unix_us` of the camera's log: when each frame of the endless loop had been sent.
+/// Lines `camera client frame rtp_stamp key unix_us` of the camera's log: when each frame of the endless loop had been sent.
 fn lags(fetched: &[Fetched], places: &HashMap<u64, u64>, log: &str) -> Result<Vec<Row>> {
     let turn = places.len() as u64;
     let sent: Vec<(u64, i64)> = log
         .lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();
-            let frame: u64 = words.next()?.parse().ok()?;
-            Some((frame % turn, words.nth(1)?.parse().ok()?))
+            let frame: u64 = words.nth(2)?.parse().ok()?;
+            Some((frame % turn, words.nth(2)?.parse().ok()?))
         })
         .collect();
     let (mut every, mut last) = (Vec::new(), Vec::new());

@@ -49,6 +49,14 @@ impl Measured {
     }
 }
 
+impl Measured {
+    /// Asks it to stop and waits, so that it writes out its logs.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        self.child.wait().map(drop).context("wait for its end")
+    }
+}
+
 impl Drop for Measured {
     fn drop(&mut self) {
         for pid in self.tree().into_iter().skip(1) {

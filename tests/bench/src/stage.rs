@@ -19,12 +19,11 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A scratch directory in memory, release builds, and ports.
 pub(crate) struct Stage {
     scratch: PathBuf,
-    rtsp_port: u16,
     http_port: u16,
 }
 
-/// The 1080p clip of the crowd: 25 frames/s, a keyframe each 2 s, about 4 Mbit/s.
-pub(crate) const FRAMES_PER_S: u32 = 25;
+/// RTSP port of the first simulated camera.
+const RTSP_PORT: u16 = 27554;
 
 impl Stage {
     /// Builds the release binaries and makes the clip, once.
@@ -37,12 +36,12 @@ impl Stage {
         ensure!(status.success(), "the release build failed");
         let scratch = PathBuf::from(format!("/dev/shm/streambox-bench-{}", std::process::id()));
         fs::create_dir_all(&scratch)?;
-        let stage = Self { scratch, rtsp_port: free_port()?, http_port: free_port()? };
+        let stage = Self { scratch, http_port: free_port()? };
         stage.make_clip()?;
         Ok(stage)
     }
 
-    /// The clip, as Annex B.
+    /// The 1080p clip as Annex B: 25 frames/s, a keyframe each 2 s, about 4 Mbit/s.
     pub(crate) fn clip() -> PathBuf {
         paths::lab().join("bench-1080p.h264")
     }
@@ -112,9 +111,9 @@ impl Stage {
         self.scratch.join(format!("{name}.log"))
     }
 
-    /// The address of one simulated camera.
+    /// The address of one simulated camera: they stand on consecutive ports.
     pub(crate) fn camera_url(&self, index: u32) -> String {
-        format!("rtsp://127.0.0.1:{}/cam{index}", self.rtsp_port)
+        format!("rtsp://127.0.0.1:{}/main", u32::from(RTSP_PORT) + index)
     }
 
     /// Where the box serves.
@@ -125,16 +124,12 @@ impl Stage {
     /// Starts simulated cameras; `extra` are more arguments.
     pub(crate) fn start_cameras(&self, cameras: u32, extra: &[&str]) -> Result<Measured> {
         let mut command = Command::new(release("simcam"));
-        command.args([
-            "--listen",
-            &format!("127.0.0.1:{}", self.rtsp_port),
-            "--cameras",
-            &cameras.to_string(),
-        ]);
-        command.args(["--fps", &FRAMES_PER_S.to_string(), "--video"]).arg(Self::clip()).args(extra);
-        let cameras = Measured::start(&mut command, &self.log("simcam"))?;
-        self.until("the simulated cameras listen", Duration::from_secs(10), || {
-            Ok(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.rtsp_port)).is_ok())
+        command.arg("--clip").arg(Self::clip()).args(["--bind", "127.0.0.1", "--http-port", "0"]);
+        command.args(["--rtsp-port", &RTSP_PORT.to_string(), "--cameras", &cameras.to_string()]).args(extra);
+        let log = self.log("simcam");
+        let cameras = Measured::start(&mut command, &log)?;
+        self.until("the simulated cameras are ready", Duration::from_secs(20), || {
+            Ok(fs::read_to_string(&log).unwrap_or_default().contains("ready"))
         })?;
         Ok(cameras)
     }
@@ -143,7 +138,7 @@ impl Stage {
     pub(crate) fn start_box(&self, cameras: u32) -> Result<Measured> {
         let state = self.dir("state")?;
         let mut config = format!(
-            "[http]\nlisten = \"127.0.0.1:{}\"\n[state]\ndir = {:?}\n[discovery]\nenabled = false\n[tunnel]\nenabled = false\n",
+            "[http]\nlisten = \"127.0.0.1:{}\"\n[state]\ndir = {:?}\n[discovery]\nenabled = false\n",
             self.http_port,
             state.display().to_string(),
         );
