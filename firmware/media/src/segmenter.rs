@@ -81,6 +81,8 @@ pub(crate) struct Segmenter {
     audio: Cursor,
     /// Ticks to the next audio unit, as predicted.
     audio_interval: i64,
+    /// The next audio unit is the first after a discontinuity and may stand apart from the last.
+    audio_leaps: bool,
     /// The last predicted interval was longer than the part target.
     slow: bool,
     gop: Gop,
@@ -133,6 +135,7 @@ impl Segmenter {
             video: Cursor::default(),
             audio: Cursor::default(),
             audio_interval: 1024,
+            audio_leaps: false,
             slow: false,
             gop: Gop::default(),
             grace: 0,
@@ -212,6 +215,7 @@ impl Segmenter {
             let start = self.video.end.map_or(unit.dts, |end| end.max(unit.dts));
             self.open(window, packaging, start, self.begun);
             self.audio.last = None;
+            self.audio_leaps = true;
         }
         let Some(open) = &mut window.open else { return };
 
@@ -265,7 +269,7 @@ impl Segmenter {
             return;
         }
         let decode = match self.audio.last {
-            None if open.discontinuity && open.audio.is_empty() => begin.max(unit.dts),
+            None if self.audio_leaps => begin.max(unit.dts),
             None => begin,
             Some(last) => {
                 let decode = unit.dts.clamp(last + 1, last + i64::from(i32::MAX));
@@ -276,6 +280,7 @@ impl Segmenter {
         if self.audio.last.is_none() {
             self.audio.end = Some(decode);
         }
+        self.audio_leaps = false;
         open.bytes += unit.data.len() as u64;
         open.audio.push(Sample { data: unit.data, duration: 0, composition: 0, random_access: true });
         self.audio.last = Some(decode);

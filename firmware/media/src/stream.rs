@@ -36,7 +36,8 @@ pub struct Options {
     /// How much the playlists list, 1 s to 10 min. Default 10 s. Longer: slower players survive, more memory.
     pub window: Duration,
     /// Most bytes of access units kept, listed or still fetchable; 1 MiB at least. Default 12 MiB. Where the bit rate is
-    /// too high for it, less than `window` is listed.
+    /// too high for it, less than `window` is listed. While somebody watches MPEG-TS, its segments come on top: as much
+    /// again for those that are asked for.
     pub window_bytes: u64,
 }
 

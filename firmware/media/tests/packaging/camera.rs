@@ -97,7 +97,8 @@ impl Camera {
         self.pictures += 1;
         let stamp = number * 90_000 / self.fps;
         let key = number % self.gop == 0;
-        let size = if key { self.picture_bytes * 5 } else { self.picture_bytes };
+        // Any fill of the last transport packet.
+        let size = if key { self.picture_bytes * 5 } else { self.picture_bytes } + number as usize * 37 % 188;
         unit(Track::Video, number as u64, key, size, stamp, START_US + picture_us)
     }
 

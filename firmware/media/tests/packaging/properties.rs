@@ -65,6 +65,8 @@ struct World {
     limit: u64,
     target: i64,
     segments: BTreeMap<u64, (Segment, Vec<u8>)>,
+    /// The discontinuity sequence number of each segment.
+    sequences: BTreeMap<u64, u64>,
 }
 
 impl World {
@@ -81,6 +83,7 @@ impl World {
             limit: options.window_bytes,
             target: 0,
             segments: BTreeMap::new(),
+            sequences: BTreeMap::new(),
         }
     }
 
@@ -148,6 +151,7 @@ impl World {
         prop_assert!(live.control("CAN-SKIP-UNTIL").is_none_or(|until| until >= 6 * live.target));
         prop_assert!(live.segments[0].map.is_some() && live.segments[0].uri.is_some());
 
+        let mut sequence = live.discontinuities;
         for segment in &live.segments {
             let complete = segment.uri.is_some();
             if complete {
@@ -164,6 +168,13 @@ impl World {
                 let last = index + 1 == segment.parts.len() && complete;
                 prop_assert!(last || part.duration * 100 >= part_target * 85, "{part:?} of {part_target}");
             }
+            sequence += u64::from(segment.discontinuity);
+            prop_assert_eq!(
+                *self.sequences.entry(segment.msn).or_insert(sequence),
+                sequence,
+                "{:?}",
+                segment
+            );
             self.collect(segment)?;
         }
 
@@ -236,17 +247,27 @@ impl World {
         self.look()?;
         let mut seen: [Vec<Vec<u8>>; 2] = [Vec::new(), Vec::new()];
         let mut ends: [Option<i64>; 2] = [None; 2];
+        let mut first = [true; 2];
         for (segment, body) in self.segments.values() {
-            if segment.discontinuity {
-                ends = [None; 2];
-            }
             let mut duration = 0;
+            if segment.discontinuity {
+                first = [true; 2];
+            }
             for runs in fragments(body) {
                 prop_assert_eq!(runs[0].track, 1, "each part has pictures");
                 duration += runs[0].duration();
                 for run in runs {
                     let index = run.track as usize - 1;
-                    prop_assert!(ends[index].is_none_or(|end| end == run.start), "tfdt of {segment:?}");
+                    // Time may leap over a discontinuity, but it never goes back.
+                    let leaps = std::mem::take(&mut first[index]);
+                    let follows = |end| end == run.start || (leaps && end < run.start);
+                    prop_assert!(
+                        ends[index].is_none_or(follows),
+                        "{:?} then {} of track {} in {segment:?}",
+                        ends[index],
+                        run.start,
+                        run.track
+                    );
                     ends[index] = Some(run.start + run.duration());
                     prop_assert!(
                         run.samples.iter().all(|sample| sample.duration > 0 && sample.composition >= 0)
