@@ -114,6 +114,11 @@ impl Config {
 
         let state_dir = root.section("state")?.string("dir")?.map_or(state_dir, PathBuf::from);
 
+        let tunnel = root.section("tunnel")?;
+        if tunnel.boolean("enabled")? == Some(true) {
+            return Err(tunnel.error("enabled", "this version has no tunnel yet: leave it false"));
+        }
+
         let log = root.section("log")?;
         let log = Log {
             format: log

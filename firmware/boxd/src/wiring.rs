@@ -17,7 +17,7 @@ use nix::net::if_::InterfaceFlags;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -36,6 +36,10 @@ const BACKLOG: i32 = 256;
 const HEAPS: i32 = 2;
 /// The first descriptor that is handed over with LISTEN_FDS (sd_listen_fds(3)).
 const LISTEN_FD: i32 = 3;
+/// How long the supervisor's thread rests before it looks again for what workers sent. Frames of several cameras then
+/// arrive in one wake-up: 32 cameras of 25 frames/s wake it 200 times a second instead of 800. Adds half of it to the
+/// latency, on average.
+const REST: Duration = Duration::from_millis(5);
 /// The whole end may last this long before the process leaves anyway.
 const END: Duration = Duration::from_millis(1800);
 
@@ -66,7 +70,11 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
             door(listener, shared, hosts, stopped)
         }
     };
-    let runtime = runtime().context("cannot start the supervisor")?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(|| std::thread::sleep(REST))
+        .build()
+        .context("cannot start the supervisor")?;
     let door = runtime.block_on(supervise(config, shared, &stop, stopped, open_door))?;
     match door.join() {
         Ok(outcome) => outcome.context("the front door failed"),
@@ -81,7 +89,8 @@ fn door(
     hosts: Arc<Hosts>,
     stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<Door> {
-    let runtime = runtime().context("cannot start the front door")?;
+    let runtime =
+        Builder::new_current_thread().enable_all().build().context("cannot start the front door")?;
     let serve = move || {
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener)?;
@@ -257,8 +266,4 @@ fn more_descriptors() {
         // Without it, fewer viewers find room; nothing else changes.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-}
-
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
 }

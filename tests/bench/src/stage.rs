@@ -138,7 +138,7 @@ impl Stage {
     pub(crate) fn start_box(&self, cameras: u32) -> Result<Measured> {
         let state = self.dir("state")?;
         let mut config = format!(
-            "[http]\nlisten = \"127.0.0.1:{}\"\n[state]\ndir = {:?}\n[discovery]\nenabled = false\n",
+            "[http]\nlisten = \"127.0.0.1:{}\"\n[state]\ndir = {:?}\n[discovery]\nenabled = false\n[tunnel]\nenabled = false\n",
             self.http_port,
             state.display().to_string(),
         );

@@ -36,6 +36,13 @@ pub(crate) const KEYS: &[Key] = &[
         "\"/srv/streambox\"",
         "where the little that must survive a restart is kept",
     ),
+    key(
+        "tunnel",
+        "enabled",
+        "false",
+        "false",
+        "reach the box from the cloud; this version has no tunnel yet",
+    ),
     key("log", "format", "\"text\"", "\"json\"", "how log lines look"),
     key("log", "level", "\"info\"", "\"debug\"", "error, warn, info, debug or trace"),
     key("hls", "part_ms", "200", "330", "longest part, milliseconds (50 to 2000): shorter is less delay"),

@@ -47,6 +47,15 @@ fn an_unknown_key_is_named_with_its_line_and_the_likely_one() {
 }
 
 #[test]
+fn the_tunnel_may_be_left_out_by_name_but_not_asked_for() {
+    assert!(parse("[tunnel]\nenabled = false\n").is_ok());
+    assert_eq!(
+        error("[tunnel]\nenabled = true\n"),
+        "box.toml:2: [tunnel]: enabled: this version has no tunnel yet: leave it false"
+    );
+}
+
+#[test]
 fn wrong_values_name_file_line_and_key() {
     let golden = [
         ("[http]\nlisten = 8080\n", "box.toml:2: [http]: listen: is not a text in quotes but an integer"),
