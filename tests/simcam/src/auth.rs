@@ -126,7 +126,7 @@ fn parameters(text: &str) -> Vec<(String, String)> {
     let mut all = Vec::new();
     let mut rest = text.trim_start();
     while let Some((key, after)) = rest.split_once('=') {
-        let key = key.trim_matches([' ', ',', '\t']).to_ascii_lowercase();
+        let key = key.trim_matches(|c: char| c == ',' || c.is_whitespace()).to_ascii_lowercase();
         let mut value = String::new();
         let after = after.trim_start();
         if let Some(quoted) = after.strip_prefix('"') {

@@ -7,6 +7,12 @@
 //! * Everything else (RTSP, HTTP, discovery, control) is a task of one tokio thread.
 //! * [`quirks`] is what a camera does wrong; [`cli`] and the control socket change it.
 
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "texts are short and made once per request"
+)]
+
 use std::{
     fs::File,
     hash::{BuildHasher, RandomState},

@@ -16,6 +16,10 @@ pub const AAC_TYPE: u8 = 97;
 /// RTP payload type of G.711 A-law (RFC 3551, static).
 pub const PCMA_TYPE: u8 = 8;
 
+/// NAL unit types of RFC 6184 table 1.
+const STAP_A: u8 = 0x18;
+const FU_A: u8 = 0x1c;
+
 /// The packets of one picture or one audio frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Train {
@@ -174,7 +178,7 @@ fn aggregate(codec: Codec, small: &mut Vec<&[u8]>, payloads: &mut Vec<Vec<u8>>) 
         payloads.push(alone.to_vec());
     } else if !small.is_empty() {
         let mut payload = match codec {
-            Codec::H264 => vec![small.iter().map(|nal| nal[0] & 0x60).max().unwrap_or(0) | 24],
+            Codec::H264 => vec![small.iter().map(|nal| nal[0] & 0x60).max().unwrap_or(0) | STAP_A],
             Codec::H265 => vec![48 << 1, 1],
         };
         for nal in small.iter() {
@@ -189,7 +193,7 @@ fn aggregate(codec: Codec, small: &mut Vec<&[u8]>, payloads: &mut Vec<Vec<u8>>) 
 /// FU-A (RFC 6184 5.8), FU (RFC 7798 4.4.3).
 fn fragment(codec: Codec, nal: &[u8], payloads: &mut Vec<Vec<u8>>) {
     let (head, kind, body): (Vec<u8>, u8, &[u8]) = match codec {
-        Codec::H264 => (vec![nal[0] & 0xe0 | 28], nal[0] & 0x1f, &nal[1..]),
+        Codec::H264 => (vec![nal[0] & 0xe0 | FU_A], nal[0] & 0x1f, &nal[1..]),
         Codec::H265 => (vec![nal[0] & 0x81 | 49 << 1, nal[1]], nal[0] >> 1 & 0x3f, &nal[2..]),
     };
     let chunks = body.chunks(PAYLOAD - head.len() - 1);
@@ -220,4 +224,102 @@ pub fn sender_report(ssrc: u32, unix_us: i64, stamp: u32, packets: u32, bytes: u
     report.extend_from_slice(b"simcam");
     report.extend_from_slice(&[0; 4]);
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A receiver, written from the RFCs: NAL units of a picture's payloads.
+    fn receive(codec: Codec, payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let mut nals: Vec<Vec<u8>> = Vec::new();
+        for payload in payloads {
+            assert!(payload.len() <= PAYLOAD);
+            let (kind, head) = match codec {
+                Codec::H264 => (payload[0] & 0x1f, 1),
+                Codec::H265 => (payload[0] >> 1, 2),
+            };
+            match (codec, kind) {
+                (Codec::H264, 24) | (Codec::H265, 48) => {
+                    let mut rest = &payload[head..];
+                    while let [high, low, nal @ ..] = rest {
+                        let (nal, next) = nal.split_at(usize::from(*high) << 8 | usize::from(*low));
+                        nals.push(nal.to_vec());
+                        rest = next;
+                    }
+                }
+                (Codec::H264, 28) | (Codec::H265, 49) => {
+                    let (flags, body) = (payload[head], &payload[head + 1..]);
+                    if flags & 0x80 != 0 {
+                        nals.push(match codec {
+                            Codec::H264 => vec![payload[0] & 0xe0 | flags & 0x1f],
+                            Codec::H265 => vec![payload[0] & 0x81 | (flags & 0x3f) << 1, payload[1]],
+                        });
+                    }
+                    nals.last_mut().unwrap().extend_from_slice(body);
+                }
+                _ => nals.push(payload.clone()),
+            }
+        }
+        nals
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_of_a_receiver() {
+        for (codec, sets, slice) in [
+            (Codec::H264, vec![vec![0x67, 1, 2], vec![0x68, 3]], [0x65, 0x88]),
+            (Codec::H265, vec![vec![0x40, 1, 9], vec![0x42, 1, 8], vec![0x44, 1, 7]], [0x26, 1]),
+        ] {
+            for size in [3, PAYLOAD - 1, PAYLOAD, PAYLOAD + 1, 2 * PAYLOAD, 50_000] {
+                let mut nals = sets.clone();
+                nals.push(slice.into_iter().chain((2..size).map(|byte| byte as u8)).collect());
+                let given: Vec<&[u8]> = nals.iter().map(Vec::as_slice).collect();
+                let sent = payloads(codec, &given);
+                assert_eq!(receive(codec, &sent), nals, "{codec:?} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn headers_are_patched_per_client() {
+        let train = Train::new(&[vec![1, 2], vec![3]], true);
+        let header = Header { kind: 96, channel: 2, sequence: 0xffff, stamp: 0x0102_0304, ssrc: 0x0506_0708 };
+        let mut out = vec![9; 100];
+        train.write(header, &mut out);
+        let first = [b'$', 2, 0, 14, 0x80, 96, 0xff, 0xff, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2];
+        let second = [b'$', 2, 0, 13, 0x80, 0xe0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 3];
+        assert_eq!(out, [&first[..], &second].concat());
+        let datagrams: Vec<_> = train.datagrams(&out).collect();
+        assert_eq!(datagrams, [&first[4..], &second[4..]]);
+        assert_eq!((train.len(), train.payload_bytes()), (2, 3));
+    }
+
+    #[test]
+    fn aac_frames_say_their_size() {
+        let clip = Aac { rate: 48_000, config: [0x11, 0x88], frames: vec![vec![7; 300]] };
+        let mut out = Vec::new();
+        let header = Header { kind: 97, channel: 2, sequence: 0, stamp: 0, ssrc: 0 };
+        aac(&clip)[0].write(header, &mut out);
+        assert_eq!(out[GAP..GAP + 5], [0, 16, 0x09, 0x60, 7], "16 bits of headers, 300 << 3");
+    }
+
+    #[test]
+    fn the_tone_is_a_law() {
+        // ITU-T G.711 table 1a: zero, the smallest negative value, both ends
+        assert_eq!([a_law(0), a_law(-1), a_law(i16::MAX), a_law(i16::MIN)], [0xd5, 0x55, 0xaa, 0x2a]);
+        // decision values: segments begin at 1, 2, 4 ... times 256 of 32768
+        assert_eq!([a_law(256), a_law(512), a_law(1024), a_law(16384)], [0xc5, 0xf5, 0xe5, 0xa5]);
+    }
+
+    #[test]
+    fn a_report_pairs_ntp_with_rtp() {
+        let report = sender_report(1, 1_500_000, 2, 3, 4);
+        assert_eq!(report[..8], [0x80, 200, 0, 6, 0, 0, 0, 1]);
+        assert_eq!(
+            report[8..16],
+            [0x83, 0xaa, 0x7e, 0x81, 0x80, 0, 0, 0],
+            "1970 + 1.5 s (RFC 5905: 2,208,988,800)"
+        );
+        assert_eq!(report.len() % 4, 0);
+    }
 }
