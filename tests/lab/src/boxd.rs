@@ -63,13 +63,12 @@ impl CameraConfig {
     }
 
     fn toml(&self) -> String {
-        let mut text = format!("[[camera]]\nid = {:?}\nurl = {:?}\n", self.id, self.url);
-        for (key, value) in [("user", &self.user), ("password", &self.password)] {
-            if let Some(value) = value {
-                text += &format!("{key} = {value:?}\n");
-            }
-        }
-        text + if self.udp { "transport = \"udp\"\n" } else { "transport = \"tcp\"\n" }
+        let transport = if self.udp { "udp" } else { "tcp" };
+        let secrets = [("user", &self.user), ("password", &self.password)];
+        [("id", &self.id), ("url", &self.url), ("transport", &transport.to_owned())]
+            .into_iter()
+            .chain(secrets.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?))))
+            .fold("[[camera]]\n".to_owned(), |text, (key, value)| text + &format!("{key} = {value:?}\n"))
     }
 }
 
@@ -88,7 +87,10 @@ impl Boxd {
     pub fn start(host: &Host, extra: &str, cameras: &[CameraConfig]) -> Result<Self> {
         let state = PathBuf::from(SCRATCH).join(format!("{}-state", host.name()));
         fs::create_dir_all(&state)?;
-        let mut text = format!("{extra}\n[http]\nlisten = \"0.0.0.0:{PORT}\"\n\n[state]\ndir = {state:?}\n\n");
+        let mut text = format!(
+            "{extra}\n[http]\nlisten = \"0.0.0.0:{PORT}\"\n\n[state]\ndir = \"{}\"\n\n",
+            state.display()
+        );
         for camera in cameras {
             text += &camera.toml();
             text += "\n";
@@ -163,7 +165,10 @@ impl Boxd {
                     .filter(|(_, camera)| camera["state"]["state"] != "streaming")
                     .map(|(id, camera)| format!("{id}: {}", camera["state"]))
                     .collect();
-                bail!("no {what} within {limit:?}; not streaming: {states:?}\n{}", tail(&self.process.said()));
+                bail!(
+                    "no {what} within {limit:?}; not streaming: {states:?}\n{}",
+                    tail(&self.process.said())
+                );
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -195,13 +200,16 @@ impl Boxd {
             println!("{} cameras stream {:.1} s after the box started", ids.len(), took.as_secs_f64());
         }
         let cameras = self.cameras()?;
-        let state = |id: &String| cameras.iter().find(|(known, _)| known == id).map(|(_, camera)| &camera["state"]);
+        let state =
+            |id: &String| cameras.iter().find(|(known, _)| known == id).map(|(_, camera)| &camera["state"]);
         let (ready, missing): (Vec<_>, Vec<_>) = ids.iter().cloned().partition(|id| {
             state(id).is_some_and(|state| state["state"] == "streaming")
                 && self.site.get(&format!("/{id}/index.m3u8")).is_ok()
         });
-        let complaints =
-            missing.iter().map(|id| format!("{id} does not stream within {limit:?}: {:?}", state(id))).collect();
+        let complaints = missing
+            .iter()
+            .map(|id| format!("{id} does not stream within {limit:?}: {:?}", state(id)))
+            .collect();
         Ok((ready, complaints))
     }
 
@@ -215,8 +223,10 @@ impl Boxd {
             let entry = entry?;
             let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
             let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
-            let words: Vec<String> =
-                line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+            let words: Vec<String> = line
+                .split(|byte| *byte == 0)
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect();
             if let [program, verb, id, ..] = words.as_slice()
                 && program.contains("boxd")
                 && verb == "camera"

@@ -2,11 +2,11 @@
 
 use std::{
     io::Write,
-    process::ChildStdin,
+    process::{ChildStdin, Command},
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -84,7 +84,8 @@ impl Watched {
             complaints.push(format!("{name}: {:.1} s of media in {:.1} s", self.media_seconds, self.seconds));
         }
         if self.frames < 0.95 * self.media_seconds * frames_per_second {
-            complaints.push(format!("{name}: {} frames in {:.1} s of media", self.frames, self.media_seconds));
+            complaints
+                .push(format!("{name}: {} frames in {:.1} s of media", self.frames, self.media_seconds));
         }
         if let Some(error) = &self.error {
             complaints.push(format!("{name}: {error}"));
@@ -94,7 +95,8 @@ impl Watched {
 
     /// One line of figures.
     pub fn figures(&self) -> String {
-        let number = |key: &str| self.stats[key].as_f64().map_or("?".to_owned(), |value| format!("{value:.2}"));
+        let number =
+            |key: &str| self.stats[key].as_f64().map_or("?".to_owned(), |value| format!("{value:.2}"));
         format!(
             "{:<28} first frame {:>5.0} ms, {:>6.1} s media in {:>5.1} s, {:>5} frames, longest stall {:>4.0} ms, \
              latency {} s, recoveries {}",
@@ -114,11 +116,28 @@ impl Watched {
 ///
 /// # Errors
 /// When the browser itself fails.
-pub fn play(viewer: &Host, browser: Browser, log: &str, pages: &[Page], seconds: u64) -> Result<Vec<Watched>> {
+pub fn play(
+    viewer: &Host,
+    browser: Browser,
+    log: &str,
+    pages: &[Page],
+    seconds: u64,
+) -> Result<Vec<Watched>> {
     let mut command = cameras::node(viewer, browser.script())?;
     command.arg(plan(pages, seconds, "time"));
     let printed = viewer.output(log, command, Duration::from_secs(seconds + 120))?;
     reports(&printed)
+}
+
+/// The same outside any factory, on this machine: for benchmarks, which want loopback alone.
+///
+/// # Errors
+/// When the browser itself fails.
+pub fn play_here(browser: Browser, pages: &[Page], seconds: u64) -> Result<Vec<Watched>> {
+    let script = cameras::node_script(browser.script())?;
+    let out = Command::new("node").arg(script).arg(plan(pages, seconds, "time")).output().context("node")?;
+    ensure!(out.status.success(), "the browser: {}", String::from_utf8_lossy(&out.stderr));
+    reports(&String::from_utf8_lossy(&out.stdout))
 }
 
 /// Pages that stay open while the test does something to the box.

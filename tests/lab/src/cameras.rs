@@ -89,16 +89,16 @@ pub fn gst(host: &Host, streams: Streams, auth: Auth) -> Result<Camera> {
 /// # Errors
 /// When it does not come up.
 pub fn vlc(host: &Host, streams: Streams) -> Result<Camera> {
-    let mut plan = String::new();
-    for (name, file) in streams {
-        plan += &format!("new {name} broadcast enabled loop\n");
-        plan += &format!("setup {name} input \"{}\"\n", file.display());
-        plan += &format!("setup {name} output #rtp{{sdp=rtsp://{}:8554/{name}}}\n", host.address());
-        plan += &format!("setup {name} option sout-keep\n");
-    }
-    for (name, _) in streams {
-        plan += &format!("control {name} play\n");
-    }
+    let address = host.address();
+    let set_up = streams.iter().map(|(name, file)| {
+        let file = file.display();
+        format!(
+            "new {name} broadcast enabled loop\nsetup {name} input \"{file}\"\n\
+             setup {name} output #rtp{{sdp=rtsp://{address}:8554/{name}}}\nsetup {name} option sout-keep\n"
+        )
+    });
+    let play = streams.iter().map(|(name, _)| format!("control {name} play\n"));
+    let plan: String = set_up.chain(play).collect();
     let file = PathBuf::from(SCRATCH).join(format!("{}-vlm.conf", host.name()));
     fs::write(&file, plan)?;
     let mut command = host.command("unshare");
@@ -204,7 +204,16 @@ pub fn web_server(host: &Host) -> Result<Process> {
 /// # Errors
 /// When the script cannot be laid beside its packages.
 pub fn node(host: &Host, script: &str) -> Result<Command> {
-    // Node.js looks for packages only above the script's own folder.
+    let mut command = host.command("node");
+    command.arg(node_script(script)?);
+    Ok(command)
+}
+
+/// A script of the lab, laid beside the lab's npm packages: Node.js looks for packages only above the script's own folder.
+///
+/// # Errors
+/// When it cannot be laid there.
+pub fn node_script(script: &str) -> Result<PathBuf> {
     let home = paths::lab().join("npm/lab");
     for folder in ["cameras", "players"] {
         fs::create_dir_all(home.join(folder))?;
@@ -213,9 +222,7 @@ pub fn node(host: &Host, script: &str) -> Result<Command> {
             fs::copy(entry.path(), home.join(folder).join(entry.file_name()))?;
         }
     }
-    let mut command = host.command("node");
-    command.arg(home.join(script));
-    Ok(command)
+    Ok(home.join(script))
 }
 
 fn start(host: &Host, kind: &str, command: Command, word: &str, port: u16) -> Result<Camera> {

@@ -3,14 +3,7 @@
 //! Hosts get 10.77.0.1, .2, ... in the order of their names; the test itself sits on the switch at
 //! 10.77.0.254 and reaches them all. Multicast and broadcast work between hosts.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsStr,
-    fs,
-    net::Ipv4Addr,
-    path::PathBuf,
-    process::Command,
-};
+use std::{collections::BTreeMap, ffi::OsStr, fs, net::Ipv4Addr, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -50,7 +43,11 @@ impl Factory {
         run("ip", &["link", "set", "lan", "up"])?;
         let mut built = BTreeMap::new();
         for (name, last) in hosts.iter().zip(1_u8..=250) {
-            let host = Host { name: (*name).to_owned(), address: Ipv4Addr::new(10, 77, 0, last), logs: logs.clone() };
+            let host = Host {
+                name: (*name).to_owned(),
+                address: Ipv4Addr::new(10, 77, 0, last),
+                logs: logs.clone(),
+            };
             host.connect()?;
             built.insert((*name).to_owned(), host);
         }
@@ -83,7 +80,10 @@ impl Host {
         run("ip", &["link", "set", &cable, "master", "lan", "up"])?;
         run("ip", &["-n", name, "link", "set", "lo", "up"])?;
         run("ip", &["-n", name, "link", "set", "eth0", "up"])?;
-        run("ip", &["-n", name, "address", "add", &format!("{}/24", self.address), "brd", "+", "dev", "eth0"])?;
+        run(
+            "ip",
+            &["-n", name, "address", "add", &format!("{}/24", self.address), "brd", "+", "dev", "eth0"],
+        )?;
         run("ip", &["-n", name, "route", "add", "224.0.0.0/4", "dev", "eth0"])
     }
 

@@ -14,6 +14,7 @@ pub mod clips;
 pub mod factory;
 pub mod http;
 pub mod judge;
+pub mod load;
 pub mod paths;
 pub mod process;
 pub mod setup;

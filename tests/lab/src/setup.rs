@@ -100,8 +100,11 @@ fn fresh(part: &str, recipe: &str) -> bool {
 fn packages() -> Result<()> {
     let missing: Vec<&str> = PACKAGES.into_iter().filter(|package| !installed(package)).collect();
     let node = succeeds("node", &["--version"]) && succeeds("npm", &["--version"]);
-    let wanted: Vec<&str> =
-        missing.iter().copied().chain(if node { None } else { Some(["nodejs", "npm"]) }.into_iter().flatten()).collect();
+    let wanted: Vec<&str> = missing
+        .iter()
+        .copied()
+        .chain(if node { None } else { Some(["nodejs", "npm"]) }.into_iter().flatten())
+        .collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -151,7 +154,9 @@ fn npm(folder: &Path) -> Result<()> {
     for list in ["package.json", "package-lock.json"] {
         fs::copy(paths::sources().join(list), folder.join(list))?;
     }
-    finish(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder))
+    finish(
+        Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder),
+    )
 }
 
 fn media(folder: &Path) -> Result<()> {

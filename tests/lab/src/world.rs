@@ -48,11 +48,8 @@ pub fn libtest_name(path: &str) -> &str {
 /// When the world cannot be made or the scenario fails, with the reason.
 #[allow(clippy::panic, reason = "the way a test fails")]
 pub fn inside(test: &str, scenario: impl FnOnce() -> Result<()>) {
-    let outcome = if env::var_os(INSIDE).is_some() {
-        prepare(test).and_then(|()| scenario())
-    } else {
-        enter(test)
-    };
+    let outcome =
+        if env::var_os(INSIDE).is_some() { prepare(test).and_then(|()| scenario()) } else { enter(test) };
     if let Err(error) = outcome {
         panic!("{error:#}");
     }

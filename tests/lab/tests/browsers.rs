@@ -9,6 +9,7 @@ use lab::{
     cameras::{self, Auth},
     clips::{CLIPS, Clip, FRAMES_PER_SECOND},
     factory::{Factory, Host},
+    load::Load,
     test_name, world,
 };
 
@@ -18,6 +19,10 @@ const SECONDS: u64 = 60;
 const LATENCY: f64 = 2.0;
 /// How many pages two cores decode side by side with time to spare.
 const SIDE_BY_SIDE: usize = 9;
+/// When other programs keep this many cores busy, a stall says nothing about the box, and the round is watched
+/// again; the last of so many tries counts.
+const BUSY: f64 = 0.3;
+const TRIES: usize = 3;
 
 #[test]
 fn browsers_play_for_a_minute() {
@@ -45,8 +50,18 @@ fn browsers_play_for_a_minute() {
             [(Browser::Chromium, "hlsjs"), (Browser::Chromium, "native"), (Browser::Firefox, "hlsjs")]
         {
             for (round, ids) in ids.chunks(SIDE_BY_SIDE).enumerate() {
-                complaints.extend(watch(&boxd, viewer, browser, engine, round, ids)?);
-                boxd.check_log()?;
+                let mut found = Vec::new();
+                for _ in 0..TRIES {
+                    let load = Load::now()?;
+                    found = watch(&boxd, viewer, browser, engine, round, ids)?;
+                    boxd.check_log()?;
+                    let foreign = load.foreign_cores()?;
+                    println!("  other programs on this machine kept {foreign:.2} cores busy meanwhile");
+                    if found.is_empty() || foreign < BUSY {
+                        break;
+                    }
+                }
+                complaints.extend(found);
             }
         }
         boxd.finish()?;

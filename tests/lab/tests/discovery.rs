@@ -39,7 +39,9 @@ fn cameras_are_found_and_adopted() {
             });
             match found {
                 Ok(took) => println!("{name} is found by {source} after {:.1} s more", took.as_secs_f64()),
-                Err(error) => complaints.push(format!("{error:#}").lines().next().unwrap_or_default().to_owned()),
+                Err(error) => {
+                    complaints.push(format!("{error:#}").lines().next().unwrap_or_default().to_owned());
+                }
             }
         }
         // One device is one line, however many protocols speak of it.
@@ -68,9 +70,13 @@ fn adopted(boxd: &mut Boxd, address: &str, viewer: &lab::factory::Host) -> Resul
         let device = device(boxd, address)?.unwrap_or_default();
         Ok(device["camera"].as_str().map(str::to_owned))
     };
-    boxd.wait_for(Duration::from_secs(20), "the ONVIF device's adoption", |boxd| Ok(camera(boxd)?.is_some()))?;
+    boxd.wait_for(
+        Duration::from_secs(20),
+        "the ONVIF device's adoption",
+        |boxd| Ok(camera(boxd)?.is_some()),
+    )?;
     let id = camera(boxd)?.context("adopted and gone")?;
-    boxd.wait_streaming(&[id.clone()], Duration::from_secs(30))?;
+    boxd.wait_streaming(std::slice::from_ref(&id), Duration::from_secs(30))?;
     println!("adopted as {id}: {}", boxd.camera(&id)?["state"]);
     thread::sleep(Duration::from_secs(4));
     let page = Page { name: id.clone(), url: boxd.site().url(&format!("/{id}/")) };
@@ -87,7 +93,9 @@ fn adopted(boxd: &mut Boxd, address: &str, viewer: &lab::factory::Host) -> Resul
 
 fn device(boxd: &Boxd, address: &str) -> Result<Option<Value>> {
     let devices = boxd.site().json("/api/v1/devices")?;
-    Ok(devices.as_array().and_then(|all| all.iter().find(|device| has(&device["addresses"], address)).cloned()))
+    Ok(devices
+        .as_array()
+        .and_then(|all| all.iter().find(|device| has(&device["addresses"], address)).cloned()))
 }
 
 fn has(list: &Value, word: &str) -> bool {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use lab::{
     boxd::{Boxd, CameraConfig},
     cameras::{self, Auth},
@@ -77,7 +77,11 @@ fn every_frame_comes_out_once() {
 }
 
 /// Players that follow the live playlist by themselves.
-fn live_players(boxd: &Boxd, viewer: &lab::factory::Host, say: &mut impl FnMut(String)) -> Result<Vec<String>> {
+fn live_players(
+    boxd: &Boxd,
+    viewer: &lab::factory::Host,
+    say: &mut impl FnMut(String),
+) -> Result<Vec<String>> {
     let mut complaints = Vec::new();
     for id in ["gst-h264-bframes-aac", "gst-h265-bframes", "vlc-h264-main-aac", "relay-h265-aac"] {
         for list in ["index.m3u8", "ts/index.m3u8"] {
@@ -121,7 +125,7 @@ fn judge(recordings: Vec<Recording>, clips: &HashMap<String, Clip>) -> Result<Ve
     let cores = thread::available_parallelism().map_or(2, usize::from);
     thread::scope(|scope| {
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("a judge panicked"))
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a judge panicked"))?)
     })?;
     println!("judged in {:.0} s", start.elapsed().as_secs_f64());
     Ok(complaints.into_inner().unwrap_or_default())
@@ -139,7 +143,8 @@ fn inspect(recording: &Recording, places: &Places, clip: Clip) -> Result<Vec<Str
     }
     complaints.extend(run.breaks.iter().take(5).cloned());
     complaints.extend(tools::ffprobe_warnings(file)?.into_iter().map(|line| format!("ffprobe: {line}")));
-    complaints.extend(tools::ffmpeg_warnings(file)?.into_iter().take(5).map(|line| format!("ffmpeg: {line}")));
+    complaints
+        .extend(tools::ffmpeg_warnings(file)?.into_iter().take(5).map(|line| format!("ffmpeg: {line}")));
     let mut figures = String::new();
     if let Some(fmp4) = &recording.fmp4 {
         complaints.extend(fmp4.faults.iter().cloned());
@@ -161,7 +166,8 @@ fn inspect(recording: &Recording, places: &Places, clip: Clip) -> Result<Vec<Str
         if ts.units.len() != tracks {
             complaints.push(format!("{} elementary streams, not {tracks}", ts.units.len()));
         }
-        complaints.extend(tools::tshark_faults(file)?.into_iter().take(5).map(|line| format!("tshark: {line}")));
+        complaints
+            .extend(tools::tshark_faults(file)?.into_iter().take(5).map(|line| format!("tshark: {line}")));
         figures = format!("{} continuity errors, PCR <= {:.1} ms", ts.continuity_errors, ts.pcr_gap_ms);
     }
     println!(

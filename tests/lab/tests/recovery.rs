@@ -69,7 +69,12 @@ fn what_breaks_comes_back() {
             let name = recording.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let clip = if name.starts_with("yard") { yard_clips[0] } else { yard_clips[1] };
             let run = Places::of(&clip.file())?.compare(&recording.file)?;
-            println!("{name}: {} frames in {:.1} s, {} breaks", run.frames, recording.seconds, run.breaks.len());
+            println!(
+                "{name}: {} frames in {:.1} s, {} breaks",
+                run.frames,
+                recording.seconds,
+                run.breaks.len()
+            );
             let found = recording.faults.into_iter().chain(run.breaks);
             complaints.extend(found.map(|fault| format!("bystander {name}: {fault}")));
         }
@@ -92,9 +97,8 @@ fn killed_worker(boxd: &mut Boxd) -> Result<Vec<String>> {
         kill(Pid::from_raw(old as i32), Signal::SIGKILL)?;
         // What the dead worker still had in its pipe is not a recovery.
         thread::sleep(Duration::from_millis(100));
-        let units = |boxd: &Boxd| -> Result<Option<u64>> {
-            Ok(boxd.camera("gate")?["facts"]["units"].as_u64())
-        };
+        let units =
+            |boxd: &Boxd| -> Result<Option<u64>> { Ok(boxd.camera("gate")?["facts"]["units"].as_u64()) };
         let before = units(boxd)?;
         let took = boxd.wait_for(Duration::from_secs(15), "the gate's new worker to deliver", |boxd| {
             Ok(worker(boxd).is_ok_and(|new| new != old) && units(boxd)? > before)
@@ -146,10 +150,13 @@ fn killed_camera(
             let stood: Vec<String> = page
                 .stalls
                 .iter()
-                .map(|stall| format!("{:.1} s until {:+.2} s", stall.ms / 1000.0, (stall.at - answered) / 1000.0))
+                .map(|stall| {
+                    format!("{:.1} s until {:+.2} s", stall.ms / 1000.0, (stall.at - answered) / 1000.0)
+                })
                 .collect();
             println!("{name}: moves {took:.2} s after the camera answers; stood still {}", stood.join(", "));
-            let still = page.longest_stall_ms > start.elapsed().as_secs_f64() * 1000.0 + OUTAGE.as_secs_f64() * 1000.0;
+            let still = page.longest_stall_ms
+                > start.elapsed().as_secs_f64() * 1000.0 + OUTAGE.as_secs_f64() * 1000.0;
             if !page.playing || page.stalls.is_empty() || still || took > PICTURE {
                 complaints.push(format!("{name}: back {took:.1} s after the camera, {}", page.figures()));
             }

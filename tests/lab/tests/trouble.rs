@@ -1,13 +1,6 @@
 //! Bad input: each kind shows its own plain sentence, and nothing else suffers.
 
-use std::{
-    collections::HashMap,
-    fs,
-    path::PathBuf,
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::{collections::HashMap, fs, path::PathBuf, process::Command, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use lab::{
@@ -40,16 +33,13 @@ fn each_trouble_has_its_sentence() {
         let factory = Factory::new(test, &["box", "locked", "open", "web", "stall", "viewer"])?;
         let clip = CLIPS[1];
         let locked = cameras::gst(factory.host("locked")?, &cameras::turns(&[clip]), Auth::Digest)?;
-        let bad = [
-            ("good", clip.file()),
-            ("silent", media("sound-only.mp4")),
-            ("mjpeg", media("mjpeg.mov")),
-        ];
+        let bad = [("good", clip.file()), ("silent", media("sound-only.mp4")), ("mjpeg", media("mjpeg.mov"))];
         let open = cameras::gst(factory.host("open")?, &bad, Auth::Open)?;
         let web = cameras::web_server(factory.host("web")?)?;
         let mut stalling = cameras::gst(factory.host("stall")?, &cameras::turns(&[clip]), Auth::Open)?;
 
-        let wrong = CameraConfig { password: Some("not-it".into()), ..CameraConfig::default().with_password() };
+        let wrong =
+            CameraConfig { password: Some("not-it".into()), ..CameraConfig::default().with_password() };
         let configs = [
             CameraConfig::open("good", open.url("good")),
             CameraConfig::open("stalls", stalling.url(clip.name)),
@@ -144,7 +134,8 @@ fn on_the_pages(
     ensure!(watched.len() == pages.len(), "{} of {} pages reported", watched.len(), pages.len());
     let mut complaints = Vec::new();
     for page in watched {
-        let sentence = sentences.iter().find(|(_, id)| **id == page.name).map(|(sentence, _)| sentence.as_str());
+        let sentence =
+            sentences.iter().find(|(_, id)| **id == page.name).map(|(sentence, _)| sentence.as_str());
         if page.notice.as_deref() != sentence {
             complaints.push(format!("the page of {} says {:?}, not {sentence:?}", page.name, page.notice));
         }
@@ -155,7 +146,10 @@ fn on_the_pages(
 /// A mistake in the configuration is named with file, line and key, and the exit code is 2.
 fn bad_config() -> Result<Vec<String>> {
     let file = PathBuf::from(world::SCRATCH).join("mistake.toml");
-    fs::write(&file, "[http]\nlisten = \"0.0.0.0:8080\"\n\n[[camera]]\nid = \"gate\"\nurll = \"rtsp://x/\"\n")?;
+    fs::write(
+        &file,
+        "[http]\nlisten = \"0.0.0.0:8080\"\n\n[[camera]]\nid = \"gate\"\nurll = \"rtsp://x/\"\n",
+    )?;
     let output = Command::new(paths::binary("boxd")?).arg("--config").arg(&file).output().context("boxd")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     println!("a mistake in the configuration: {}", said.trim());

@@ -192,7 +192,11 @@ impl Full<'_> {
 
 fn full(body: &[u8]) -> Result<Full<'_>> {
     let word = number(body, 0)?;
-    Ok(Full { version: (word >> 24) as u8, flags: word & 0x00ff_ffff, body: body.get(4..).unwrap_or_default() })
+    Ok(Full {
+        version: (word >> 24) as u8,
+        flags: word & 0x00ff_ffff,
+        body: body.get(4..).unwrap_or_default(),
+    })
 }
 
 fn number(bytes: &[u8], at: usize) -> Result<u32> {
@@ -206,7 +210,8 @@ fn boxes(mut bytes: &[u8]) -> Result<Vec<([u8; 4], &[u8])>> {
     while !bytes.is_empty() {
         let size = number(bytes, 0)? as usize;
         let kind: [u8; 4] = bytes.get(4..8).context("a box ends early")?.try_into()?;
-        let body = bytes.get(8..size).with_context(|| format!("{} ends early", String::from_utf8_lossy(&kind)))?;
+        let body =
+            bytes.get(8..size).with_context(|| format!("{} ends early", String::from_utf8_lossy(&kind)))?;
         found.push((kind, body));
         bytes = bytes.get(size..).unwrap_or_default();
     }

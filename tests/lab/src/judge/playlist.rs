@@ -55,10 +55,14 @@ impl Playlist {
             match tag {
                 "#EXT-X-TARGETDURATION" => list.target = value.parse().unwrap_or(0.0),
                 "#EXT-X-MEDIA-SEQUENCE" => number = value.parse().unwrap_or(0),
-                "#EXT-X-PART-INF" => list.part_target = attributes().get("PART-TARGET").and_then(|v| v.parse().ok()),
+                "#EXT-X-PART-INF" => {
+                    list.part_target = attributes().get("PART-TARGET").and_then(|v| v.parse().ok());
+                }
                 "#EXT-X-MAP" => list.map = attributes().remove("URI"),
                 "#EXT-X-DISCONTINUITY" => next.discontinuity = true,
-                "#EXTINF" => next.seconds = value.split(',').next().and_then(|v| v.parse().ok()).unwrap_or(0.0),
+                "#EXTINF" => {
+                    next.seconds = value.split(',').next().and_then(|v| v.parse().ok()).unwrap_or(0.0);
+                }
                 "#EXT-X-PART" => {
                     let mut values = attributes();
                     next.parts.push(Part {

@@ -171,8 +171,10 @@ impl Recorder {
                     self.fault(format!("a new description {map}"));
                 }
                 self.out.write_all(&init)?;
-                self.walker =
-                    Walker::Fmp4 { map: map.clone(), walker: Box::new(fmp4::Walker::new(&init).context(path.clone())?) };
+                self.walker = Walker::Fmp4 {
+                    map: map.clone(),
+                    walker: Box::new(fmp4::Walker::new(&init).context(path.clone())?),
+                };
             }
         } else if matches!(self.walker, Walker::Start) {
             self.walker = Walker::Ts(Box::default());

@@ -12,9 +12,12 @@ use crate::{cameras, factory::Host};
 /// # Errors
 /// When ffmpeg cannot start.
 pub fn ffmpeg_warnings(recording: &Path) -> Result<Vec<String>> {
-    said(Command::new("ffmpeg").args(["-nostdin", "-v", "warning", "-i"]).arg(recording).args([
-        "-c", "copy", "-f", "null", "-",
-    ]))
+    said(
+        Command::new("ffmpeg")
+            .args(["-nostdin", "-v", "warning", "-i"])
+            .arg(recording)
+            .args(["-c", "copy", "-f", "null", "-"]),
+    )
 }
 
 /// Everything that ffprobe warns of in a recording.
@@ -43,7 +46,8 @@ pub fn ffprobe_live(viewer: &Host, url: &str, log: &str) -> Result<(Value, Vec<S
 /// When tshark cannot read the recording.
 pub fn tshark_faults(recording: &Path) -> Result<Vec<String>> {
     let filter = "mp2t.cc.drop || mp2t.tei == 1 || mpeg_sect.crc.status == \"Bad\"";
-    let output = Command::new("tshark").arg("-r").arg(recording).args(["-Y", filter]).output().context("tshark")?;
+    let output =
+        Command::new("tshark").arg("-r").arg(recording).args(["-Y", filter]).output().context("tshark")?;
     anyhow::ensure!(output.status.success(), "tshark: {}", String::from_utf8_lossy(&output.stderr));
     Ok(lines(&String::from_utf8_lossy(&output.stdout)))
 }
@@ -64,7 +68,8 @@ pub fn playlist_faults(viewer: &Host, folder: &Path, log: &str) -> Result<Vec<St
         let kind = kinds.entry((text("judge"), text("message"))).or_insert((0, text("file")));
         kind.0 += 1;
     }
-    let told = |((judge, message), (count, file))| format!("{judge}: {message} ({count} playlists, {file} is one)");
+    let told =
+        |((judge, message), (count, file))| format!("{judge}: {message} ({count} playlists, {file} is one)");
     Ok(kinds.into_iter().map(told).collect())
 }
 

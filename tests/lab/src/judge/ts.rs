@@ -48,11 +48,16 @@ impl Walker {
     /// # Errors
     /// When it is not a whole number of packets.
     pub fn segment(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        ensure!(bytes.len().is_multiple_of(PACKET) && !bytes.is_empty(), "{name} is {} bytes long", bytes.len());
+        ensure!(
+            bytes.len().is_multiple_of(PACKET) && !bytes.is_empty(),
+            "{name} is {} bytes long",
+            bytes.len()
+        );
         let (mut tables, mut described) = (false, false);
         for packet in bytes.chunks_exact(PACKET) {
             self.report.packets += 1;
-            let header = Header::read(packet).with_context(|| format!("{name}, packet {}", self.report.packets))?;
+            let header =
+                Header::read(packet).with_context(|| format!("{name}, packet {}", self.report.packets))?;
             self.continuity(name, &header);
             if let Some(pcr) = header.pcr {
                 self.pcr(name, header.pid, pcr);
@@ -100,7 +105,10 @@ impl Walker {
         };
         if expected.is_some_and(|expected| expected != header.continuity) {
             self.report.continuity_errors += 1;
-            let words = format!("{name}: continuity of PID {} is {}, not {expected:?}", header.pid, header.continuity);
+            let words = format!(
+                "{name}: continuity of PID {} is {}, not {expected:?}",
+                header.pid, header.continuity
+            );
             stream.continuity = Some(header.continuity);
             self.fault(words);
             return;
@@ -133,7 +141,8 @@ impl Walker {
         let Some(body) = section(payload) else {
             return self.fault(format!("{name}: the PMT is damaged"));
         };
-        let skip = body.get(7..9).map_or(0, |length| usize::from(length[0] & 0x0f) << 8 | usize::from(length[1]));
+        let skip =
+            body.get(7..9).map_or(0, |length| usize::from(length[0] & 0x0f) << 8 | usize::from(length[1]));
         let mut rest = body.get(9 + skip..).unwrap_or_default();
         while let [kind, _, _, high, low, ..] = *rest {
             if let Some(pid) = pid(rest, 1) {
@@ -151,7 +160,10 @@ impl Walker {
         };
         let pcr = self.streams.values().find_map(|stream| stream.last_pcr);
         if pcr.is_none_or(|pcr| stamps.dts * 300 < pcr) {
-            self.fault(format!("{name}: PID {pid} must be decoded at {} before the clock says so", stamps.dts));
+            self.fault(format!(
+                "{name}: PID {pid} must be decoded at {} before the clock says so",
+                stamps.dts
+            ));
         }
         let Some(stream) = self.streams.get_mut(&pid) else { return };
         let kind = stream.kind;
@@ -163,7 +175,8 @@ impl Walker {
             self.fault(format!("{name}: PID {pid} is shown at {} before it is decoded", stamps.pts));
         }
         // Access unit delimiters: H.264 NAL type 9 (2.14.1), H.265 NAL type 35 (2.17.1).
-        let first = data.strip_prefix(&[0]).unwrap_or(data).strip_prefix(&[0, 0, 1]).and_then(|nal| nal.first());
+        let first =
+            data.strip_prefix(&[0]).unwrap_or(data).strip_prefix(&[0, 0, 1]).and_then(|nal| nal.first());
         let delimiter = match kind {
             Some(0x1b) => first.map(|byte| byte & 0x1f) == Some(9),
             Some(0x24) => first.map(|byte| byte >> 1 & 0x3f) == Some(35),
@@ -196,14 +209,14 @@ impl<'a> Header<'a> {
         let adaptation = control & 0x20 != 0;
         let length = if adaptation { rest.first().map_or(0, |length| usize::from(*length)) } else { 0 };
         let field = if adaptation { rest.get(1..=length).context("adaptation field too long")? } else { &[] };
-        let pcr = match *field {
-            [flags, a, b, c, d, e, f, ..] if flags & 0x10 != 0 => {
-                let base = u64::from(u32::from_be_bytes([a, b, c, d])) << 1 | u64::from(e >> 7);
-                Some(base * 300 + (u64::from(e & 1) << 8 | u64::from(f)))
-            }
-            _ => None,
-        };
-        let payload = (control & 0x10 != 0).then(|| rest.get(usize::from(adaptation) + length..).unwrap_or_default());
+        // 2.4.3.5: 33 bits of base, 6 reserved, 9 of extension.
+        let pcr =
+            field.get(1..7).filter(|_| field.first().is_some_and(|flags| flags & 0x10 != 0)).map(|bytes| {
+                let word = bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+                (word >> 15) * 300 + (word & 0x1ff)
+            });
+        let payload =
+            (control & 0x10 != 0).then(|| rest.get(usize::from(adaptation) + length..).unwrap_or_default());
         Ok(Self {
             pid: u16::from(high & 0x1f) << 8 | u16::from(*low),
             start: high & 0x40 != 0,
@@ -255,10 +268,10 @@ fn stamps(payload: &[u8]) -> Option<(Stamps, &[u8])> {
     Some((Stamps { pts, dts }, fields.get(length..)?))
 }
 
+/// 33 bits in five bytes with marker bits between, 2.4.3.6.
 fn stamp(bytes: &[u8]) -> Option<u64> {
-    let [a, b, c, d, e, ..] = *bytes else { return None };
-    let [a, b, c, d, e] = [a, b, c, d, e].map(u64::from);
-    Some((a >> 1 & 7) << 30 | b << 22 | (c >> 1) << 15 | d << 7 | e >> 1)
+    let word = bytes.get(..5)?.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    Some((word >> 33 & 7) << 30 | (word >> 17 & 0x7fff) << 15 | word >> 1 & 0x7fff)
 }
 
 #[cfg(test)]
