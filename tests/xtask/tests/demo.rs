@@ -179,9 +179,9 @@ fn two_cameras_play_and_ctrl_c_leaves_nothing() {
     command.arg(home.join("xtask")).args(["demo", "--for", "300", "--port", "18090"]);
     command.env("CARGO_TARGET_DIR", &home).env("CARGO", "true").env("HOME", &home).current_dir(&home);
     if user_namespaces() {
-        plays_and_leaves_nothing(command)
+        plays_and_leaves_nothing(command);
     } else {
-        says_so_in_one_line(command)
+        says_so_in_one_line(command);
     }
     fs::remove_dir_all(home).unwrap();
 }
