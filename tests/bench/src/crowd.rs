@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::process::Measured;
 use crate::row::{Row, median};
-use crate::stage::Stage;
+use crate::stage::{Stage, camera_url};
 
 /// Windows that each figure is the median of.
 const WINDOWS: u32 = 5;
@@ -86,13 +86,14 @@ fn start_each(
     scratch: &Path,
     one: fn(&str, &Path) -> String,
 ) -> Result<Measured> {
-    let mut script = String::new();
+    let mut script = Vec::new();
     for index in 0..cameras {
         let dir = scratch.join(index.to_string());
         std::fs::create_dir_all(&dir)?;
-        script += &format!("{} &\n", one(&stage.camera_url(index), &dir));
+        script.push(one(&camera_url(index), &dir));
     }
-    Measured::start(Command::new("sh").arg("-c").arg(script + "wait"), &stage.log("peers"))
+    let script = format!("{} & wait", script.join(" & "));
+    Measured::start(Command::new("sh").arg("-c").arg(script), &stage.log("peers"))
 }
 
 fn ffmpeg(url: &str, dir: &Path) -> String {

@@ -1,6 +1,7 @@
 //! What `cargo xtask bench` measures: one JSON object a line on standard output (what, value, unit, peer, ratio), progress on
 //! standard error.
 
+mod browser;
 mod crowd;
 mod latency;
 mod process;
@@ -12,6 +13,7 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask bench [NAME...] [--cameras N]
 
+  browser   first picture and end-to-end latency in Chromium
   crowd     CPU and memory of many 1080p cameras, beside ffmpeg and GStreamer
   latency   frame sent to part fetched; first playlist after start
 
@@ -31,7 +33,7 @@ fn main() -> Result<()> {
                 return Ok(());
             }
             "--cameras" => cameras = words.next().unwrap_or_default().parse()?,
-            "crowd" | "latency" => names.push(word),
+            "browser" | "crowd" | "latency" => names.push(word),
             other => bail!("unknown word {other:?}\n\n{HELP}"),
         }
     }
@@ -39,6 +41,9 @@ fn main() -> Result<()> {
     let mut rows = Vec::new();
     if wanted("latency") {
         rows.extend(latency::run(&stage::Stage::set()?)?);
+    }
+    if wanted("browser") {
+        rows.extend(browser::run(&stage::Stage::set()?)?);
     }
     if wanted("crowd") {
         rows.extend(crowd::run(&stage::Stage::set()?, cameras)?);

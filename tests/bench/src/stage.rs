@@ -111,11 +111,6 @@ impl Stage {
         self.scratch.join(format!("{name}.log"))
     }
 
-    /// The address of one simulated camera: they stand on consecutive ports.
-    pub(crate) fn camera_url(&self, index: u32) -> String {
-        format!("rtsp://127.0.0.1:{}/main", u32::from(RTSP_PORT) + index)
-    }
-
     /// Where the box serves.
     pub(crate) fn site(&self) -> Site {
         Site::new(Ipv4Addr::LOCALHOST, self.http_port)
@@ -137,14 +132,15 @@ impl Stage {
     /// Starts a box with these cameras.
     pub(crate) fn start_box(&self, cameras: u32) -> Result<Measured> {
         let state = self.dir("state")?;
-        let mut config = format!(
-            "[http]\nlisten = \"127.0.0.1:{}\"\n[state]\ndir = {:?}\n[discovery]\nenabled = false\n[tunnel]\nenabled = false\n",
+        let cameras: Vec<String> = (0..cameras)
+            .map(|index| format!("[[camera]]\nid = \"cam{index}\"\nurl = \"{}\"\n", camera_url(index)))
+            .collect();
+        let config = format!(
+            "[http]\nlisten = \"127.0.0.1:{}\"\n[state]\ndir = {:?}\n[discovery]\nenabled = false\n[tunnel]\nenabled = false\n{}",
             self.http_port,
             state.display().to_string(),
+            cameras.concat(),
         );
-        for index in 0..cameras {
-            config += &format!("[[camera]]\nid = \"cam{index}\"\nurl = \"{}\"\n", self.camera_url(index));
-        }
         let file = self.scratch.join("box.toml");
         fs::write(&file, config)?;
         Measured::start(Command::new(release("boxd")).arg("--config").arg(file), &self.log("boxd"))
@@ -184,6 +180,11 @@ impl Drop for Stage {
             let _ = fs::remove_dir_all(&self.scratch);
         }
     }
+}
+
+/// The address of one simulated camera: they stand on consecutive ports.
+pub(crate) fn camera_url(index: u32) -> String {
+    format!("rtsp://127.0.0.1:{}/main", u32::from(RTSP_PORT) + index)
 }
 
 fn release(name: &str) -> PathBuf {
