@@ -42,7 +42,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     for target in &targets {
         let mut command = Command::new("cargo");
         command
-            .args(["+nightly", "fuzz", "run", "--fuzz-dir"])
+            .args(["+nightly", "fuzz", "run", "--features", "libfuzzer", "--fuzz-dir"])
             .arg(&home)
             .arg(target)
             .args(["--", &format!("-max_total_time={seconds}")])
