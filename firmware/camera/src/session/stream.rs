@@ -6,8 +6,10 @@
     reason = "the camera's own sockets and deadlines"
 )]
 
+use core::future::poll_fn;
 use core::num::NonZeroU32;
 use core::pin::Pin;
+use core::task::{Context, Poll};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,7 +22,7 @@ use retina::client::{
     SessionOptions, SetupOptions, TcpTransportOptions, TeardownPolicy, UdpTransportOptions,
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoParametersCodec};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use url::Url;
 
 use super::clean::clean;
@@ -35,6 +37,9 @@ use crate::source::Transport;
 /// The local end of a TLS pipe, polled beside the session.
 type Carrier = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What retina hands over.
+type Received = Result<CodecItem, retina::Error>;
+
 /// A session that plays.
 pub struct Stream {
     frames: Demuxed,
@@ -46,7 +51,10 @@ pub struct Stream {
     format: Option<Format>,
     waiting: Option<AccessUnit>,
     facts: StreamFacts,
-    picture_due: Instant,
+    last_picture: Instant,
+    /// Looks whether pictures still come, at the latest moment that matters: armed once in [`limits::PICTURE`], not
+    /// for each frame.
+    watchdog: Pin<Box<Sleep>>,
 }
 
 /// What a session gives.
@@ -228,7 +236,8 @@ impl Stream {
             format: None,
             waiting: None,
             facts,
-            picture_due: Instant::now() + limits::PICTURE,
+            last_picture: Instant::now(),
+            watchdog: Box::pin(sleep(limits::PICTURE)),
         })
     }
 
@@ -241,28 +250,16 @@ impl Stream {
             return Ok(Item::Unit(unit));
         }
         loop {
-            let frame = match self.carrier.as_mut() {
-                None => timeout_at(self.picture_due, self.frames.next()).await,
-                Some(carry) => {
-                    let both = async {
-                        tokio::select! {
-                            biased;
-                            frame = self.frames.next() => frame,
-                            () = carry => None,
-                        }
-                    };
-                    timeout_at(self.picture_due, both).await
-                }
-            };
+            let frame = poll_fn(|cx| self.poll_frame(cx)).await;
             let frame = match frame {
-                Err(_) => return Err(Trouble::Stalled { seconds: limits::PICTURE.as_secs() as u32 }.into()),
+                Err(stalled) => return Err(stalled.into()),
                 Ok(None) => return Err(Trouble::Closed.into()),
                 Ok(Some(Err(error))) => return Err(classify(&error, target)),
                 Ok(Some(Ok(frame))) => frame,
             };
             match frame {
                 CodecItem::VideoFrame(frame) if frame.stream_id() == self.video => {
-                    self.picture_due = Instant::now() + limits::PICTURE;
+                    self.last_picture = Instant::now();
                     let (changed, loss) = (frame.has_new_parameters(), frame.loss() > 0);
                     let (stamp, received) = (frame.timestamp(), frame.end_ctx().received_wall());
                     let mut data = frame.into_data();
@@ -310,6 +307,27 @@ impl Stream {
                 _ => {}
             }
         }
+    }
+
+    /// Retina's next item, `None` at the end of the session or of its TLS pipe.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Received>, Trouble>> {
+        if let Poll::Ready(frame) = self.frames.poll_next_unpin(cx) {
+            return Poll::Ready(Ok(frame));
+        }
+        if let Some(carry) = self.carrier.as_mut()
+            && carry.as_mut().poll(cx).is_ready()
+        {
+            self.carrier = None;
+            return Poll::Ready(Ok(None));
+        }
+        while self.watchdog.as_mut().poll(cx).is_ready() {
+            let due = self.last_picture + limits::PICTURE;
+            if due <= Instant::now() {
+                return Poll::Ready(Err(Trouble::Stalled { seconds: limits::PICTURE.as_secs() as u32 }));
+            }
+            self.watchdog.as_mut().reset(due);
+        }
+        Poll::Pending
     }
 
     /// The format as of the frame just received, if it is another one than the last told.
