@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use lab::paths;
+
 use crate::step::{self, cargo};
+
+/// The cargo-deny that the rules in `.cargo/deny.toml` are written for.
+const DENY_VERSION: &str = "0.20.2";
 
 /// Runs all steps; stops at the first that fails.
 ///
@@ -26,21 +31,9 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         "lints: clippy on every target of every crate",
         &mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     )?;
-    if step::there("cargo-deny", "--version") {
-        let deny = [
-            "deny",
-            "--log-level",
-            "error",
-            "check",
-            "--config",
-            ".cargo/deny.toml",
-            "licenses",
-            "bans",
-            "sources",
-        ];
-        step("licences", "licences, duplicates and sources of dependencies", &mut cargo(&deny))?;
-    } else {
-        eprintln!("xtask: licences: skipped, cargo-deny is not installed (cargo install cargo-deny)");
+    match licences(quick)? {
+        Some(mut deny) => step("licences", "licences, duplicates and sources of dependencies", &mut deny)?,
+        None => eprintln!("xtask: licences: skipped in a quick run without cargo-deny"),
     }
     // The lab is serial and needs release binaries; everything else comes first.
     let nextest = step::there("cargo-nextest", "--version");
@@ -56,6 +49,11 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         "the house stands as drawn",
         &mut cargo(&["test", "--quiet", "--package", "xtask", "--test", "house"]),
     )?;
+    if step::there("node", "--version") {
+        let mut pages = std::process::Command::new("node");
+        pages.arg("--test").current_dir(paths::workspace().join("firmware/boxd/web"));
+        step("pages", "the pages' own logic, in Node.js", &mut pages)?;
+    }
     if !quick {
         lab::setup::ensure().with_context(|| failed("setup of the lab", start))?;
         step(
@@ -77,6 +75,25 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let steps: Vec<String> = took.iter().map(|(name, time)| format!("{name} {} s", time.as_secs())).collect();
     println!("xtask: test: all green in {} s ({})", start.elapsed().as_secs(), steps.join(", "));
     Ok(())
+}
+
+/// cargo-deny with this house's rules. A full run installs it, under the target directory, if it is missing.
+fn licences(quick: bool) -> Result<Option<std::process::Command>> {
+    let tools = paths::lab().join("tools");
+    let own = tools.join("bin/cargo-deny");
+    if !own.exists() && !step::there("cargo-deny", "--version") {
+        if quick {
+            return Ok(None);
+        }
+        let install = ["install", "--quiet", "--locked", "--version", DENY_VERSION, "cargo-deny", "--root"];
+        step::run("installing cargo-deny (some minutes, once)", cargo(&install).arg(&tools))?;
+    }
+    let program = if own.exists() { own } else { "cargo-deny".into() };
+    let mut deny = std::process::Command::new(program);
+    deny.current_dir(paths::workspace());
+    deny.args(["--log-level", "error", "--all-features", "--config", ".cargo/deny.toml"]);
+    deny.args(["check", "licenses", "bans", "sources"]);
+    Ok(Some(deny))
 }
 
 fn failed(step: &str, start: Instant) -> String {
