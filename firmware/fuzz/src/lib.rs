@@ -8,8 +8,11 @@ use camera::session::message::Response;
 use camera::session::sdp;
 use camera::wire;
 
+/// A target takes any bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target by the name of its corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] =
+pub const TARGETS: &[(&str, Target)] =
     &[("discovery_answer", discovery_answer), ("soap", soap), ("sdp", sdp), ("wire", wire), ("nal", nal)];
 
 /// A datagram or RTSP answer during discovery, read as every protocol and merged.

@@ -83,7 +83,17 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 /** `open(url)` gives a page that can `evaluate(function)`. */
 export async function watch(open, { pages, seconds, until }) {
   const opened = [];
-  for (const { name, url } of pages) opened.push({ name, url, page: await open(url) });
+  for (const { name, url } of pages) {
+    const page = await open(url);
+    opened.push({ name, url, page });
+    // One after the other: a page whose start is measured should not wait for the next one's.
+    const settled = async () => {
+      const { playing, notice } = await page.evaluate(report);
+      return playing || notice;
+    };
+    const end = Date.now() + 3000;
+    while (Date.now() < end && !(await settled())) await sleep(100);
+  }
   const reports = () =>
     Promise.all(
       opened.map(async ({ name, url, page }) => {

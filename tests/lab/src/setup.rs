@@ -12,7 +12,7 @@ use nix::unistd::geteuid;
 use crate::paths;
 
 /// Debian 12 packages that the lab uses, beyond Rust and a C compiler.
-pub const PACKAGES: [&str; 29] = [
+pub const PACKAGES: [&str; 25] = [
     "avahi-daemon",
     "ca-certificates",
     "chromium",
@@ -29,9 +29,7 @@ pub const PACKAGES: [&str; 29] = [
     "iproute2",
     "libgl1",
     "libglib2.0-0",
-    "lighttpd",
     "mount",
-    "nftables",
     "procps",
     "python3",
     "python3-gi",
@@ -40,8 +38,6 @@ pub const PACKAGES: [&str; 29] = [
     "util-linux",
     "vlc-bin",
     "vlc-plugin-base",
-    "wrk",
-    "xz-utils",
 ];
 
 /// What a complete installation was made from; it is redone when one of these changes.

@@ -17,8 +17,9 @@ use lab::{
 const SECONDS: u64 = 60;
 /// How far the picture may lag behind the camera in hls.js, seconds.
 const LATENCY: f64 = 2.0;
-/// How many pages two cores decode side by side with time to spare.
-const SIDE_BY_SIDE: usize = 9;
+/// Which browser plays by which engine, and how many such pages two cores play side by side with time to spare.
+const ROUNDS: [(Browser, &str, usize); 3] =
+    [(Browser::Chromium, "hlsjs", 6), (Browser::Chromium, "native", 9), (Browser::Firefox, "hlsjs", 6)];
 /// When other programs keep this many cores busy, a stall says nothing about the box, and the round is watched
 /// again; the last of so many tries counts.
 const BUSY: f64 = 0.3;
@@ -46,10 +47,8 @@ fn browsers_play_for_a_minute() {
         std::thread::sleep(Duration::from_secs(5));
 
         let viewer = factory.host("viewer")?;
-        for (browser, engine) in
-            [(Browser::Chromium, "hlsjs"), (Browser::Chromium, "native"), (Browser::Firefox, "hlsjs")]
-        {
-            for (round, ids) in ids.chunks(SIDE_BY_SIDE).enumerate() {
+        for (browser, engine, side_by_side) in ROUNDS {
+            for (round, ids) in ids.chunks(side_by_side).enumerate() {
                 let mut found = Vec::new();
                 for _ in 0..TRIES {
                     let load = Load::now()?;
