@@ -9,8 +9,9 @@ use model::Trouble;
 pub(crate) const HEALTHY_MS: u64 = 30_000;
 /// A camera that restarts is asked again at least every [`QUICK_MS`] for this long, milliseconds.
 const RESTART_MS: u64 = 120_000;
-/// Longest delay while a camera may be restarting, milliseconds: the stream is to be back within 5 s.
-const QUICK_MS: u64 = 3_000;
+/// Longest delay while a camera may be restarting, milliseconds: with a GOP of 2 s and a player's own delay, the picture
+/// is to be back within 5 s.
+const QUICK_MS: u64 = 1_500;
 /// Longest delay, milliseconds.
 const LONGEST_MS: u64 = 60_000;
 /// A refused password is tried again after this, milliseconds: cameras lock out for up to 30 minutes.
@@ -22,7 +23,7 @@ const SECOND_CHANCE_MS: u64 = 60_000;
 /// Milliseconds until try number `attempt` of an outage (0: the first after a stream broke).
 ///
 /// Grows from 0.5..1 s to 30..60 s by doubling; the half that varies is drawn from `random`. In the first two
-/// minutes of an outage (`outage_ms`) a camera that does not answer is taken for one that restarts: at most 3 s.
+/// minutes of an outage (`outage_ms`) a camera that does not answer is taken for one that restarts: at most 1.5 s.
 pub(crate) fn retry_delay_ms(trouble: &Trouble, attempt: u32, outage_ms: u64, random: u64) -> u64 {
     let restarting = matches!(
         trouble,

@@ -1,7 +1,7 @@
 //! Keeps one camera's stream alive: finds it, plays it, tells what stands in the way, tries again.
 //!
 //! Invariant: at most one session is open, and between two tries there is a delay of [`crate::backoff`]; the one
-//! exception is a session that lost its place, which is opened anew at once, once.
+//! exception is a session that lost its place, which is opened anew at once: once, or a few times before a first picture.
 
 #![allow(clippy::disallowed_methods, reason = "the camera's own clock")]
 
@@ -27,6 +27,9 @@ use crate::session::tls::Tls;
 use crate::source::{Address, Source};
 use crate::vendor;
 
+/// Joining a stream in the middle of a picture makes retina lose its place: tried again at once so often until a
+/// first picture came.
+const STUMBLES: u32 = 8;
 /// After so many failed tries a camera is asked anew where its stream is.
 const FAILURES_BEFORE_ANEW: u32 = 40;
 
@@ -97,18 +100,24 @@ impl Supervisor {
         let mut attempt = 0_u32;
         let mut outage_began = Instant::now();
         let mut may_stumble = true;
+        let mut stumbles = 0;
         loop {
             output.send(Event::State(CameraState::Connecting)).await?;
             let Tried { ended, streamed } = self.once(output).await?;
             if streamed > Duration::ZERO {
                 outage_began = Instant::now();
                 attempt = 0;
+                stumbles = 0;
             }
             if streamed >= Duration::from_millis(HEALTHY_MS) {
                 may_stumble = true;
             }
             if ended.stumbled && streamed > Duration::ZERO && may_stumble {
                 may_stumble = false;
+                continue;
+            }
+            if ended.stumbled && streamed.is_zero() && stumbles < STUMBLES {
+                stumbles += 1;
                 continue;
             }
             let outage_ms = millis(outage_began.elapsed());

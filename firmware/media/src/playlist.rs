@@ -73,7 +73,8 @@ impl View<'_> {
         let target = self.window.target_seconds();
         let open = self.window.open.as_ref().filter(|open| !open.parts.is_empty());
         let mut remaining: i64 = self.window.listed().chain(open).map(|segment| segment.duration).sum();
-        let mut after = self.window.listed().chain(open).count() as i64;
+        // The segment that comes next counts from its hint on: strict parsers take it for one.
+        let mut after = self.window.listed().count() as i64 + 1;
         let mut text = String::with_capacity(4096);
         let _ = write!(
             text,

@@ -9,6 +9,7 @@ pub mod limits;
 pub mod message;
 pub mod probe;
 pub mod sdp;
+pub mod sprop;
 pub mod stream;
 pub mod target;
 pub mod tls;

@@ -12,7 +12,7 @@ pub struct Offer {
 }
 
 /// One `m=` section.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Medium {
     /// `video`, `audio`, `application`, ... in lower case.
     pub kind: String,
@@ -20,6 +20,8 @@ pub struct Medium {
     pub encoding: String,
     /// The camera wants to hear, not to be heard (ONVIF back channel).
     pub back_channel: bool,
+    /// Its format parameters (`a=fmtp`) as they stand.
+    pub parameters: String,
 }
 
 /// Reads a description.
@@ -44,7 +46,7 @@ pub fn examine(sdp: &[u8]) -> Result<Offer, Trouble> {
             let kind = words.next().unwrap_or_default().to_ascii_lowercase();
             payload_type = words.nth(2).unwrap_or_default();
             let encoding = static_encoding(payload_type).to_owned();
-            offer.media.push(Medium { kind, encoding, back_channel: false });
+            offer.media.push(Medium { kind, encoding, ..Medium::default() });
         } else if let (Some(attribute), Some(medium)) = (line.strip_prefix("a="), offer.media.last_mut()) {
             if attribute == "sendonly" {
                 medium.back_channel = true;
@@ -54,6 +56,11 @@ pub fn examine(sdp: &[u8]) -> Result<Offer, Trouble> {
             {
                 let name = name.trim().split('/').next().unwrap_or_default();
                 medium.encoding = name.to_ascii_lowercase();
+            } else if let Some((payload, parameters)) =
+                attribute.strip_prefix("fmtp:").and_then(|map| map.trim().split_once(' '))
+                && payload == payload_type
+            {
+                parameters.trim().clone_into(&mut medium.parameters);
             }
         }
     }

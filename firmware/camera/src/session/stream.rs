@@ -30,6 +30,7 @@ use super::limits;
 use super::message::USER_AGENT;
 use super::probe::{Login, refused};
 use super::sdp::{Offer, codec_name, is_playable};
+use super::sprop::parameter_sets;
 use super::target::Target;
 use super::tls::Tls;
 use crate::source::Transport;
@@ -49,6 +50,8 @@ pub struct Stream {
     codec: CodecKind,
     audio: Option<AudioFormat>,
     format: Option<Format>,
+    /// The parameter sets of the description, for the time until some come in band.
+    offered: Option<VideoFormat>,
     waiting: Option<AccessUnit>,
     facts: StreamFacts,
     last_picture: Instant,
@@ -170,6 +173,12 @@ impl Stream {
             })
             .min_by_key(|(_, codec)| *codec != CodecKind::H264)
             .ok_or(Trouble::NoVideo)?;
+        let encoding = if codec == CodecKind::H264 { "h264" } else { "h265" };
+        let offered = offer
+            .media
+            .iter()
+            .find(|medium| medium.kind == "video" && medium.encoding == encoding)
+            .and_then(|medium| parameter_sets(encoding, &medium.parameters));
         let audio =
             session.streams().iter().enumerate().find_map(|(index, stream)| match stream.parameters() {
                 Some(ParametersRef::Audio(parameters)) if stream.encoding_name() == "mpeg4-generic" => {
@@ -234,6 +243,7 @@ impl Stream {
             codec,
             audio,
             format: None,
+            offered,
             waiting: None,
             facts,
             last_picture: Instant::now(),
@@ -332,18 +342,21 @@ impl Stream {
 
     /// The format as of the frame just received, if it is another one than the last told.
     fn new_format(&mut self) -> Option<Format> {
-        let Some(ParametersRef::Video(parameters)) = self.frames.streams().get(self.video)?.parameters()
-        else {
-            return None;
+        let told = self.frames.streams().get(self.video)?.parameters();
+        let (video, size) = if let Some(ParametersRef::Video(parameters)) = told {
+            let video = match parameters.codec_params() {
+                VideoParametersCodec::H264 { sps, pps } => VideoFormat::H264 { sps: own(sps), pps: own(pps) },
+                VideoParametersCodec::H265 { vps, sps, pps } => {
+                    VideoFormat::H265 { vps: own(vps), sps: own(sps), pps: own(pps) }
+                }
+                _ => return None,
+            };
+            (video, parameters.pixel_dimensions())
+        } else {
+            let video = self.offered.clone()?;
+            let facts = video.facts().ok()?;
+            (video, (facts.width, facts.height))
         };
-        let video = match parameters.codec_params() {
-            VideoParametersCodec::H264 { sps, pps } => VideoFormat::H264 { sps: own(sps), pps: own(pps) },
-            VideoParametersCodec::H265 { vps, sps, pps } => {
-                VideoFormat::H265 { vps: own(vps), sps: own(sps), pps: own(pps) }
-            }
-            _ => return None,
-        };
-        let size = parameters.pixel_dimensions();
         let format = Format { video, audio: self.audio.clone() };
         if self.format.as_ref() == Some(&format) {
             return None;
