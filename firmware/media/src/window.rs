@@ -240,13 +240,16 @@ impl Window {
 
         let least = 3 * self.target_seconds * VIDEO_RATE;
         let mut total: i64 = self.listed().map(|segment| segment.duration).sum();
-        while let Some(first) = self.segments.get(self.unlisted) {
-            let rest = total - first.duration;
-            if total <= listed || rest < least {
+        loop {
+            let (count, duration) = self.first_group();
+            let rest = total - duration;
+            if count == 0 || total <= listed || rest < least {
                 break;
             }
             total = rest;
-            self.unlist_first();
+            for _ in 0..count {
+                self.unlist_first();
+            }
         }
         let mut kept: i64 = self.segments.iter().take(self.unlisted).map(|segment| segment.duration).sum();
         while self.unlisted > 0 && kept > grace {
@@ -262,6 +265,15 @@ impl Window {
             self.drop_first();
         }
         self.listed().count() != before
+    }
+
+    /// The oldest listed segments up to the next one that starts with a keyframe: how many, and their video ticks. They
+    /// leave the list together, so that nobody starts in the middle of a GOP; one alone when no keyframe follows.
+    fn first_group(&self) -> (usize, i64) {
+        let listed = self.listed();
+        let next_key = listed.clone().skip(1).position(Segment::starts_at_key);
+        let count = next_key.map_or(1, |between| between + 1);
+        listed.take(count).fold((0, 0), |(count, ticks), segment| (count + 1, ticks + segment.duration))
     }
 
     /// Whether there is room for `more` bytes.

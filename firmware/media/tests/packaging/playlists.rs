@@ -72,6 +72,25 @@ fn a_running_stream() {
 }
 
 #[test]
+fn what_is_listed_starts_with_a_keyframe_once_the_start_has_left() {
+    let (mut stream, mut camera) = usual();
+    camera.gop = 50;
+    let mut starts = std::collections::BTreeSet::new();
+    for _ in 0..50 * 15 {
+        if !camera.run(&mut stream, 1).segment_closed {
+            continue;
+        }
+        let text = live(&mut stream);
+        let first = text.split("#EXT-X-MEDIA-SEQUENCE:").nth(1).unwrap().lines().next().unwrap();
+        let segment = bytes(fetch(&mut stream, &format!("{first}.m4s")));
+        let media = segment.windows(4).position(|four| four == b"mdat").unwrap() + 4;
+        assert_eq!(segment[media + 4], 0x65, "{first} starts in the middle of a GOP");
+        starts.insert(first.to_owned());
+    }
+    assert!(starts.len() > 3 && !starts.contains(&(FIRST_MSN + 1).to_string()), "{starts:?}");
+}
+
+#[test]
 fn another_format_and_a_lost_session_are_discontinuities() {
     let (mut stream, mut camera) = usual();
     camera.run(&mut stream, 50);
