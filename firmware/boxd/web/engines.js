@@ -33,14 +33,16 @@ const CONFIG = {
   backBufferLength: 6, // seconds behind the picture that stay in memory
   maxBufferLength: 10,
   liveDurationInfinity: true, // no seek bar that pretends an end
-  maxLiveSyncPlaybackRate: 1.1, // catches up 0.1 s per second, unheard
-  liveSyncOnStallIncrease: 0.2, // each stall buys 0.2 s of buffer; hls.js' own 1 s would leave "live" at once
+  maxLiveSyncPlaybackRate: 1, // hls.js gives up on a picture that is two seconds late; player.js catches up instead
   detectStallWithCurrentTimeMs: 500,
   highBufferWatchdogPeriod: 1,
   manifestLoadPolicy: forever(10000),
   playlistLoadPolicy: forever(10000),
   fragLoadPolicy: briefly,
 };
+
+/** Each stall buys 0.2 s of buffer, all together at most 0.8 s: more would no longer be live. Seconds. */
+const perStall = (stalls) => Math.min(0.2, 0.8 / stalls);
 
 /** When a camera falls silent, the picture may end some milliseconds after the end of the playlist, as hls.js counts
  * it. hls.js then jumps back at each reload and plays the last half second again and again. A playlist that did
@@ -58,7 +60,9 @@ export class HlsJs {
     const hls = new Hls({ ...CONFIG, streamController: calm(Hls.DefaultConfig.streamController) });
     this.hls = hls;
     this.video = video;
+    this.paced = true;
     this.last = null;
+    let stalls = 0;
     let mediaErrorAt = -Infinity;
     hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => {
       const segments = details.fragments.filter(Boolean).map(({ sn, programDateTime }) => [sn, programDateTime]);
@@ -68,7 +72,11 @@ export class HlsJs {
       this.last = now;
     });
     hls.on(Hls.Events.ERROR, (_, data) => {
-      if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) on.stalled();
+      if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) {
+        stalls += 1;
+        hls.config.liveSyncOnStallIncrease = perStall(stalls);
+        on.stalled();
+      }
       if (!data.fatal) return;
       const now = performance.now();
       if (data.type === Hls.ErrorTypes.MEDIA_ERROR && now - mediaErrorAt > 5000) {
@@ -118,6 +126,7 @@ export class HlsJs {
 export class Native {
   constructor(video, url, on) {
     this.video = video;
+    this.paced = false; // it keeps its own distance
     this.failed = () => on.failed(`media error ${video.error?.code ?? "?"}`);
     this.stalled = () => on.stalled();
     video.addEventListener("error", this.failed);
@@ -139,7 +148,7 @@ export class Native {
   /** As above; the browser holds back some seconds of its own. */
   behind() {
     const { seekable } = this.video;
-    return seekable.length === 0 ? null : seekable.end(seekable.length - 1) - this.video.currentTime - 6;
+    return seekable.length === 0 ? null : seekable.end(seekable.length - 1) - this.video.currentTime - 8;
   }
 
   toLive() {

@@ -118,22 +118,56 @@ export function sequenceBroken(before, now) {
   return now.segments.some(([number, date]) => dates.has(number) && Math.abs(dates.get(number) - date) > 1000);
 }
 
-/** Says when to jump to the live edge rather than play on: far behind, and not just after such a jump, which an
- * engine with its own idea of "live" would only undo. */
-export class Leap {
-  static seconds = 4;
-  static pause = 10_000;
+/** How fast to play, and when to jump, so that a picture that fell behind (a slow start, a busy machine) is live again.
+ *
+ * `behind`: seconds from the picture to where this engine means to be, or null; it does not grow while the camera is
+ * silent. `ahead`: seconds that are buffered after the picture. What lies there is all that a hitch of the network can
+ * use up, so it is never spent for the last tenths of a second.
+ */
+export class Pace {
+  static quick = 1.15; // beyond this much behind: hurry
+  static hurry = 0.8;
+  static brisk = 1.1; // heard by nobody
+  static slow = 0.95; // lets a buffer grow that the next late part would empty
+  static close = { start: -0.2, stop: -0.05 };
+  static start = { behind: 0.3, ahead: 1.2 };
+  static stop = { behind: 0.1, ahead: 0.8 };
+  static far = 2.4; // jump, if what is there is buffered
+  static veryFar = 4; // jump in any case
+  static cushion = 0.2; // seconds of buffer where a jump lands
+  static patience = 3000;
+  static pause = 10_000; // an engine with its own idea of "live" would only undo a jump
 
   constructor() {
-    this.last = -Infinity;
+    this.rate = 1;
+    this.farSince = null;
+    this.leapedAt = -Infinity;
   }
 
-  /** `behind`: seconds from the picture to where this engine means to be. */
-  due(now, behind) {
-    if (!(behind > Leap.seconds) || now - this.last < Leap.pause) return false;
-    this.last = now;
+  /** The playback rate from now on. */
+  speed(behind, ahead) {
+    const { behind: near, ahead: enough } = this.rate > 1 ? Pace.stop : Pace.start;
+    if (behind > near && ahead > enough) this.rate = behind > Pace.hurry ? Pace.quick : Pace.brisk;
+    else if (behind !== null && behind < (this.rate < 1 ? Pace.close.stop : Pace.close.start)) this.rate = Pace.slow;
+    else this.rate = 1;
+    return this.rate;
+  }
+
+  /** Whether to jump to the live edge now. */
+  leap(now, behind, ahead) {
+    this.farSince = behind > Pace.far ? (this.farSince ?? now) : null;
+    if (this.farSince === null || now - this.farSince < Pace.patience || now - this.leapedAt < Pace.pause) return false;
+    if (ahead < behind + Pace.cushion && !(behind > Pace.veryFar)) return false;
+    this.leapedAt = now;
+    this.farSince = null;
     return true;
   }
+}
+
+/** Seconds that are buffered after the picture; `ranges` are [start, end]. */
+export function bufferedAhead(ranges, position) {
+  const range = ranges.find(([start, end]) => start <= position + 0.1 && position < end);
+  return range === undefined ? 0 : range[1] - position;
 }
 
 /** The badge's text for a latency in seconds, or null when it is not known or not believable. */

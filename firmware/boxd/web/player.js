@@ -12,7 +12,7 @@
 //   lastRecovery  why, the last time
 //   position, playing, notice      the media time, whether it moves, the sentence over the picture
 
-import { Backoff, chooseEngine, Clock, durationText, latencyText, Leap, notice, Watchdog } from "./logic.js";
+import { Backoff, bufferedAhead, chooseEngine, Clock, durationText, latencyText, notice, Pace, Watchdog } from "./logic.js";
 import { HlsJs, Native } from "./engines.js";
 
 const { camera: id, hls: script } = document.body.dataset;
@@ -32,7 +32,7 @@ const choice = chooseEngine({
 const backoff = new Backoff();
 const clock = new Clock();
 const watchdog = new Watchdog(performance.now());
-const leap = new Leap();
+const pace = new Pace();
 let engine = null;
 let reloading = null;
 let camera = null;
@@ -171,9 +171,16 @@ function tick() {
     const action = watchdog.tick(now, position, wanted() && !blocked);
     if (action === "live") toLive("the picture stood still");
     else if (action === "reload") reload("the picture stood still");
-    else if (wanted() && advancing() && leap.due(now, engine.behind())) toLive("too far behind");
+    else if (wanted() && advancing()) keepPace(now, position);
   }
   show();
+}
+
+function keepPace(now, position) {
+  const ranges = Array.from({ length: video.buffered.length }, (_, i) => [video.buffered.start(i), video.buffered.end(i)]);
+  const [behind, ahead] = [engine.behind(), bufferedAhead(ranges, position)];
+  if (engine.paced) video.playbackRate = pace.speed(behind, ahead);
+  if (pace.leap(now, behind, ahead)) toLive("too far behind");
 }
 
 function show() {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  Backoff, chooseEngine, Clock, durationText, latencyText, Leap, notice, sequenceBroken, Watchdog,
+  Backoff, bufferedAhead, chooseEngine, Clock, durationText, latencyText, notice, Pace, sequenceBroken, Watchdog,
 } from "../logic.js";
 
 test("Safari plays by itself, others by hls.js, and each falls back to the other", () => {
@@ -112,12 +112,66 @@ test("the badge never shows nonsense", () => {
   assert.equal(durationText(72 * 3_600_000), "3 days");
 });
 
-test("playing on is right near the live edge, one jump far from it", () => {
-  const leap = new Leap();
-  for (const near of [null, -1, 0, 3]) assert.equal(leap.due(0, near), false);
-  assert.equal(leap.due(1000, 30), true);
-  assert.equal(leap.due(2000, 30), false, "the jump did not help: not again and again");
-  assert.equal(leap.due(12_000, 30), true);
+/** The latency that is left when a picture plays for `seconds`, and the rates and jumps on the way. */
+function chase(pace, latency, { seconds, hold = 0.6, moves = true }) {
+  const seen = { rates: new Set(), leaps: [] };
+  for (let now = 0; now < seconds * 1000; now += 500) {
+    const [behind, ahead] = [latency - hold, latency - 0.1];
+    const rate = pace.speed(behind, ahead);
+    seen.rates.add(rate);
+    if (pace.leap(now, behind, ahead)) {
+      seen.leaps.push(now);
+      if (moves) latency = hold;
+    } else latency -= (rate - 1) * 0.5;
+  }
+  return { latency, ...seen };
+}
+
+test("a picture that starts two seconds late is live within seconds, and nobody hears or sees a jump", () => {
+  const { latency, rates, leaps } = chase(new Pace(), 2.8, { seconds: 12 });
+  assert.ok(latency < 1.5, `${latency}`);
+  assert.deepEqual(leaps, []);
+  assert.ok(Math.max(...rates) <= 1.15);
+  const settled = chase(new Pace(), 2.8, { seconds: 60 });
+  assert.ok(settled.latency > 0.8 && settled.latency < 1.4, "it keeps a cushion");
+});
+
+test("a picture that is live is left alone, and one too close to the edge falls back a little", () => {
+  assert.deepEqual([...chase(new Pace(), 0.8, { seconds: 60 }).rates], [1]);
+  const { latency } = chase(new Pace(), 0.2, { seconds: 10 });
+  assert.ok(latency > 0.5 && latency <= 0.7, `${latency}`);
+});
+
+test("a picture far behind jumps once, after three seconds", () => {
+  const { latency, leaps } = chase(new Pace(), 4.2, { seconds: 60 });
+  assert.deepEqual(leaps, [3000]);
+  assert.ok(latency < 1);
+});
+
+test("a jump that does not help is not made again at once", () => {
+  const { leaps } = chase(new Pace(), 60, { seconds: 30, moves: false });
+  assert.ok(leaps.length <= 3, `${leaps}`);
+  assert.ok(leaps.every((at, i) => i === 0 || at - leaps[i - 1] >= 10_000));
+});
+
+test("nobody jumps to where nothing is buffered, unless very far behind", () => {
+  const pace = new Pace();
+  for (let now = 0; now < 20_000; now += 500) assert.equal(pace.leap(now, 3.5, 1), false);
+  assert.equal(pace.leap(20_000, 30, 1), true);
+});
+
+test("what is unknown changes nothing", () => {
+  const pace = new Pace();
+  assert.equal(pace.speed(null, 5), 1);
+  for (const now of [0, 5000, 10_000]) assert.equal(pace.leap(now, null, 5), false);
+});
+
+test("only what is buffered without a hole counts as ahead", () => {
+  const ranges = [[2, 8], [9, 20]];
+  assert.equal(bufferedAhead(ranges, 6), 2);
+  assert.equal(bufferedAhead(ranges, 8.5), 0);
+  assert.equal(bufferedAhead(ranges, 8.95), 20 - 8.95);
+  assert.equal(bufferedAhead([], 0), 0);
 });
 
 const streaming = (video) => ({ state: { state: "streaming", video }, sentence: null, since_ms: 1, facts: {} });
