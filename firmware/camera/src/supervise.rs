@@ -67,6 +67,8 @@ struct Supervisor {
     /// The device spoke RTSP before: what answers otherwise now is it, restarting.
     spoke_rtsp: bool,
     maker_and_model: String,
+    /// Whether the connection of the probe stays open until the session stands.
+    hold: bool,
     /// Tries that failed since the last session.
     failures: u32,
     /// Which of the vendor paths comes next.
@@ -91,6 +93,7 @@ impl Supervisor {
             found: None,
             spoke_rtsp: false,
             maker_and_model: String::new(),
+            hold: true,
             failures: 0,
             candidate: 0,
         }
@@ -201,8 +204,8 @@ impl Supervisor {
         {
             return Err(Trouble::WrongPassword.into());
         }
-        let offer = match probe(target, &found.url, login, tls).await {
-            Ok(offer) => offer,
+        let (offer, held) = match probe(target, &found.url, login, tls).await {
+            Ok(found) => found,
             Err(trouble) => {
                 if let (Trouble::WrongPassword, Some(login)) = (&trouble, login) {
                     let now = self.now_ms();
@@ -215,7 +218,8 @@ impl Supervisor {
             self.ledger.accepted(&self.device, login);
         }
         self.spoke_rtsp = true;
-        Stream::open(Request {
+        let held = self.hold.then_some(held);
+        let opened = Stream::open(Request {
             target,
             url: &found.url,
             shown: Address::Rtsp(found.url.clone()).to_string(),
@@ -225,7 +229,11 @@ impl Supervisor {
             offer: &offer,
             notes: found.notes.clone(),
         })
-        .await
+        .await;
+        drop(held);
+        // A camera that has room for one connection only is met halfway the next time.
+        self.hold ^= opened.is_err();
+        opened
     }
 
     /// The stream's address, and what was learned of the device on the way.

@@ -27,8 +27,13 @@ pub struct Login {
     pub password: Private<String>,
 }
 
-/// Asks for the description of `url`. `login` is used only when the camera asks for it, and then once: a
-/// refused one is [`Trouble::WrongPassword`].
+/// A connection that stays open until it is dropped.
+pub type Held = Box<dyn AsyncRead + Send + Unpin>;
+
+/// Asks for the description of `url`, and hands over the connection that it came on: a camera that shares one stream between
+/// its clients may take it down when the last of them leaves (gst-rtsp-server then refuses or stalls the next one), so
+/// it is held until the session stands. `login` is used only when the camera asks for it, and then once: a refused one is
+/// [`Trouble::WrongPassword`].
 ///
 /// # Errors
 /// What stands in the way.
@@ -37,14 +42,16 @@ pub async fn probe(
     url: &Url,
     login: Option<&Login>,
     tls: Option<&Tls>,
-) -> Result<Offer, Trouble> {
+) -> Result<(Offer, Held), Trouble> {
     let request_url = target.request_url(url, None).ok_or(Trouble::NoSuchStream)?;
     if let Some(tls) = tls {
         let mut stream = tls.connect(target).await?;
-        bounded(&mut stream, target, request_url.as_str(), login).await
+        let offer = bounded(&mut stream, target, request_url.as_str(), login).await?;
+        Ok((offer, Box::new(stream)))
     } else {
         let mut stream = target.connect().await?;
-        bounded(&mut stream, target, request_url.as_str(), login).await
+        let offer = bounded(&mut stream, target, request_url.as_str(), login).await?;
+        Ok((offer, Box::new(stream)))
     }
 }
 

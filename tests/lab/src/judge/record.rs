@@ -76,7 +76,7 @@ pub enum Packaging {
 }
 
 impl Recorder {
-    /// Starts at the newest whole segment of `/{id}/`. Playlists are kept in `folder/playlists`.
+    /// Starts at the oldest listed segment of `/{id}/`, which begins with a keyframe. Playlists are kept in `folder/playlists`.
     ///
     /// # Errors
     /// When there is no playlist yet.
@@ -125,7 +125,7 @@ impl Recorder {
             self.fault(fault);
         }
         if self.next.is_none() {
-            self.next = list.segments.last().map(|segment| segment.number);
+            self.next = list.segments.first().map(|segment| segment.number);
         }
         for segment in &list.segments {
             let Some(next) = self.next.filter(|next| segment.number >= *next) else { continue };
