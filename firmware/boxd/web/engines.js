@@ -2,7 +2,7 @@
 // player.js and report through `on`: `moved()` the stream went on, `failed(why)` the engine cannot go on by
 // itself, `stalled()` the picture ran out of data.
 
-import { sequenceBroken } from "./logic.js";
+import { newestStart, sequenceBroken } from "./logic.js";
 
 /** hls.js retries these by itself as long as the page is open: a camera or box that is away comes back. */
 const forever = (firstByteMs) => ({
@@ -46,9 +46,18 @@ const perStall = (stalls) => Math.min(0.2, 0.8 / stalls);
 
 /** When a camera falls silent, the picture may end some milliseconds after the end of the playlist, as hls.js counts
  * it. hls.js then jumps back at each reload and plays the last half second again and again. A playlist that did
- * not go on is no reason to move. */
+ * not go on is no reason to move.
+ *
+ * A picture never starts before the playlist's last discontinuity either: the camera may have changed there to other
+ * tracks, and a media source that began with the old ones cannot go on with the new ones. */
 const calm = (StreamController) =>
   class extends StreamController {
+    setStartPosition(details, sliding) {
+      const start = newestStart([...details.fragments, details.fragmentHint].filter(Boolean));
+      if (this.startPosition === -1 && start > (this.hls.liveSyncPosition ?? 0)) this.startPosition = start;
+      super.setStartPosition(details, sliding);
+    }
+
     synchronizeToLiveEdge(details) {
       if (details.advanced) super.synchronizeToLiveEdge(details);
     }
@@ -63,7 +72,6 @@ export class HlsJs {
     this.paced = true;
     this.last = null;
     let stalls = 0;
-    let mediaErrorAt = -Infinity;
     hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => {
       const segments = details.fragments.filter(Boolean).map(({ sn, programDateTime }) => [sn, programDateTime]);
       const now = { segments, edge: `${details.lastPartSn}.${details.lastPartIndex}` };
@@ -77,15 +85,8 @@ export class HlsJs {
         hls.config.liveSyncOnStallIncrease = perStall(stalls);
         on.stalled();
       }
-      if (!data.fatal) return;
-      const now = performance.now();
-      if (data.type === Hls.ErrorTypes.MEDIA_ERROR && now - mediaErrorAt > 5000) {
-        mediaErrorAt = now;
-        on.recovered(data.details);
-        hls.recoverMediaError();
-      } else {
-        on.failed(data.details);
-      }
+      // Not hls.recoverMediaError(): that begins with the very data that was refused.
+      if (data.fatal) on.failed(data.details);
     });
     hls.loadSource(url);
     hls.attachMedia(video);

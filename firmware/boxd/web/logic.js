@@ -118,6 +118,13 @@ export function sequenceBroken(before, now) {
   return now.segments.some(([number, date]) => dates.has(number) && Math.abs(dates.get(number) - date) > 1000);
 }
 
+/** Where the part of a playlist begins that no discontinuity follows, seconds. `fragments`: { cc, start }, in order, with
+ * `cc` the count of discontinuities so far. */
+export function newestStart(fragments) {
+  const newest = fragments.at(-1)?.cc;
+  return fragments.find(({ cc }) => cc === newest)?.start ?? 0;
+}
+
 /** How fast to play, and when to jump, so that a picture that fell behind (a slow start, a busy machine) is live again.
  *
  * `behind`: seconds from the picture to where this engine means to be, or null; it does not grow while the camera is

@@ -62,7 +62,6 @@ const on = {
   stalled: () => {
     if (told.firstFrameMs !== null && wanted()) told.stalls += 1;
   },
-  recovered,
   failed: (why) => reload(why),
 };
 

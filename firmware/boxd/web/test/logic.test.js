@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  Backoff, bufferedAhead, chooseEngine, Clock, durationText, latencyText, notice, Pace, sequenceBroken, Watchdog,
+  Backoff, bufferedAhead, chooseEngine, Clock, durationText, latencyText, newestStart, notice, Pace, sequenceBroken, Watchdog,
 } from "../logic.js";
 
 test("Safari plays by itself, others by hls.js, and each falls back to the other", () => {
@@ -99,6 +99,13 @@ test("a restarted box begins a new sequence; a camera's discontinuity does not",
   assert.equal(sequenceBroken(list(5, 9), list(100, 101)), true);
   assert.equal(sequenceBroken(list(100, 105), list(1, 3)), true);
   assert.equal(sequenceBroken(list(5, 9), list(8, 12, 7000)), true, "the same numbers at another time");
+});
+
+test("a page that is opened just after a camera changed starts with the new pictures", () => {
+  const [old, changed] = [[{ cc: 4, start: 1 }, { cc: 4, start: 2 }], [{ cc: 5, start: 3 }, { cc: 5, start: 3.4 }]];
+  assert.equal(newestStart([...old, ...changed]), 3);
+  assert.equal(newestStart(old), 1);
+  assert.equal(newestStart([]), 0);
 });
 
 test("the badge never shows nonsense", () => {
