@@ -2,7 +2,7 @@
 // player.js and report through `on`: `moved()` the stream went on, `failed(why)` the engine cannot go on by
 // itself, `stalled()` the picture ran out of data.
 
-import { newestStart, sequenceBroken } from "./logic.js";
+import { bufferedAhead, newestStart, sequenceBroken } from "./logic.js";
 
 /** hls.js retries these by itself as long as the page is open: a camera or box that is away comes back. */
 const forever = (firstByteMs) => ({
@@ -110,8 +110,10 @@ export class HlsJs {
 
   toLive() {
     const live = this.hls.liveSyncPosition;
+    const there = live !== null && bufferedAhead(this.video.buffered, live) > 0;
     if (live !== null) this.video.currentTime = live;
-    this.hls.startLoad(-1, true);
+    // What is on its way is wanted when the picture goes on right before it.
+    if (!there) this.hls.startLoad(-1, true);
   }
 
   canPlay(mime) {

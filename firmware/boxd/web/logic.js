@@ -58,7 +58,8 @@ export class Clock {
 /** Sees a picture that stands still although the stream goes on, and says what to do about it.
  *
  * A camera that is silent is no fault of the player: the wait starts when the stream goes on. Right after
- * such an outage the picture must be back soon, so that patience is shorter then.
+ * such an outage the picture must be back soon, so that patience is shorter then. One lone move is no stream: the box
+ * closes the last part once it has noticed that the camera is gone.
  */
 export class Watchdog {
   static patience = 4000;
@@ -69,6 +70,7 @@ export class Watchdog {
     this.reset(now);
     this.position = -1;
     this.streamMovedAt = now;
+    this.lone = false;
   }
 
   /** The source was loaded anew: be patient again. */
@@ -80,7 +82,8 @@ export class Watchdog {
 
   /** The playlist (or the box's count of frames) went on. */
   streamMoved(now) {
-    if (now - this.streamMovedAt > Watchdog.outage) {
+    this.lone = now - this.streamMovedAt > Watchdog.outage;
+    if (this.lone) {
       this.reset(now);
       this.wait = Watchdog.patienceAfterOutage;
     }
@@ -91,7 +94,7 @@ export class Watchdog {
   tick(now, position, shouldPlay) {
     const moved = Math.abs(position - this.position) > 0.01;
     this.position = position;
-    const streaming = now - this.streamMovedAt < Watchdog.outage;
+    const streaming = !this.lone && now - this.streamMovedAt < Watchdog.outage;
     if (moved && shouldPlay) this.reset(now);
     if (!shouldPlay || !streaming) {
       this.stuckSince = now;
@@ -136,7 +139,7 @@ export class Pace {
   static hurry = 0.8;
   static brisk = 1.1; // heard by nobody
   static slow = 0.95; // lets a buffer grow that the next late part would empty
-  static close = { start: -0.2, stop: -0.05 };
+  static close = { start: -0.1, stop: 0 };
   static start = { behind: 0.3, ahead: 1.2 };
   static stop = { behind: 0.1, ahead: 0.8 };
   static far = 2.4; // jump, if what is there is buffered
@@ -171,10 +174,12 @@ export class Pace {
   }
 }
 
-/** Seconds that are buffered after the picture; `ranges` are [start, end]. */
+/** Seconds that are buffered without a hole from `position` on; `ranges` as HTMLMediaElement gives them. */
 export function bufferedAhead(ranges, position) {
-  const range = ranges.find(([start, end]) => start <= position + 0.1 && position < end);
-  return range === undefined ? 0 : range[1] - position;
+  for (let i = 0; i < ranges.length; i += 1) {
+    if (ranges.start(i) <= position + 0.1 && position < ranges.end(i)) return ranges.end(i) - position;
+  }
+  return 0;
 }
 
 /** The badge's text for a latency in seconds, or null when it is not known or not believable. */

@@ -176,8 +176,7 @@ function tick() {
 }
 
 function keepPace(now, position) {
-  const ranges = Array.from({ length: video.buffered.length }, (_, i) => [video.buffered.start(i), video.buffered.end(i)]);
-  const [behind, ahead] = [engine.behind(), bufferedAhead(ranges, position)];
+  const [behind, ahead] = [engine.behind(), bufferedAhead(video.buffered, position)];
   if (engine.paced) video.playbackRate = pace.speed(behind, ahead);
   if (pace.leap(now, behind, ahead)) toLive("too far behind");
 }

@@ -88,6 +88,14 @@ test("after an outage the picture is back in view within 3 s of the stream, by f
   assert.ok(first + second <= 4, `${first} + ${second}`);
 });
 
+test("the last part of a camera that is gone moves nothing", () => {
+  const dog = new Watchdog(0);
+  dog.streamMoved(0);
+  dog.tick(0, 1, true);
+  dog.streamMoved(4000);
+  for (let now = 500; now < 30_000; now += 500) assert.equal(dog.tick(now, 1, true), null, `${now}`);
+});
+
 test("a restarted box begins a new sequence; a camera's discontinuity does not", () => {
   const list = (first, last, zero = 0) => ({
     segments: Array.from({ length: last - first + 1 }, (_, at) => [first + at, zero + (first + at) * 1000]),
@@ -174,11 +182,12 @@ test("what is unknown changes nothing", () => {
 });
 
 test("only what is buffered without a hole counts as ahead", () => {
-  const ranges = [[2, 8], [9, 20]];
+  const timeRanges = (ranges) => ({ length: ranges.length, start: (i) => ranges[i][0], end: (i) => ranges[i][1] });
+  const ranges = timeRanges([[2, 8], [9, 20]]);
   assert.equal(bufferedAhead(ranges, 6), 2);
   assert.equal(bufferedAhead(ranges, 8.5), 0);
   assert.equal(bufferedAhead(ranges, 8.95), 20 - 8.95);
-  assert.equal(bufferedAhead([], 0), 0);
+  assert.equal(bufferedAhead(timeRanges([]), 0), 0);
 });
 
 const streaming = (video) => ({ state: { state: "streaming", video }, sentence: null, since_ms: 1, facts: {} });
