@@ -8,7 +8,7 @@
 //   firstFrameMs  milliseconds from the start of the page's load to the first picture, or null
 //   decodedFrames, droppedFrames   since the page was opened, over every reload of the source
 //   stalls        times the picture ran out of data
-//   recoveries    times the player jumped to live, repaired its decoder or loaded the source anew
+//   recoveries    times the player jumped to live or loaded the source anew
 //   lastRecovery  why, the last time
 //   position, playing, notice      the media time, whether it moves, the sentence over the picture
 
