@@ -66,7 +66,9 @@ impl VideoClock {
 
     pub(super) fn predicted_interval(&self) -> i64 {
         let interval = self.interval.ticks();
-        let next = self.reorder.next().unwrap_or(self.truth + interval);
+        // The next picture takes the earliest waiting time, or its own if that is earlier still.
+        let own = self.truth + interval;
+        let next = self.reorder.next().map_or(own, |waiting| waiting.min(own));
         self.last_dts.map_or(interval, |last| (next - last).clamp((interval / 2).max(1), interval * 2))
     }
 

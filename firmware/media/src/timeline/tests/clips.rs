@@ -61,6 +61,24 @@ fn decode_times_are_those_of_the_encoder() {
     }
 }
 
+/// Parts close on this prediction: one that is too long would push the next picture behind its own time.
+#[test]
+fn the_next_decode_time_is_foretold_among_b_frames() {
+    for text in [H264_PYRAMID, H264_OPEN_GOP, H265_OPEN_GOP, H265_CLOSED_GOP] {
+        let clip = Clip::read(text);
+        let mut timeline = Timeline::new();
+        timeline.set_format(&Format { video: clip.format.clone(), audio: None });
+        let mut foretold = None;
+        for (count, unit) in clip.units.iter().enumerate() {
+            let timed = timeline.push(unit.clone()).unwrap();
+            if let Some(foretold) = foretold.filter(|_| count > 2) {
+                assert_eq!(timed.dts, foretold, "picture {count} of {text}");
+            }
+            foretold = Some(timed.dts + timeline.predicted_interval(Track::Video));
+        }
+    }
+}
+
 #[test]
 fn a_mad_stamp_among_b_frames_is_put_where_its_order_says() {
     for (text, mad) in [(H264_PYRAMID, -9_800 * 90_000), (H265_OPEN_GOP, 37_600 * 90_000)] {
