@@ -142,6 +142,10 @@ fn inspect(recording: &Recording, places: &Places, clip: Clip) -> Result<Vec<Str
         complaints.push(format!("{} frames in {:.1} s", run.frames, recording.seconds));
     }
     complaints.extend(run.breaks.iter().take(5).cloned());
+    let crowded = tools::crowded_pictures(file, FRAMES_PER_SECOND)?;
+    if crowded > 0 {
+        complaints.push(format!("{crowded} pictures are shown together with another"));
+    }
     complaints.extend(tools::ffprobe_warnings(file)?.into_iter().map(|line| format!("ffprobe: {line}")));
     complaints
         .extend(tools::ffmpeg_warnings(file)?.into_iter().take(5).map(|line| format!("ffmpeg: {line}")));

@@ -28,6 +28,23 @@ pub fn ffprobe_warnings(recording: &Path) -> Result<Vec<String>> {
     said(Command::new("ffprobe").args(["-v", "warning", "-show_streams", "-of", "json"]).arg(recording))
 }
 
+/// How many pictures are shown less than a quarter of a frame after another: presentation times that were bent.
+///
+/// # Errors
+/// When ffprobe fails.
+pub fn crowded_pictures(recording: &Path, frames_per_second: f64) -> Result<usize> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v", "-show_entries", "packet=pts_time", "-of", "csv=p=0"])
+        .arg(recording)
+        .output()
+        .context("ffprobe")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut shown: Vec<f64> = text.lines().filter_map(|line| line.trim_matches(',').parse().ok()).collect();
+    anyhow::ensure!(!shown.is_empty(), "ffprobe finds no picture in {}", recording.display());
+    shown.sort_by(f64::total_cmp);
+    Ok(shown.windows(2).filter(|pair| pair[1] - pair[0] < 0.25 / frames_per_second).count())
+}
+
 /// Everything that ffprobe, as a client of a live playlist, warns of.
 ///
 /// # Errors
