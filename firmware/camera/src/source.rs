@@ -162,7 +162,10 @@ fn begins_with_a_host(info: &str) -> bool {
     let authority = info.get(..end).unwrap_or_default();
     match authority.rsplit_once(':') {
         _ if authority.contains('@') => false,
-        Some((host, port)) => port.parse::<u16>().is_ok() && (host.contains('.') || host.starts_with('[')),
+        Some((host, port)) => {
+            let named = host.starts_with('[') || host.contains('.') && !host.contains(':');
+            named && port.parse::<u16>().is_ok()
+        }
         None => true,
     }
 }
@@ -320,6 +323,12 @@ mod tests {
         assert_eq!(shown.address.to_string(), "rtsp://10.0.0.1/user=admin&password=***&channel=1?token=***");
         let error = source("canary://u:canary@h/").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_password_that_looks_like_a_port_and_a_path_is_one() {
+        let found = source("rtsp://admin:.:0/@10.0.0.1:554/live").unwrap();
+        assert_eq!(found.password.unwrap().expose(), ".:0/");
     }
 
     proptest! {

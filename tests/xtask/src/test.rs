@@ -38,11 +38,15 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     // The lab is serial and needs release binaries; everything else comes first.
     let nextest = step::there("cargo-nextest", "--version");
     let rest = ["--workspace", "--exclude", "lab", "--exclude", "xtask"];
+    // The same cases each time, so that a change is judged by what it changed; PROPTEST_RNG_SEED= explores others.
+    let seed = ("PROPTEST_RNG_SEED", std::env::var("PROPTEST_RNG_SEED").unwrap_or_else(|_| "1".to_owned()));
     if nextest {
-        step("tests", "tests", cargo(&["nextest", "run", "--no-fail-fast"]).args(rest))?;
+        let mut tests = cargo(&["nextest", "run", "--no-fail-fast"]);
+        step("tests", "tests", tests.args(rest).env(seed.0, &seed.1))?;
         step("doc tests", "doc tests", cargo(&["test", "--quiet", "--doc"]).args(rest))?;
     } else {
-        step("tests", "tests", cargo(&["test", "--quiet", "--no-fail-fast"]).args(rest))?;
+        let mut tests = cargo(&["test", "--quiet", "--no-fail-fast"]);
+        step("tests", "tests", tests.args(rest).env(seed.0, &seed.1))?;
     }
     step(
         "house",
