@@ -68,9 +68,9 @@ pub struct Stall {
 }
 
 impl Watched {
-    /// What a viewer would complain about, in words: no picture, too few frames, media time that does not keep
-    /// up, a picture that stands still for more than half a second.
-    pub fn complaints(&self, frames_per_second: f64) -> Vec<String> {
+    /// What a viewer would complain about, in words: no picture, less than `share` of the frames, media time that does
+    /// not keep up, a picture that stands still for more than half a second.
+    pub fn complaints(&self, frames_per_second: f64, share: f64) -> Vec<String> {
         let name = &self.name;
         if !self.playing {
             return vec![format!("{name}: no picture ({:?}, {})", self.error, self.stats)];
@@ -83,7 +83,7 @@ impl Watched {
         if (self.media_seconds / self.seconds - 1.0).abs() > 0.05 {
             complaints.push(format!("{name}: {:.1} s of media in {:.1} s", self.media_seconds, self.seconds));
         }
-        if self.frames < 0.95 * self.media_seconds * frames_per_second {
+        if self.frames < share * self.media_seconds * frames_per_second {
             complaints
                 .push(format!("{name}: {} frames in {:.1} s of media", self.frames, self.media_seconds));
         }
@@ -207,7 +207,7 @@ mod tests {
             longest_stall_ms: 120.0,
             ..Watched::default()
         };
-        assert!(fine.complaints(20.0).is_empty());
+        assert!(fine.complaints(20.0, 0.95).is_empty());
         for bad in [
             Watched { playing: false, ..fine.clone() },
             Watched { longest_stall_ms: 700.0, ..fine.clone() },
@@ -215,7 +215,7 @@ mod tests {
             Watched { frames: 1000.0, ..fine.clone() },
             Watched { error: Some("decode".into()), ..fine.clone() },
         ] {
-            assert!(!bad.complaints(20.0).is_empty(), "{bad:?}");
+            assert!(!bad.complaints(20.0, 0.95).is_empty(), "{bad:?}");
         }
     }
 }
