@@ -13,17 +13,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("discovery", &["model"]),
     ("media", &["model"]),
+    ("enrol", &["model"]),
+    ("tunnel", &["model"]),
+    ("settings", &[]),
+    ("door", &["model"]),
+    ("player", &["model"]),
     ("camera", &["model", "media"]),
-    ("boxd", &["model", "discovery", "media", "camera"]),
-    ("fuzz", &["model", "discovery", "media", "camera"]),
+    ("boxd", &["model", "discovery", "media", "camera", "enrol", "tunnel", "settings", "door", "player"]),
+    ("cloud-stub", &["model", "media", "camera", "enrol", "tunnel", "settings", "door", "player"]),
+    ("fuzz", &["model", "discovery", "media", "camera", "enrol", "tunnel"]),
     ("simcam", &[]),
-    ("lab", &["simcam", "model"]),
-    ("bench", &["lab", "simcam", "model"]),
+    ("lab", &["simcam", "model", "enrol"]),
+    ("bench", &["lab", "simcam", "model", "enrol", "tunnel"]),
     ("xtask", &["lab", "simcam"]),
 ];
 
 /// Rooms that name no socket, file, clock or runtime, and crates that would bring one.
-const PURE: &[&str] = &["model", "discovery", "media"];
+const PURE: &[&str] = &["model", "discovery", "media", "enrol"];
 const IMPURE: &[&str] =
     &["tokio", "hyper", "hyper-util", "nix", "socket2", "retina", "rustls", "mio", "async-io", "mdns-sd"];
 

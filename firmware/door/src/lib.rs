@@ -1,0 +1,1 @@
+//! Where strangers' HTTP comes in, with limits.

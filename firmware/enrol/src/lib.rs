@@ -1,0 +1,1 @@
+//! How a box becomes part of a cloud.

@@ -1,0 +1,1 @@
+//! The player page and what pages are made of.

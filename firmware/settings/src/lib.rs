@@ -1,0 +1,1 @@
+//! Configuration files whose errors name file, line and key.

@@ -1,0 +1,1 @@
+//! WireGuard for box and cloud.
