@@ -1,4 +1,4 @@
-//! Camera ids: short, safe in a path, a host name, a file name and a log line.
+//! Ids of cameras and boxes: short, safe in a path, a host name, a file name and a log line.
 
 use core::fmt;
 
@@ -85,6 +85,74 @@ impl fmt::Display for InvalidCameraId {
 }
 
 impl core::error::Error for InvalidCameraId {}
+
+/// The name of one box: 26 characters of `a-z` and `2-7`, the first 128 bits of its identity key's hash.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct BoxId(heapless::String<{ BoxId::LENGTH }>);
+
+/// Why a text is not a [`BoxId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidBoxId;
+
+impl BoxId {
+    /// Characters of an id: 128 bits, five a character.
+    pub const LENGTH: usize = 26;
+
+    /// Checks a text.
+    ///
+    /// # Errors
+    /// [`InvalidBoxId`] when it has another length or another character.
+    pub fn new(text: &str) -> Result<Self, InvalidBoxId> {
+        let fits =
+            text.len() == Self::LENGTH && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
+        if !fits {
+            return Err(InvalidBoxId);
+        }
+        heapless::String::try_from(text).map(Self).map_err(|_| InvalidBoxId)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for BoxId {
+    type Error = InvalidBoxId;
+
+    fn try_from(text: String) -> Result<Self, InvalidBoxId> {
+        Self::new(&text)
+    }
+}
+
+impl core::str::FromStr for BoxId {
+    type Err = InvalidBoxId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidBoxId> {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for BoxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for BoxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for InvalidBoxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a box id is {} characters of a-z and 2-7", BoxId::LENGTH)
+    }
+}
+
+impl core::error::Error for InvalidBoxId {}
 
 #[cfg(test)]
 mod tests {
