@@ -55,7 +55,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     )?;
     if step::there("node", "--version") {
         let mut pages = std::process::Command::new("node");
-        pages.arg("--test").current_dir(paths::workspace().join("firmware/boxd/web"));
+        pages.arg("--test").current_dir(paths::workspace().join("firmware/player/web"));
         step("pages", "the pages' own logic, in Node.js", &mut pages)?;
     }
     if !quick {

@@ -1,4 +1,4 @@
-//! The player's one dependency, fetched into `web/node_modules` at exactly the version of the lock file.
+//! The player's one dependency, fetched into `firmware/player/web/node_modules` at exactly the version of the lock file.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result<()> {
     let mut command = Command::new("npm");
     command
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(paths::workspace().join("firmware/boxd/web"));
+        .current_dir(paths::workspace().join("firmware/player/web"));
     step::run("fetching hls.js", &mut command)?;
     Ok(())
 }

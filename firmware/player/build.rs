@@ -1,7 +1,7 @@
-//! Turns `web/` into what the front door serves: every file under a name that holds the hash of its content (so that
+//! Turns `web/` into what front door and gateway serve: every file under a name that holds the hash of its content (so that
 //! browsers may keep it for ever), with the references between the files made to fit, and gzipped once.
 //!
-//! hls.js is not in this repository. It is taken from, in this order: the file that `BOXD_HLS_JS` names;
+//! hls.js is not in this repository. It is taken from, in this order: the file that `STREAMBOX_HLS_JS` names;
 //! `web/node_modules` (made by `npm ci` or `cargo xtask web`); an `npm ci` into the build directory. Without any of
 //! them the build goes on, says so, and the player uses the browser's own HLS.
 
@@ -28,7 +28,7 @@ const FILES: [(&str, &str); 7] = [
     ("player.js", JS),
 ];
 const JS: &str = "text/javascript; charset=utf-8";
-/// Pages: rendered by the front door, so only the names of files are filled in here.
+/// Pages: rendered by the server, so only the names of files are filled in here.
 const PAGES: [&str; 2] = ["index.html", "player.html"];
 /// The build of hls.js without subtitles, DRM and alternate audio: it keeps low latency and sound in the same file.
 const HLS_JS: &str = "node_modules/hls.js/dist/hls.light.min.js";
@@ -108,11 +108,11 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 /// The text of hls.js, or `None` with a warning that says what to do.
 fn hls_js(web: &Path, out: &Path) -> Result<Option<String>, Box<dyn Error>> {
-    println!("cargo::rerun-if-env-changed=BOXD_HLS_JS");
+    println!("cargo::rerun-if-env-changed=STREAMBOX_HLS_JS");
     println!("cargo::rerun-if-changed={}", web.join("package-lock.json").display());
-    if let Ok(path) = std::env::var("BOXD_HLS_JS") {
+    if let Ok(path) = std::env::var("STREAMBOX_HLS_JS") {
         println!("cargo::rerun-if-changed={path}");
-        let text = fs::read_to_string(&path).map_err(|error| format!("BOXD_HLS_JS={path}: {error}"))?;
+        let text = fs::read_to_string(&path).map_err(|error| format!("STREAMBOX_HLS_JS={path}: {error}"))?;
         return Ok(Some(without_map(&text)));
     }
     let lock = fs::read_to_string(web.join("package-lock.json"))?;
@@ -135,7 +135,7 @@ fn hls_js(web: &Path, out: &Path) -> Result<Option<String>, Box<dyn Error>> {
     println!("cargo::rerun-if-changed={}", web.join(HLS_JS).display());
     println!(
         "cargo::warning=The player is built without hls.js ({why}): only browsers with HLS of their own will play. \
-         Install npm, run `cargo xtask web` and build again, or name the file in BOXD_HLS_JS."
+         Install npm, run `cargo xtask web` and build again, or name the file in STREAMBOX_HLS_JS."
     );
     Ok(None)
 }

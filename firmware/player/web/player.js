@@ -15,7 +15,7 @@
 import { Backoff, bufferedAhead, chooseEngine, Clock, durationText, latencyText, notice, Pace, Watchdog } from "./logic.js";
 import { HlsJs, Native } from "./engines.js";
 
-const { camera: id, hls: script } = document.body.dataset;
+const { status, hls: script } = document.body.dataset;
 const [video, badge, panel, words, since] = ["video", "badge", "panel", "words", "since"].map((name) =>
   document.getElementById(name),
 );
@@ -136,7 +136,7 @@ function firstFrame() {
 async function ask() {
   const sent = Date.now();
   try {
-    const answer = await fetch(`/api/v1/cameras/${id}`, { cache: "no-store", signal: AbortSignal.timeout(4000) });
+    const answer = await fetch(status, { cache: "no-store", signal: AbortSignal.timeout(4000) });
     const body = await answer.json();
     if (answer.ok) {
       if (typeof body.now_ms === "number") clock.sample(sent, Date.now(), body.now_ms);
