@@ -1,1 +1,20 @@
-//! How a box becomes part of a cloud.
+//! How a box becomes part of a cloud, as far as both must agree: identities, signatures, codes, check words. Sans-IO:
+//! random bytes and keys come in as arguments.
+//!
+//! * [`Identity`]: a box's Ed25519 key; signs [`Hello`](model::enrol::Hello) and [`Join`](model::enrol::Join).
+//! * [`verify_hello`], [`verify_join`]: what the cloud checks before it believes.
+//! * [`Code`]: the 8 letters that the owner types.
+//! * [`check_words`]: what the box's page and the cloud both show, so that people see that they mean the same box.
+//! * [`name128`]: 128 bits as a name for links.
+
+mod code;
+mod identity;
+mod message;
+mod name;
+mod words;
+
+pub use code::{Code, InvalidCode};
+pub use identity::{Identity, InvalidIdentity};
+pub use message::{Refused, Unsigned, sign_hello, sign_join, verify_hello, verify_join};
+pub use name::{box_id, name128};
+pub use words::check_words;

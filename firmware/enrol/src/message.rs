@@ -1,0 +1,137 @@
+//! What is signed, and what a signature must cover. The bytes are each field behind its length, after a line that names
+//! kind and version: no two messages have the same bytes, and none can be taken for another kind.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use model::BoxId;
+use model::enrol::{Hello, Join};
+use ring::signature::{ED25519, UnparsedPublicKey};
+
+use crate::identity::Identity;
+use crate::name::box_id;
+
+const HELLO: &str = "streambox hello 1";
+const JOIN: &str = "streambox join 1";
+/// Longest field of a message, bytes.
+const LONGEST: usize = 512;
+/// Random bytes of a hello.
+const NONCE: usize = 16;
+
+/// What a box says with its hello besides who it is.
+#[derive(Debug, Clone)]
+pub struct Unsigned {
+    /// Its WireGuard public key (X25519).
+    pub tunnel_key: [u8; 32],
+    /// Its firmware's version.
+    pub version: String,
+    /// The cloud that it means: scheme, host and port.
+    pub cloud: String,
+    /// Random bytes.
+    pub nonce: [u8; NONCE],
+}
+
+/// Why a message is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A field is too long, or not what it should be.
+    #[error("a field of the message is malformed")]
+    Malformed,
+    /// The box's id is not the name of the key.
+    #[error("the box's id is not that of its key")]
+    WrongName,
+    /// The signature does not fit.
+    #[error("the signature does not fit the message")]
+    WrongSignature,
+}
+
+/// Makes a box's first words.
+pub fn sign_hello(identity: &Identity, words: Unsigned) -> Hello {
+    let mut hello = Hello {
+        box_id: identity.box_id().clone(),
+        identity: STANDARD.encode(identity.public()),
+        tunnel_key: STANDARD.encode(words.tunnel_key),
+        version: words.version,
+        cloud: words.cloud,
+        nonce: STANDARD.encode(words.nonce),
+        signature: String::new(),
+    };
+    hello.signature = STANDARD.encode(identity.sign(&hello_bytes(&hello)));
+    hello
+}
+
+/// Makes a box's yes to a session that `owner` has claimed.
+pub fn sign_join(identity: &Identity, session: &str, owner: &str, tunnel_key: [u8; 32]) -> Join {
+    let mut join = Join {
+        session: session.to_owned(),
+        box_id: identity.box_id().clone(),
+        owner: owner.to_owned(),
+        tunnel_key: STANDARD.encode(tunnel_key),
+        signature: String::new(),
+    };
+    join.signature = STANDARD.encode(identity.sign(&join_bytes(&join)));
+    join
+}
+
+/// Checks a hello: fields, name and signature. Gives the identity's public key.
+///
+/// # Errors
+/// [`Refused`].
+pub fn verify_hello(hello: &Hello) -> Result<[u8; 32], Refused> {
+    bounded(&[&hello.identity, &hello.tunnel_key, &hello.version, &hello.cloud, &hello.nonce])?;
+    let identity: [u8; 32] = bytes(&hello.identity)?;
+    let _tunnel_key: [u8; 32] = bytes(&hello.tunnel_key)?;
+    let _nonce: [u8; NONCE] = bytes(&hello.nonce)?;
+    verify(&identity, &hello.box_id, &hello_bytes(hello), &hello.signature)?;
+    Ok(identity)
+}
+
+/// Checks a yes against the identity that said hello in its session.
+///
+/// # Errors
+/// [`Refused`].
+pub fn verify_join(join: &Join, identity: &[u8; 32]) -> Result<(), Refused> {
+    bounded(&[&join.session, &join.owner, &join.tunnel_key])?;
+    let _tunnel_key: [u8; 32] = bytes(&join.tunnel_key)?;
+    verify(identity, &join.box_id, &join_bytes(join), &join.signature)
+}
+
+fn verify(identity: &[u8; 32], id: &BoxId, message: &[u8], signature: &str) -> Result<(), Refused> {
+    if box_id(identity).as_ref() != Some(id) {
+        return Err(Refused::WrongName);
+    }
+    let signature: [u8; 64] = bytes(signature)?;
+    UnparsedPublicKey::new(&ED25519, identity)
+        .verify(message, &signature)
+        .map_err(|_| Refused::WrongSignature)
+}
+
+fn bounded(fields: &[&str]) -> Result<(), Refused> {
+    if fields.iter().all(|field| field.len() <= LONGEST) { Ok(()) } else { Err(Refused::Malformed) }
+}
+
+fn bytes<const N: usize>(text: &str) -> Result<[u8; N], Refused> {
+    STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(Refused::Malformed)
+}
+
+fn hello_bytes(hello: &Hello) -> Vec<u8> {
+    let Hello { box_id, identity, tunnel_key, version, cloud, nonce, signature: _ } = hello;
+    message(HELLO, &[box_id.as_str(), identity, tunnel_key, version, cloud, nonce])
+}
+
+fn join_bytes(join: &Join) -> Vec<u8> {
+    let Join { session, box_id, owner, tunnel_key, signature: _ } = join;
+    message(JOIN, &[session, box_id.as_str(), owner, tunnel_key])
+}
+
+fn message(kind: &str, fields: &[&str]) -> Vec<u8> {
+    let mut message = kind.as_bytes().to_vec();
+    message.push(b'\n');
+    for field in fields {
+        message.extend_from_slice(&(field.len() as u64).to_be_bytes());
+        message.extend_from_slice(field.as_bytes());
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+use super::*;
+
+fn identity(seed: u8) -> Identity {
+    Identity::from_seed(&[seed; 32]).unwrap()
+}
+
+fn hello(seed: u8) -> Hello {
+    let words = Unsigned {
+        tunnel_key: [9; 32],
+        version: "1.2.3".to_owned(),
+        cloud: "https://video.example.org".to_owned(),
+        nonce: [7; 16],
+    };
+    sign_hello(&identity(seed), words)
+}
+
+/// Every text field of a message with something else in it.
+fn changed<T: serde::Serialize + serde::de::DeserializeOwned>(message: &T) -> Vec<T> {
+    let serde_json::Value::Object(fields) = serde_json::to_value(message).unwrap() else {
+        panic!("not an object")
+    };
+    let change = |name: &String| {
+        let mut other = fields.clone();
+        let text = fields[name].as_str().unwrap();
+        let first = if text.starts_with('B') {
+            "C"
+        } else if text.starts_with('b') {
+            "c"
+        } else if text.starts_with(|c: char| c.is_ascii_lowercase()) {
+            "b"
+        } else {
+            "B"
+        };
+        other.insert(name.clone(), format!("{first}{}", &text[1..]).into());
+        serde_json::from_value(other.into()).unwrap()
+    };
+    fields.keys().map(change).collect()
+}
+
+#[test]
+fn a_hello_is_believed_and_a_changed_one_is_not() {
+    let hello = hello(1);
+    assert_eq!(verify_hello(&hello), Ok(*identity(1).public()));
+    let changed = changed(&hello);
+    assert_eq!(changed.len(), 7);
+    for other in changed {
+        assert!(verify_hello(&other).is_err(), "{other:?}");
+    }
+}
+
+#[test]
+fn a_join_is_believed_from_the_box_of_the_session_only() {
+    let join = sign_join(&identity(1), "session", "ACME", [9; 32]);
+    assert_eq!(verify_join(&join, identity(1).public()), Ok(()));
+    assert_eq!(verify_join(&join, identity(2).public()), Err(Refused::WrongName));
+    let mut stolen = join.clone();
+    stolen.box_id = identity(2).box_id().clone();
+    assert_eq!(verify_join(&stolen, identity(2).public()), Err(Refused::WrongSignature));
+    for other in changed(&join) {
+        assert!(verify_join(&other, identity(1).public()).is_err(), "{other:?}");
+    }
+}
+
+#[test]
+fn fields_cannot_run_into_each_other() {
+    let a = sign_join(&identity(1), "ab", "c", [9; 32]);
+    let b = Join { session: "a".to_owned(), owner: "bc".to_owned(), ..a };
+    assert_eq!(verify_join(&b, identity(1).public()), Err(Refused::WrongSignature));
+}
+
+#[test]
+fn endless_fields_are_refused() {
+    let mut hello = hello(1);
+    hello.version = "v".repeat(LONGEST + 1);
+    hello.signature = STANDARD.encode(identity(1).sign(&hello_bytes(&hello)));
+    assert_eq!(verify_hello(&hello), Err(Refused::Malformed));
+}
