@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use model::CameraId;
@@ -70,16 +69,7 @@ pub(crate) fn help() -> String {
          \x20 password = \"secret\"\n\n\
          Every key of the configuration, with its default and an example:\n",
     );
-    let mut section = "";
-    for key in KEYS {
-        if key.section != section {
-            section = key.section;
-            let header = if section == "camera" { "[[camera]]".to_owned() } else { format!("[{section}]") };
-            let _ = writeln!(help, "\n  {header}");
-        }
-        let default = if key.default.is_empty() { "none" } else { key.default };
-        let _ = writeln!(help, "  {} = {}\n      {}; default {default}", key.name, key.example, key.effect);
-    }
+    help.push_str(&settings::manual(KEYS, &["camera"]));
     help.push_str(
         "\nA listening socket may be inherited (LISTEN_FDS=1, descriptor 3); it is then used instead of http.listen.\n\
          Exit codes: 0 stopped by a signal, 1 something failed, 2 the command line or the configuration is wrong.\n",

@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use camera::{Source, StreamChoice, Transport};
 use model::{CameraId, Private};
+use settings::{Error as ConfigError, Section, Table};
 
 mod keys;
-mod reader;
 
 pub(crate) use keys::KEYS;
-pub(crate) use reader::ConfigError;
-use reader::{Section, Table};
 
 /// Everything that the owner chose.
 #[derive(Debug)]
@@ -101,8 +99,8 @@ impl Config {
     /// # Errors
     /// The first thing in the text that is wrong, with its line.
     pub(crate) fn parse(file: &str, text: &str, state_dir: PathBuf) -> Result<Self, ConfigError> {
-        let document = reader::document(file, text)?;
-        let root = Table::root(file, text, &document)?;
+        let document = settings::document(file, text)?;
+        let root = Table::root(file, text, &document, KEYS)?;
 
         let http = root.section("http")?;
         let http = Http {

@@ -21,7 +21,7 @@ pub(crate) struct Shared(Arc<Inner>);
 struct Inner {
     cameras: RwLock<BTreeMap<CameraId, Arc<Camera>>>,
     devices: RwLock<Vec<Device>>,
-    door: Counters,
+    door: Arc<Counters>,
     started: Instant,
 }
 
@@ -41,7 +41,7 @@ impl Shared {
         Self(Arc::new(Inner {
             cameras: RwLock::default(),
             devices: RwLock::default(),
-            door: Counters::default(),
+            door: Arc::default(),
             started: Instant::now(),
         }))
     }
@@ -86,7 +86,7 @@ impl Shared {
     }
 
     /// What the front door counts.
-    pub(crate) fn door(&self) -> &Counters {
+    pub(crate) fn door(&self) -> &Arc<Counters> {
         &self.0.door
     }
 

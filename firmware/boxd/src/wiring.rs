@@ -8,14 +8,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use camera::Source;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,8 +28,6 @@ use crate::lan;
 use crate::state::Shared;
 use crate::supervisor::{Supervisor, now};
 
-/// Connections that wait to be taken.
-const BACKLOG: i32 = 256;
 /// Heaps of the C library: one per thread of this process.
 const HEAPS: i32 = 2;
 /// The first descriptor that is handed over with LISTEN_FDS (sd_listen_fds(3)).
@@ -60,7 +56,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 
     let own_name =
         nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let hosts = Arc::new(Hosts::new(&own_name, &config.http.hosts));
+    let hosts = door::hosts(&own_name, &config.http.hosts);
     let open_door = {
         let (shared, stopped) = (shared.clone(), stopped.clone());
         move || {
@@ -86,7 +82,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 fn door(
     listener: StdTcpListener,
     shared: Shared,
-    hosts: Arc<Hosts>,
+    hosts: Hosts,
     stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<Door> {
     let runtime =
@@ -200,29 +196,7 @@ fn listener(address: SocketAddr) -> anyhow::Result<StdTcpListener> {
         listener.local_addr().context("the inherited descriptor 3 is not a listening TCP socket")?;
         return Ok(listener);
     }
-    let listen = || -> io::Result<StdTcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // Connections of an earlier run that still wait in the kernel do not keep the port.
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    listen().map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "port {} is taken by another program: stop that program, or choose another port in the configuration \
-             ([http] listen = \"{}:{}\")",
-            address.port(),
-            address.ip(),
-            address.port().checked_add(1).unwrap_or(8080),
-        ),
-        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "only root may listen on port {}: choose one from 1024 on in the configuration ([http] listen)",
-            address.port()
-        ),
-        _ => anyhow::Error::new(error).context(format!("cannot listen on {address} ([http] listen)")),
-    })
+    ::door::listen(address, "[http] listen").map_err(anyhow::Error::new)
 }
 
 /// The lines that tell where the page is.

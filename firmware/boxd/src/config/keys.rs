@@ -1,29 +1,6 @@
-//! The one list of keys: what the reader knows and `--help` prints.
+//! The box's keys.
 
-/// One key of the configuration.
-#[derive(Debug)]
-pub(crate) struct Key {
-    /// Its section.
-    pub(crate) section: &'static str,
-    /// Its name.
-    pub(crate) name: &'static str,
-    /// What holds without it, as it would be written in the file; empty: nothing.
-    pub(crate) default: &'static str,
-    /// An example of another value.
-    pub(crate) example: &'static str,
-    /// What it does.
-    pub(crate) effect: &'static str,
-}
-
-const fn key(
-    section: &'static str,
-    name: &'static str,
-    default: &'static str,
-    example: &'static str,
-    effect: &'static str,
-) -> Key {
-    Key { section, name, default, example, effect }
-}
+use settings::{Key, key};
 
 /// Every key, section by section.
 pub(crate) const KEYS: &[Key] = &[
@@ -67,40 +44,3 @@ pub(crate) const KEYS: &[Key] = &[
     key("camera", "transport", "\"tcp\"", "\"udp\"", "tcp or udp"),
     key("camera", "stream", "\"auto\"", "\"sub\"", "auto, main or sub"),
 ];
-
-/// The sections, in order.
-pub(crate) fn sections() -> Vec<&'static str> {
-    let mut sections: Vec<_> = KEYS.iter().map(|key| key.section).collect();
-    sections.dedup();
-    sections
-}
-
-/// The keys of a section.
-pub(crate) fn names(section: &str) -> Vec<&'static str> {
-    KEYS.iter().filter(|key| key.section == section).map(|key| key.name).collect()
-}
-
-/// The known word that the owner probably meant: nearest by edits, at most a third of its letters away.
-pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let (distance, best) = known.iter().map(|name| (distance(word, name), *name)).min()?;
-    (distance <= best.len().max(3) / 3).then_some(best)
-}
-
-/// Levenshtein distance in bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = *cell;
-            *cell = substituted.min(*cell + 1).min(left + 1);
-            left = *cell;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}

@@ -14,7 +14,8 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use media::{Answer, Cache, ObjectName, Request};
 
-use super::range::{self, Asked};
+use ::door::range::{self, Asked};
+
 use super::{Body, not_found, reply, text};
 use crate::feed::Feed;
 use crate::state::Shared;

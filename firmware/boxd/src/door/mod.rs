@@ -1,164 +1,58 @@
-//! The front door: the one place where strangers' HTTP comes in.
-//!
-//! Everything that a stranger can make the box hold is bounded here: connections in all and per address, the size
-//! and the time of a request's head, the size of its body, and how long an answer may lie unread.
+//! The front door: what the box answers to strangers' HTTP. The limits are the room `door`'s.
 
 mod api;
-mod body;
 mod hls;
-mod host;
 mod metrics;
 mod pages;
-mod range;
 mod router;
-mod seats;
 mod snippet;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-pub(crate) use body::{Body, not_found, reply, text};
-pub(crate) use host::Hosts;
-use seats::{Seat, Seats};
+pub(crate) use ::door::{Body, Counters, Hosts, not_found, reply, text};
+use ::door::{Limits, Service, Trouble, Visit};
 pub(crate) use snippet::slug;
 
-use crate::state::{Shared, stopping};
+use crate::state::Shared;
 
-/// A request's head must be there after this, and the next request of an open connection must come in this.
-const HEAD_TIME: Duration = Duration::from_secs(10);
-/// Most bytes of a request's head.
-const HEAD_BYTES: usize = 16 << 10;
-/// Most header lines of a request.
-const HEAD_LINES: usize = 64;
-/// A viewer whose connection takes no byte for this long is gone (TCP_USER_TIMEOUT).
-const UNREAD_TIME: Duration = Duration::from_secs(30);
-/// Answers under way at the end get this long.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
-/// Wait after an error of `accept` (no descriptors left): it would come again at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a wrong name is answered with.
+const REFUSAL: &str =
+    "This box does not go by that name. Call it by its IP address, or add the name to http.hosts.\n";
 
-/// What the door counts, since the box started.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    /// Connections open now.
-    pub(crate) open: AtomicU64,
-    /// Connections taken.
-    pub(crate) accepted: AtomicU64,
-    /// Connections closed at once because too many were open, in all or from that address.
-    pub(crate) refused: AtomicU64,
-    /// Requests answered.
-    pub(crate) requests: AtomicU64,
-    /// Bytes of bodies handed to connections.
-    pub(crate) bytes: AtomicU64,
-}
-
-impl Counters {
-    /// Adds one.
-    pub(crate) fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
+/// The box's own host name and the owner's extra ones.
+pub(crate) fn hosts(own: &str, extra: &[String]) -> Hosts {
+    Hosts::new(extra.iter().map(String::as_str).chain([own]), REFUSAL)
 }
 
 /// Serves until `stop` turns true, then lets answers under way end.
-pub(crate) async fn serve(
-    listener: TcpListener,
+pub(crate) async fn serve(listener: TcpListener, shared: Shared, hosts: Hosts, stop: watch::Receiver<bool>) {
+    let counters = shared.door().clone();
+    let service = Arc::new(Pages { shared, hosts });
+    ::door::serve(listener, None, Limits::default(), counters, service, stop).await;
+}
+
+/// The pages and the media of the box.
+struct Pages {
     shared: Shared,
-    hosts: Arc<Hosts>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let seats = Seats::default();
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-            () = stopping(&mut stop) => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => match seats.take(peer.ip()) {
-                Some(seat) => {
-                    Counters::count(&shared.door().accepted);
-                    connections.spawn(connection(
-                        stream,
-                        peer,
-                        seat,
-                        shared.clone(),
-                        hosts.clone(),
-                        stop.clone(),
-                    ));
-                }
-                None => Counters::count(&shared.door().refused),
-            },
-            Err(error) => {
-                tracing::warn!(%error, "cannot take a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+    hosts: Hosts,
+}
+
+impl Service for Pages {
+    type Body = Body;
+
+    async fn answer(&self, request: Request<Incoming>, _visit: Visit) -> Response<Body> {
+        router::answer(&self.shared, &self.hosts, request).await
+    }
+
+    fn trouble(&self, trouble: Trouble<'_>) {
+        match trouble {
+            Trouble::Accept(_) => tracing::warn!("{trouble}"),
+            Trouble::Handshake(..) | Trouble::Connection(..) => tracing::debug!("{trouble}"),
         }
-    }
-    drop(listener);
-    // Whoever is still reading after that is cut off.
-    let _ =
-        tokio::time::timeout(LAST_ANSWERS, async { while connections.join_next().await.is_some() {} }).await;
-}
-
-/// One connection, for as long as it lasts.
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    seat: Seat,
-    shared: Shared,
-    hosts: Arc<Hosts>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let open = Open::new(shared.clone());
-    let socket = socket2::SockRef::from(&stream);
-    // Both only make it better: a connection without them still works.
-    let _ = socket.set_tcp_nodelay(true);
-    let _ = socket.set_tcp_user_timeout(Some(UNREAD_TIME));
-    let service = service_fn(|request| router::answer(&shared, &hosts, request));
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
-            .max_buf_size(HEAD_BYTES)
-            .max_headers(HEAD_LINES)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    let outcome = tokio::select! {
-        outcome = connection.as_mut() => outcome,
-        () = stopping(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = outcome {
-        // A viewer that leaves in the middle is daily life.
-        tracing::debug!(%peer, %error, "a connection ended early");
-    }
-    drop((open, seat));
-}
-
-/// Counts a connection for as long as it is open.
-struct Open(Shared);
-
-impl Open {
-    fn new(shared: Shared) -> Self {
-        Counters::count(&shared.door().open);
-        Self(shared)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.door().open.fetch_sub(1, Ordering::Relaxed);
     }
 }

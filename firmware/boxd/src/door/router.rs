@@ -1,39 +1,26 @@
 //! Which part of the box answers a request.
 
-use std::convert::Infallible;
-use std::sync::atomic::Ordering;
-
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use model::CameraId;
 
-use super::{Body, Counters, Hosts, api, hls, metrics, not_found, pages, text};
+use super::{Body, Hosts, api, hls, metrics, not_found, pages, text};
 use crate::state::Shared;
 
 /// Most bytes of a request's body. No route reads one yet, so this only tells an honest mistake from an attack.
 const BODY_BYTES: u64 = 64 << 10;
 
 /// Answers a request: first whether it may come in, then what it asks for.
-pub(super) async fn answer(
-    shared: &Shared,
-    hosts: &Hosts,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+pub(super) async fn answer(shared: &Shared, hosts: &Hosts, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     // The body of a request is never read. hyper closes the connection behind an answer that leaves one unread.
     drop(body);
-    let response = match refusal(hosts, &parts) {
+    match refusal(hosts, &parts) {
         Some(response) => response,
         None => route(shared, &parts).await,
-    };
-    Counters::count(&shared.door().requests);
-    if parts.method != Method::HEAD {
-        let bytes = hyper::body::Body::size_hint(response.body()).lower();
-        shared.door().bytes.fetch_add(bytes, Ordering::Relaxed);
     }
-    Ok(response)
 }
 
 /// The answer to a request that may not come in.

@@ -6,18 +6,18 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys;
+use crate::keys::{self, Key};
 
 /// What is wrong with a configuration: `FILE:LINE: [section] key: reason`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {reason}")]
-pub(crate) struct ConfigError {
+pub struct Error {
     file: String,
     line: usize,
     reason: String,
 }
 
-impl ConfigError {
+impl Error {
     fn at(file: &str, text: &str, offset: usize, reason: String) -> Self {
         let line = 1 + text.get(..offset).unwrap_or(text).matches('\n').count();
         Self { file: file.to_owned(), line, reason }
@@ -25,42 +25,48 @@ impl ConfigError {
 }
 
 /// Parses TOML; the error shows the line's number, never the line (it may hold a password).
-pub(super) fn document<'t>(file: &str, text: &'t str) -> Result<Spanned<DeTable<'t>>, ConfigError> {
+pub fn document<'t>(file: &str, text: &'t str) -> Result<Spanned<DeTable<'t>>, Error> {
     DeTable::parse(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
         let reason = error.message().lines().collect::<Vec<_>>().join(", ");
-        ConfigError::at(file, text, offset, format!("not valid TOML: {reason}"))
+        Error::at(file, text, offset, format!("not valid TOML: {reason}"))
     })
 }
 
 /// The whole file.
-pub(super) struct Table<'a> {
+#[derive(Debug)]
+pub struct Table<'a> {
     file: &'a str,
     text: &'a str,
     root: &'a DeTable<'a>,
+    keys: &'static [Key],
 }
 
 impl<'a> Table<'a> {
-    /// Checks that every section is known.
-    pub(super) fn root(
+    /// Checks that every section is one of `keys`.
+    ///
+    /// # Errors
+    /// The first section that is unknown.
+    pub fn root(
         file: &'a str,
         text: &'a str,
         document: &'a Spanned<DeTable<'a>>,
-    ) -> Result<Self, ConfigError> {
+        keys: &'static [Key],
+    ) -> Result<Self, Error> {
         let root = document.get_ref();
-        let known = keys::sections();
+        let known = keys::sections(keys);
         for name in root.keys() {
             let word: &str = name.get_ref();
             if !known.contains(&word) {
                 let reason = unknown("section", word, &known);
-                return Err(ConfigError::at(file, text, name.span().start, reason));
+                return Err(Error::at(file, text, name.span().start, reason));
             }
         }
-        Ok(Self { file, text, root })
+        Ok(Self { file, text, root, keys })
     }
 
     /// One section; a missing one is empty.
-    pub(super) fn section(&self, name: &'static str) -> Result<Section<'a>, ConfigError> {
+    pub fn section(&self, name: &'static str) -> Result<Section<'a>, Error> {
         match self.root.get(name) {
             None => Section::new(self, name, String::new(), None, 0..0),
             Some(value) => match value.get_ref() {
@@ -73,7 +79,7 @@ impl<'a> Table<'a> {
     }
 
     /// Every `[[name]]`.
-    pub(super) fn sections(&self, name: &'static str) -> Result<Vec<Section<'a>>, ConfigError> {
+    pub fn sections(&self, name: &'static str) -> Result<Vec<Section<'a>>, Error> {
         let Some(value) = self.root.get(name) else { return Ok(Vec::new()) };
         let wrong = |span| self.error(span, format!("write [[{name}]] once for each {name}"));
         let DeValue::Array(array) = value.get_ref() else { return Err(wrong(value.span())) };
@@ -87,13 +93,14 @@ impl<'a> Table<'a> {
         Ok(sections)
     }
 
-    fn error(&self, span: Range<usize>, reason: String) -> ConfigError {
-        ConfigError::at(self.file, self.text, span.start, reason)
+    fn error(&self, span: Range<usize>, reason: String) -> Error {
+        Error::at(self.file, self.text, span.start, reason)
     }
 }
 
 /// One section of the file, all of whose keys are known.
-pub(super) struct Section<'a> {
+#[derive(Debug)]
+pub struct Section<'a> {
     file: &'a str,
     text: &'a str,
     label: String,
@@ -108,39 +115,39 @@ impl<'a> Section<'a> {
         label: String,
         table: Option<&'a DeTable<'a>>,
         span: Range<usize>,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, Error> {
         let section = Self { file: root.file, text: root.text, label, table, span };
-        let known = keys::names(name);
+        let known = keys::names(root.keys, name);
         for key in table.into_iter().flat_map(DeTable::keys) {
             let word: &str = key.get_ref();
             if !known.contains(&word) {
                 let reason = format!("{}: {}", section.label, unknown("key", word, &known));
-                return Err(ConfigError::at(root.file, root.text, key.span().start, reason));
+                return Err(Error::at(root.file, root.text, key.span().start, reason));
             }
         }
         Ok(section)
     }
 
     /// An error at a key of this section.
-    pub(super) fn error(&self, key: &str, reason: &str) -> ConfigError {
+    pub fn error(&self, key: &str, reason: &str) -> Error {
         let span = self.get(key).map_or_else(|| self.span.clone(), Spanned::span);
-        ConfigError::at(self.file, self.text, span.start, format!("{}: {key}: {reason}", self.label))
+        Error::at(self.file, self.text, span.start, format!("{}: {key}: {reason}", self.label))
     }
 
     /// What must not be missing.
-    pub(super) fn required<T>(&self, key: &str, value: Option<T>) -> Result<T, ConfigError> {
+    pub fn required<T>(&self, key: &str, value: Option<T>) -> Result<T, Error> {
         value.ok_or_else(|| self.error(key, "is missing"))
     }
 
     /// A text.
-    pub(super) fn string(&self, key: &str) -> Result<Option<&'a str>, ConfigError> {
+    pub fn string(&self, key: &str) -> Result<Option<&'a str>, Error> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let text = value.get_ref().as_str().ok_or_else(|| self.expected(key, "a text in quotes", value))?;
         Ok(Some(text))
     }
 
     /// A list of texts.
-    pub(super) fn strings(&self, key: &str) -> Result<Vec<String>, ConfigError> {
+    pub fn strings(&self, key: &str) -> Result<Vec<String>, Error> {
         let Some(value) = self.get(key) else { return Ok(Vec::new()) };
         let wrong = || self.expected(key, "a list of texts such as [\"a\", \"b\"]", value);
         let array = value.get_ref().as_array().ok_or_else(wrong)?;
@@ -148,18 +155,18 @@ impl<'a> Section<'a> {
     }
 
     /// A text that `parse` understands.
-    pub(super) fn parsed<T>(
+    pub fn parsed<T>(
         &self,
         key: &str,
         form: &str,
         parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<Option<T>, ConfigError> {
+    ) -> Result<Option<T>, Error> {
         let Some(text) = self.string(key)? else { return Ok(None) };
         parse(text).map(Some).ok_or_else(|| self.error(key, &format!("is not {form}")))
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Result<Option<T>, ConfigError> {
+    pub fn choice<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Result<Option<T>, Error> {
         let Some(text) = self.string(key)? else { return Ok(None) };
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         let known: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
@@ -167,13 +174,13 @@ impl<'a> Section<'a> {
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+    pub fn boolean(&self, key: &str) -> Result<Option<bool>, Error> {
         let Some(value) = self.get(key) else { return Ok(None) };
         value.get_ref().as_bool().map(Some).ok_or_else(|| self.expected(key, "true or false", value))
     }
 
     /// A whole number in a range.
-    pub(super) fn integer(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, ConfigError> {
+    pub fn integer(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Error> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let form = format!("a whole number from {} to {}", range.start(), range.end());
         let number = value
@@ -188,7 +195,7 @@ impl<'a> Section<'a> {
         self.table?.get(key)
     }
 
-    fn expected(&self, key: &str, form: &str, value: &Spanned<DeValue<'_>>) -> ConfigError {
+    fn expected(&self, key: &str, form: &str, value: &Spanned<DeValue<'_>>) -> Error {
         self.error(key, &format!("is not {form} but {}", article(value.get_ref().type_str())))
     }
 }

@@ -1,29 +1,32 @@
-//! By which names the box may be called.
+//! By which names the owner of the door may be called.
 //!
-//! A page of a stranger can point its own name at the box (DNS rebinding) and then talk to the box as if it were that
-//! page's server. Such a request carries the stranger's name as Host; a name that is not the box's gets 421.
+//! A page of a stranger can point its own name at the owner's address (DNS rebinding) and then talk to it as if it were
+//! that page's server. Such a request carries the stranger's name as Host; a name that is not the owner's gets 421.
 
 use hyper::header::HOST;
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{Response, StatusCode, Version};
 
-use super::{Body, text};
+use crate::{Body, text};
 
-/// The names that are the box's beside IP addresses, `localhost` and everything under `.local` and `.localhost`,
+/// The names that are the owner's beside IP addresses, `localhost` and everything under `.local` and `.localhost`,
 /// which no public name server can answer for.
 #[derive(Debug, Clone)]
-pub(crate) struct Hosts(Vec<String>);
+pub struct Hosts {
+    names: Vec<String>,
+    refusal: &'static str,
+}
 
 impl Hosts {
-    /// The box's own host name and the owner's extra ones.
-    pub(crate) fn new(own: &str, extra: &[String]) -> Self {
-        let names = extra.iter().map(String::as_str).chain([own]);
-        Self(names.map(plain).filter(|name| !name.is_empty()).collect())
+    /// These names; `refusal` is the sentence for whoever calls by another one.
+    pub fn new<'n>(names: impl IntoIterator<Item = &'n str>, refusal: &'static str) -> Self {
+        let names = names.into_iter().map(plain).filter(|name| !name.is_empty()).collect();
+        Self { names, refusal }
     }
 
     /// The answer to a request that may not come in.
-    pub(super) fn refusal(&self, request: &Parts) -> Option<Response<Body>> {
+    pub fn refusal(&self, request: &Parts) -> Option<Response<Body>> {
         let refused = |status, sentence: &'static str| Some(text(status, sentence));
         let mut named = request.headers.get_all(HOST).iter();
         let host = match (named.next(), named.next()) {
@@ -36,10 +39,7 @@ impl Hosts {
         if self.allowed(host.host()) && target.is_none_or(|target| self.allowed(target.host())) {
             return None;
         }
-        refused(
-            StatusCode::MISDIRECTED_REQUEST,
-            "This box does not go by that name. Call it by its IP address, or add the name to http.hosts.\n",
-        )
+        refused(StatusCode::MISDIRECTED_REQUEST, self.refusal)
     }
 
     fn allowed(&self, host: &str) -> bool {
@@ -48,7 +48,7 @@ impl Hosts {
         bare.parse::<std::net::IpAddr>().is_ok()
             || host == "localhost"
             || [".local", ".localhost"].iter().any(|end| host.len() > end.len() && host.ends_with(end))
-            || self.0.contains(&host)
+            || self.names.contains(&host)
     }
 }
 
@@ -73,12 +73,12 @@ mod tests {
 
     fn answer(request: hyper::http::request::Builder) -> u16 {
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let hosts = Hosts::new("Box7", &["cams.example.org".into()]);
+        let hosts = Hosts::new(["Box7", "cams.example.org"], "Not my name.\n");
         hosts.refusal(&parts).map_or(200, |response| response.status().as_u16())
     }
 
     #[test]
-    fn only_the_boxs_own_names_come_in() {
+    fn only_the_owners_names_come_in() {
         for good in [
             "192.168.1.5",
             "192.168.1.5:8080",

@@ -12,19 +12,19 @@ use hyper::{Response, StatusCode};
 
 /// A body in memory, sent chunk by chunk.
 #[derive(Debug, Default)]
-pub(crate) struct Body {
+pub struct Body {
     chunks: VecDeque<Bytes>,
     left: u64,
 }
 
 impl Body {
     /// No bytes.
-    pub(crate) fn empty() -> Self {
+    pub fn empty() -> Self {
         Self::default()
     }
 
     /// These bytes, one after the other.
-    pub(crate) fn chunks(chunks: Vec<Bytes>) -> Self {
+    pub fn chunks(chunks: Vec<Bytes>) -> Self {
         let left = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         Self { chunks: chunks.into(), left }
     }
@@ -61,7 +61,7 @@ impl hyper::body::Body for Body {
 }
 
 /// An answer of this type that no cache keeps.
-pub(crate) fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
+pub fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -71,11 +71,11 @@ pub(crate) fn reply(status: StatusCode, content_type: &'static str, body: impl I
 }
 
 /// A plain-text answer that no cache keeps.
-pub(crate) fn text(status: StatusCode, sentence: impl Into<Bytes>) -> Response<Body> {
+pub fn text(status: StatusCode, sentence: impl Into<Bytes>) -> Response<Body> {
     reply(status, "text/plain; charset=utf-8", Body::from(sentence))
 }
 
 /// The one answer for everything that is not there, whatever the reason.
-pub(crate) fn not_found() -> Response<Body> {
+pub fn not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "Not found.\n")
 }

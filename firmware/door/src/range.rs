@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// What a `Range` header asks for, of a body of `len` bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub enum Asked {
     /// The whole body: no range, several, or one in a unit or form that is not understood.
     Whole,
     /// These bytes.
@@ -16,7 +16,7 @@ pub(super) enum Asked {
 }
 
 /// Reads a `Range` header.
-pub(super) fn asked(header: Option<&str>, len: u64) -> Asked {
+pub fn asked(header: Option<&str>, len: u64) -> Asked {
     let Some(("bytes", range)) = header.and_then(|header| header.split_once('=')) else {
         return Asked::Whole;
     };
@@ -42,7 +42,7 @@ pub(super) fn asked(header: Option<&str>, len: u64) -> Asked {
 }
 
 /// These bytes of a body, sharing its memory.
-pub(super) fn slice(chunks: Vec<Bytes>, range: &Range<u64>) -> Vec<Bytes> {
+pub fn slice(chunks: Vec<Bytes>, range: &Range<u64>) -> Vec<Bytes> {
     let mut at = 0;
     let mut slices = Vec::new();
     for chunk in chunks {
