@@ -1,1 +1,7 @@
-//! The cloud.
+//! The cloud: boxes enrol here, keep a WireGuard tunnel to its hub, and viewers watch their cameras through its
+//! gateway.
+//!
+//! * [`store`]: what must survive a restart, in SQLite or PostgreSQL, and the [`store::Directory`] in memory that hub and
+//!   gateway read: a database that is gone does not stop a stream.
+
+pub mod store;
