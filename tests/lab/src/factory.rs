@@ -3,9 +3,19 @@
 //! Hosts get 10.77.0.1, .2, ... in the order of their names; the test itself sits on the switch at
 //! 10.77.0.254 and reaches them all. Multicast and broadcast work between hosts.
 
-use std::{collections::BTreeMap, ffi::OsStr, fs, net::Ipv4Addr, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use nix::sched::{CloneFlags, setns};
 
 use crate::{
     process::{self, Process},
@@ -43,11 +53,7 @@ impl Factory {
         run("ip", &["link", "set", "lan", "up"])?;
         let mut built = BTreeMap::new();
         for (name, last) in hosts.iter().zip(1_u8..=250) {
-            let host = Host {
-                name: (*name).to_owned(),
-                address: Ipv4Addr::new(10, 77, 0, last),
-                logs: logs.clone(),
-            };
+            let host = Host::new(name, Ipv4Addr::new(10, 77, 0, last), &logs)?;
             host.connect()?;
             built.insert((*name).to_owned(), host);
         }
@@ -61,6 +67,16 @@ impl Factory {
     pub fn host(&self, name: &str) -> Result<&Host> {
         self.hosts.get(name).with_context(|| format!("this factory has no host {name}"))
     }
+
+    /// Gives a host another address on the LAN, as a DHCP server would: the old one is gone, and with it the routes that
+    /// went out from it. Whoever has a way out keeps it.
+    ///
+    /// # Errors
+    /// When there is no such host, or iproute2 fails.
+    pub fn readdress(&mut self, name: &str, address: Ipv4Addr) -> Result<()> {
+        let host = self.hosts.get_mut(name).with_context(|| format!("this factory has no host {name}"))?;
+        host.readdress(address)
+    }
 }
 
 impl Drop for Factory {
@@ -73,12 +89,24 @@ impl Drop for Factory {
 }
 
 impl Host {
-    fn connect(&self) -> Result<()> {
-        let (name, cable) = (self.name.as_str(), format!("v-{}", self.name));
+    /// A host without a cable.
+    ///
+    /// # Errors
+    /// When iproute2 fails.
+    pub(crate) fn new(name: &str, address: Ipv4Addr, logs: &Path) -> Result<Self> {
         run("ip", &["netns", "add", name])?;
+        run("ip", &["-n", name, "link", "set", "lo", "up"])?;
+        Ok(Self { name: name.to_owned(), address, logs: logs.to_path_buf() })
+    }
+
+    /// Connects `eth0` to the factory's switch.
+    ///
+    /// # Errors
+    /// When iproute2 fails.
+    pub(crate) fn connect(&self) -> Result<()> {
+        let (name, cable) = (self.name.as_str(), format!("v-{}", self.name));
         run("ip", &["link", "add", &cable, "type", "veth", "peer", "name", "eth0", "netns", name])?;
         run("ip", &["link", "set", &cable, "master", "lan", "up"])?;
-        run("ip", &["-n", name, "link", "set", "lo", "up"])?;
         run("ip", &["-n", name, "link", "set", "eth0", "up"])?;
         run(
             "ip",
@@ -105,6 +133,39 @@ impl Host {
         run("ip", &["link", "set", &format!("v-{}", self.name), if plugged { "up" } else { "down" }])
     }
 
+    fn readdress(&mut self, address: Ipv4Addr) -> Result<()> {
+        let name = self.name.as_str();
+        let mut ask = Command::new("ip");
+        ask.args(["-n", name, "route", "show", "default"]);
+        let default = process::output(ask, &self.log("ip"), Duration::from_secs(5))?;
+        // routes go with their address
+        run("ip", &["-n", name, "address", "delete", &format!("{}/24", self.address), "dev", "eth0"])?;
+        run("ip", &["-n", name, "address", "add", &format!("{address}/24"), "brd", "+", "dev", "eth0"])?;
+        self.address = address;
+        run("ip", &["-n", name, "route", "replace", "224.0.0.0/4", "dev", "eth0"])?;
+        let route: Vec<&str> = default.split_whitespace().collect();
+        if route.is_empty() {
+            Ok(())
+        } else {
+            run("ip", &[&["-n", name, "route", "replace"], route.as_slice()].concat())
+        }
+    }
+
+    /// Does something on this host's network: sockets made in there belong to it.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered, or what was done fails.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let there = fs::File::open(format!("/run/netns/{}", self.name))?;
+        thread::scope(|scope| {
+            let worker = scope.spawn(move || {
+                setns(there, CloneFlags::CLONE_NEWNET)?;
+                work()
+            });
+            worker.join().map_err(|_| anyhow!("what was done on {} panicked", self.name))?
+        })
+    }
+
     /// A command that will run on this host.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
@@ -125,7 +186,7 @@ impl Host {
     ///
     /// # Errors
     /// As [`process::output`].
-    pub fn output(&self, name: &str, command: Command, limit: std::time::Duration) -> Result<String> {
+    pub fn output(&self, name: &str, command: Command, limit: Duration) -> Result<String> {
         process::output(command, &self.log(name), limit)
     }
 

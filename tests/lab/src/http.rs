@@ -60,6 +60,25 @@ impl Site {
         read(&mut BufReader::new(&stream)).with_context(wrong)
     }
 
+    /// One POST of JSON as the site's own page would send it, whatever its status.
+    ///
+    /// # Errors
+    /// When there is no complete answer within 10 s (per read).
+    pub fn post(&self, path: &str, body: &Value) -> Result<Response> {
+        let wrong = || format!("POST {}", self.url(path));
+        let limit = Duration::from_secs(10);
+        let stream = TcpStream::connect_timeout(&self.0.into(), limit).with_context(wrong)?;
+        stream.set_read_timeout(Some(limit))?;
+        let (host, body) = (self.0, body.to_string());
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        (&stream).write_all(request.as_bytes()).with_context(wrong)?;
+        read(&mut BufReader::new(&stream)).with_context(wrong)
+    }
+
     /// One GET that must answer 200.
     ///
     /// # Errors
@@ -80,7 +99,11 @@ impl Site {
     }
 }
 
-fn read(reader: &mut impl BufRead) -> Result<Response> {
+/// Reads one answer.
+///
+/// # Errors
+/// When it is not complete.
+pub(crate) fn read(reader: &mut impl BufRead) -> Result<Response> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no status line")?;

@@ -12,10 +12,11 @@ use nix::unistd::geteuid;
 use crate::paths;
 
 /// Debian 12 packages that the lab uses, beyond Rust and a C compiler.
-pub const PACKAGES: [&str; 25] = [
+pub const PACKAGES: &[&str] = &[
     "avahi-daemon",
     "ca-certificates",
     "chromium",
+    "conntrack",
     "ffmpeg",
     "firefox-esr",
     "fonts-dejavu-core",
@@ -27,9 +28,11 @@ pub const PACKAGES: [&str; 25] = [
     "gstreamer1.0-rtsp",
     "gstreamer1.0-tools",
     "iproute2",
+    "iputils-ping",
     "libgl1",
     "libglib2.0-0",
     "mount",
+    "nftables",
     "procps",
     "python3",
     "python3-gi",
@@ -38,6 +41,8 @@ pub const PACKAGES: [&str; 25] = [
     "util-linux",
     "vlc-bin",
     "vlc-plugin-base",
+    "wireguard-go",
+    "wireguard-tools",
 ];
 
 /// What a complete installation was made from; it is redone when one of these changes.
@@ -94,7 +99,7 @@ fn fresh(part: &str, recipe: &str) -> bool {
 }
 
 fn packages() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES.into_iter().filter(|package| !installed(package)).collect();
+    let missing: Vec<&str> = PACKAGES.iter().copied().filter(|package| !installed(package)).collect();
     let node = succeeds("node", &["--version"]) && succeeds("npm", &["--version"]);
     let wanted: Vec<&str> = missing
         .iter()

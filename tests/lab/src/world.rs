@@ -7,9 +7,10 @@
 
 use std::{
     env, fs,
+    io::Write,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -135,6 +136,28 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<()> {
         output.status.success(),
         "{program} {}: {}",
         arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}
+
+/// Runs a short command to its end with `input` on its standard input.
+///
+/// # Errors
+/// When it cannot start or fails, with what it said.
+pub fn feed(mut command: Command, input: &str) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting {program}"))?;
+    child.stdin.take().context("no pipe")?.write_all(input.as_bytes())?;
+    let output = child.wait_with_output()?;
+    ensure!(
+        output.status.success(),
+        "{program}: {}\n{input}",
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(())
