@@ -21,7 +21,7 @@ const profile = mkdtempSync(join(tmpdir(), "lab-chromium-"));
 const browser = await chromium.launchPersistentContext(profile, {
   executablePath: "/usr/bin/chromium",
   headless: true,
-  args: flags,
+  args: [...flags, ...(plan().flags ?? [])],
   viewport: { width: 480, height: 360 },
 });
 try {

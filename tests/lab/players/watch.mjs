@@ -1,9 +1,9 @@
 // What both browsers do with the box's pages: open them side by side, watch their <video>, tell what happened.
 //
 // The plan comes as JSON in the first argument:
-//   { pages: [{ name, url }], seconds, until: "time" | "stdin", script }
-// One JSON line per page on stdout when it is over; with until "stdin", `opened` is printed once every page moves, and
-// the watch ends with the first line on stdin. Lines `at` tell each frozen picture as it ends.
+//   { pages: [{ name, url }], seconds, until: "time" | "stdin", flags: [more of the browser's] }
+// One JSON line per page on stdout when it is over. With until "stdin", `opened` is printed once every page moves; each
+// line `look` on stdin is answered with the same lines and `looked`; any other line, or its end, ends the watch.
 import { createInterface } from "node:readline";
 
 /** Runs in the page: looks at the picture 20 times a second. */
@@ -70,6 +70,8 @@ export function report() {
     frames: seen.now.frames - seen.start.frames,
     longest_stall_ms: Math.round(Math.max(seen.longestStall, seen.stall)),
     stalls: seen.stalls,
+    stall_ms: Math.round(seen.stall),
+    position: seen.now.position,
     error,
     stats,
     notice: stats?.notice ?? null,
@@ -108,7 +110,11 @@ export async function watch(open, { pages, seconds, until }) {
     const end = Date.now() + seconds * 1000;
     while (Date.now() < end && !(await reports()).every((page) => page.playing)) await sleep(200);
     say("opened");
-    await new Promise((resolve) => createInterface({ input: process.stdin }).once("line", resolve).once("close", resolve));
+    for await (const line of createInterface({ input: process.stdin })) {
+      if (line !== "look") break;
+      for (const page of await reports()) say(page);
+      say("looked");
+    }
   } else {
     await sleep(seconds * 1000);
     // The last page was opened last, and starting takes a moment: all get their full time.

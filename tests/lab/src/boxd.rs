@@ -4,6 +4,7 @@ use std::{
     fs,
     net::Ipv4Addr,
     path::PathBuf,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -85,7 +86,21 @@ impl Boxd {
     /// # Errors
     /// When it is not built or does not come up.
     pub fn start(host: &Host, extra: &str, cameras: &[CameraConfig]) -> Result<Self> {
-        let state = PathBuf::from(SCRATCH).join(format!("{}-state", host.name()));
+        Self::start_with(host, extra, cameras, |_| {})
+    }
+
+    /// The same with a change to the command, an environment for example. What an earlier run on this host has kept in
+    /// its state directory is still there.
+    ///
+    /// # Errors
+    /// As [`Boxd::start`].
+    pub fn start_with(
+        host: &Host,
+        extra: &str,
+        cameras: &[CameraConfig],
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let state = Self::state_dir(host);
         fs::create_dir_all(&state)?;
         let mut text = format!(
             "{extra}\n[http]\nlisten = \"0.0.0.0:{PORT}\"\n\n[state]\ndir = \"{}\"\n\n",
@@ -99,11 +114,23 @@ impl Boxd {
         fs::write(&config, text)?;
         let mut command = host.command(paths::binary("boxd")?);
         command.arg("--config").arg(config);
-        let process = host.spawn("boxd", command)?;
+        change(&mut command);
+        let log = if host.name() == "box" { "boxd".to_owned() } else { format!("boxd-{}", host.name()) };
+        let process = host.spawn(&log, command)?;
         let site = Site::new(host.address(), PORT);
         let mut boxd = Self { process, site };
         boxd.wait_for(Duration::from_secs(10), "its page", |boxd| Ok(boxd.site.get("/healthz").is_ok()))?;
         Ok(boxd)
+    }
+
+    /// Where it keeps its state.
+    pub fn state_dir(host: &Host) -> PathBuf {
+        PathBuf::from(SCRATCH).join(format!("{}-state", host.name()))
+    }
+
+    /// Its host has another address now.
+    pub const fn moved(&mut self, address: Ipv4Addr) {
+        self.site = Site::new(address, PORT);
     }
 
     /// Where it serves.

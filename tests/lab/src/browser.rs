@@ -3,7 +3,8 @@
 use std::{
     io::Write,
     process::{ChildStdin, Command},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -50,6 +51,10 @@ pub struct Watched {
     pub longest_stall_ms: f64,
     /// The times for which it stood still for more than half a second.
     pub stalls: Vec<Stall>,
+    /// How long the picture has stood still by now, milliseconds.
+    pub stall_ms: f64,
+    /// Where the media time is, seconds.
+    pub position: f64,
     /// The sentence over the picture.
     pub notice: Option<String>,
     /// The element's own error.
@@ -124,7 +129,7 @@ pub fn play(
     seconds: u64,
 ) -> Result<Vec<Watched>> {
     let mut command = cameras::node(viewer, browser.script())?;
-    command.arg(plan(pages, seconds, "time"));
+    command.arg(plan(pages, seconds, "time", &[]));
     let printed = viewer.output(log, command, Duration::from_secs(seconds + 120))?;
     reports(&printed)
 }
@@ -135,7 +140,8 @@ pub fn play(
 /// When the browser itself fails.
 pub fn play_here(browser: Browser, pages: &[Page], seconds: u64) -> Result<Vec<Watched>> {
     let script = cameras::node_script(browser.script())?;
-    let out = Command::new("node").arg(script).arg(plan(pages, seconds, "time")).output().context("node")?;
+    let out =
+        Command::new("node").arg(script).arg(plan(pages, seconds, "time", &[])).output().context("node")?;
     ensure!(out.status.success(), "the browser: {}", String::from_utf8_lossy(&out.stderr));
     reports(&String::from_utf8_lossy(&out.stdout))
 }
@@ -145,6 +151,7 @@ pub fn play_here(browser: Browser, pages: &[Page], seconds: u64) -> Result<Vec<W
 pub struct Open {
     process: Process,
     stop: ChildStdin,
+    looks: usize,
 }
 
 /// Opens pages and returns once each shows a picture.
@@ -152,14 +159,46 @@ pub struct Open {
 /// # Errors
 /// When that takes more than a minute.
 pub fn open(viewer: &Host, browser: Browser, log: &str, pages: &[Page]) -> Result<Open> {
+    open_with(viewer, browser, log, pages, &[])
+}
+
+/// The same in a Chromium that takes a server's key for good by its fingerprint ([`crate::tls::Authority::fingerprint`]).
+///
+/// # Errors
+/// As [`open`].
+pub fn open_trusting(viewer: &Host, log: &str, pages: &[Page], fingerprint: &str) -> Result<Open> {
+    let flag = format!("--ignore-certificate-errors-spki-list={fingerprint}");
+    open_with(viewer, Browser::Chromium, log, pages, &[flag])
+}
+
+fn open_with(viewer: &Host, browser: Browser, log: &str, pages: &[Page], flags: &[String]) -> Result<Open> {
     let mut command = cameras::node(viewer, browser.script())?;
-    command.arg(plan(pages, 60, "stdin"));
+    command.arg(plan(pages, 60, "stdin", flags));
     let (mut process, stop) = Process::spawn_with_input(command, &viewer.log(log))?;
     process.wait_for("opened\n", Duration::from_secs(90))?;
-    Ok(Open { process, stop })
+    Ok(Open { process, stop, looks: 0 })
 }
 
 impl Open {
+    /// What has happened on the pages so far; they stay open.
+    ///
+    /// # Errors
+    /// When the browser does not answer within 10 s.
+    pub fn look(&mut self) -> Result<Vec<Watched>> {
+        self.stop.write_all(b"look\n")?;
+        self.looks += 1;
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let said = self.process.said();
+            if said.lines().filter(|line| *line == "looked").count() >= self.looks {
+                let since = said.trim_end().trim_end_matches("looked");
+                return reports(since.rsplit("looked\n").next().unwrap_or(since));
+            }
+            ensure!(Instant::now() < end && self.process.runs(), "the browser does not answer");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Closes the pages and tells what happened on them.
     ///
     /// # Errors
@@ -167,7 +206,8 @@ impl Open {
     pub fn close(mut self) -> Result<Vec<Watched>> {
         self.stop.write_all(b"\n")?;
         self.process.wait(Duration::from_secs(60))?;
-        reports(&self.process.said())
+        let said = self.process.said();
+        reports(said.rsplit("looked\n").next().unwrap_or(&said))
     }
 }
 
@@ -180,9 +220,9 @@ impl Browser {
     }
 }
 
-fn plan(pages: &[Page], seconds: u64, until: &str) -> String {
+fn plan(pages: &[Page], seconds: u64, until: &str, flags: &[String]) -> String {
     let pages: Vec<_> = pages.iter().map(|page| json!({ "name": page.name, "url": page.url })).collect();
-    json!({ "pages": pages, "seconds": seconds, "until": until }).to_string()
+    json!({ "pages": pages, "seconds": seconds, "until": until, "flags": flags }).to_string()
 }
 
 fn reports(printed: &str) -> Result<Vec<Watched>> {

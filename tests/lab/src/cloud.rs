@@ -1,0 +1,162 @@
+//! Our cloud on its host: the release binary, with what an owner does at its command line.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+
+use crate::{
+    factory::Host,
+    internet::{HUB, VIDEO, WEB_ADDRESS},
+    paths,
+    process::{self, Process, tail},
+    tls::{Authority, SecureSite},
+    world::SCRATCH,
+};
+
+/// A short command of the owner's.
+const SHORT: Duration = Duration::from_secs(10);
+/// A cloud starts at once; the limit is for busy machines.
+const START: Duration = Duration::from_secs(20);
+
+/// A running cloud.
+#[derive(Debug)]
+pub struct Cloud {
+    host: Host,
+    config: PathBuf,
+    process: Process,
+    site: SecureSite,
+}
+
+/// A camera as the owner's list has it.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Its public id.
+    pub id: String,
+    /// The whole line.
+    pub line: String,
+    /// The address of its page.
+    pub url: String,
+}
+
+impl Cloud {
+    /// Starts it with a store at `store` (`sqlite:...` or `postgres://...`; none: a SQLite file of its own).
+    ///
+    /// # Errors
+    /// When it is not built or does not come up.
+    pub fn start(host: &Host, authority: &Authority, store: Option<&str>) -> Result<Self> {
+        let folder = PathBuf::from(SCRATCH).join("cloud");
+        fs::create_dir_all(&folder)?;
+        let own = format!("sqlite:{}", folder.join("cloud.db").display());
+        let text = format!(
+            "[http]\nlisten = \"0.0.0.0:443\"\nurl = \"https://{VIDEO}\"\ntls = \"files\"\ncert = \"{}\"\nkey = \"{}\"\n\n\
+             [hub]\nlisten = \"0.0.0.0:51820\"\nendpoint = \"{HUB}:51820\"\n\n[store]\nurl = {:?}\n",
+            authority.certificate_file().display(),
+            authority.key_file().display(),
+            store.unwrap_or(&own),
+        );
+        let config = folder.join("cloud.toml");
+        fs::write(&config, text)?;
+        let process = spawn(host, &config)?;
+        let site = authority.site(VIDEO, WEB_ADDRESS, 443)?;
+        let mut cloud = Self { host: host.clone(), config, process, site };
+        cloud.wait_up()?;
+        Ok(cloud)
+    }
+
+    /// Its public face.
+    pub const fn site(&self) -> &SecureSite {
+        &self.site
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Ends it, by SIGTERM as systemd would or as a crash does, and starts it again.
+    ///
+    /// # Errors
+    /// When it does not end cleanly on SIGTERM, or does not come up again.
+    pub fn restart(&mut self, signal: Signal) -> Result<()> {
+        if signal == Signal::SIGTERM {
+            let status = self.process.stop(Duration::from_secs(10))?;
+            ensure!(status.success(), "the cloud ended with {status} on SIGTERM");
+        } else {
+            self.process.signal(signal)?;
+            self.process.wait(Duration::from_secs(5))?;
+        }
+        self.process = spawn(&self.host, &self.config)?;
+        self.wait_up()
+    }
+
+    /// Claims a box by its code, as the owner does; gives what is printed.
+    ///
+    /// # Errors
+    /// When the cloud refuses.
+    pub fn claim(&self, code: &str, owner: &str) -> Result<String> {
+        self.owner(&["claim", code, "--owner", owner])
+    }
+
+    /// The links of all cameras.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn links(&self) -> Result<Vec<Link>> {
+        let printed = self.owner(&["cameras"])?;
+        Ok(printed.lines().filter_map(Link::read).collect())
+    }
+
+    /// Runs a command of the owner's and gives what it printed.
+    ///
+    /// # Errors
+    /// When it fails, with what it said.
+    pub fn owner(&self, words: &[&str]) -> Result<String> {
+        let mut command = self.host.command(paths::binary("cloud")?);
+        command.arg("--config").arg(&self.config).args(words);
+        process::output(command, &self.host.log("cloud-owner"), SHORT)
+    }
+
+    /// Checks that it logged no error.
+    ///
+    /// # Errors
+    /// With the lines.
+    pub fn check_log(&self) -> Result<()> {
+        let said = self.process.said();
+        let errors: Vec<&str> =
+            said.lines().filter(|line| line.contains("ERROR") || line.contains("panicked at")).collect();
+        ensure!(errors.is_empty(), "the cloud logged errors:\n{}", errors.join("\n"));
+        Ok(())
+    }
+
+    fn wait_up(&mut self) -> Result<()> {
+        let start = Instant::now();
+        while self.site.get(&self.host, "/healthz").is_err() {
+            if !self.process.runs() || start.elapsed() > START {
+                bail!("the cloud does not come up:\n{}", tail(&self.process.said()));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Link {
+    /// A line of the list with an address in it.
+    fn read(line: &str) -> Option<Self> {
+        let url = line.split_whitespace().find(|word| word.starts_with("http"))?.to_owned();
+        let id = url.trim_end_matches('/').rsplit('/').next()?.to_owned();
+        Some(Self { id, line: line.to_owned(), url })
+    }
+}
+
+fn spawn(host: &Host, config: &Path) -> Result<Process> {
+    let mut command = host.command(paths::binary("cloud")?);
+    command.arg("--config").arg(config);
+    host.spawn("cloud", command).context("the cloud")
+}
