@@ -59,6 +59,9 @@ async fn connection(camera: &Camera, snapshot: Option<&[u8]>, mut stream: TcpStr
             reply.kind,
             reply.body.len()
         );
+        if let Some(elsewhere) = reply.location {
+            head += &format!("Location: {elsewhere}\r\n");
+        }
         for challenge in reply.challenges {
             head += &format!("WWW-Authenticate: {challenge}\r\n");
         }
@@ -71,6 +74,7 @@ struct Reply {
     status: u16,
     kind: &'static str,
     challenges: Vec<String>,
+    location: Option<String>,
     body: Vec<u8>,
 }
 
@@ -87,6 +91,7 @@ impl Reply {
             status,
             kind: "application/soap+xml; charset=utf-8",
             challenges: Vec::new(),
+            location: None,
             body: text.into(),
         }
     }
@@ -108,8 +113,15 @@ enum Given {
 }
 
 fn answer(camera: &Camera, snapshot: Option<&[u8]>, request: &Request, host: &str) -> Reply {
-    let nothing = Reply { status: 404, kind: "text/plain", challenges: Vec::new(), body: Vec::new() };
-    let refuse = lock(&camera.quirks).refuse;
+    let nothing =
+        Reply { status: 404, kind: "text/plain", challenges: Vec::new(), location: None, body: Vec::new() };
+    let (refuse, redirect) = {
+        let quirks = lock(&camera.quirks);
+        (quirks.refuse, quirks.redirect.clone())
+    };
+    if redirect.is_some() {
+        return Reply { status: 302, location: redirect, ..nothing };
+    }
     let path = request.target.split('?').next().unwrap_or_default();
     let soap = path.starts_with("/onvif/") && request.method == "POST";
     if !(soap || path == "/snapshot.jpg") || soap && !lock(&camera.quirks).onvif {

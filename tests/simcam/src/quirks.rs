@@ -36,6 +36,12 @@ pub struct Quirks {
     pub xaddrs_host: Option<String>,
     /// Host in GetStreamUri instead of the true one.
     pub uri_host: Option<String>,
+    /// Every request but OPTIONS, over RTSP and HTTP, is sent to this address with 302.
+    pub redirect: Option<String>,
+    /// Host in Content-Base and absolute control addresses instead of the true one.
+    pub control_host: Option<String>,
+    /// Host that RTP over UDP is said to come from.
+    pub rtp_source: Option<String>,
     /// The camera's clock is this many seconds ahead.
     pub clock_offset: i64,
     /// The session ends after so many seconds without a keepalive.
@@ -118,6 +124,9 @@ impl Default for Quirks {
             absolute_control: false,
             xaddrs_host: None,
             uri_host: None,
+            redirect: None,
+            control_host: None,
+            rtp_source: None,
             clock_offset: 0,
             session_timeout: 60,
             keepalive: Keepalive::Any,
@@ -150,6 +159,9 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("control", "relative|absolute", "control addresses in the SDP"),
     ("xaddrs-host", "HOST|off", "a wrong host in XAddrs and service addresses"),
     ("uri-host", "HOST|off", "a wrong host in GetStreamUri"),
+    ("redirect", "URL|off", "every request but OPTIONS gets 302 to this address; ONVIF's too"),
+    ("control-host", "HOST|off", "a wrong host in Content-Base and in absolute control addresses"),
+    ("rtp-source", "HOST|off", "a wrong host as source of RTP over UDP (RFC 2326, 12.39)"),
     ("clock-offset", "SECONDS", "the camera's clock is ahead (negative: behind); 15552000 is 180 days"),
     ("session-timeout", "S", "the session ends after S seconds without a keepalive (60)"),
     ("keepalive", "any|options|get_parameter", "what counts as one"),
@@ -206,6 +218,9 @@ impl Quirks {
             "control" => self.absolute_control = one_of(value, &[("relative", false), ("absolute", true)])?,
             "xaddrs-host" => self.xaddrs_host = named(value),
             "uri-host" => self.uri_host = named(value),
+            "redirect" => self.redirect = named(value),
+            "control-host" => self.control_host = named(value),
+            "rtp-source" => self.rtp_source = named(value),
             "clock-offset" => self.clock_offset = value.parse().ok()?,
             "session-timeout" => self.session_timeout = value.parse().ok().filter(|&seconds| seconds > 0)?,
             "keepalive" => {
@@ -267,7 +282,8 @@ mod tests {
                 other => other,
             };
             quirks.set(&format!("{key}={example}")).unwrap();
-            if !key.ends_with("host") {
+            // these take any text
+            if !key.ends_with("host") && !["redirect", "rtp-source"].contains(key) {
                 let error = quirks.set(&format!("{key}=nonsense")).unwrap_err();
                 assert!(error.contains(key) && error.contains(values), "{error}");
             }

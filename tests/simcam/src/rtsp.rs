@@ -120,6 +120,7 @@ impl Reply {
     fn text(&self, cseq: &str) -> String {
         let reason = match self.status {
             200 => "OK",
+            302 => "Moved Temporarily",
             400 => "Bad Request",
             401 => "Unauthorized",
             404 => "Not Found",
@@ -178,6 +179,9 @@ impl<'a> Connection<'a> {
             let methods = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
             return Ok(Reply::new(200).with("Public", methods));
         }
+        if let Some(elsewhere) = quirks.redirect {
+            return Ok(Reply::new(302).with("Location", elsewhere));
+        }
         if let Some(refusal) = self.check_login(request) {
             return Ok(refusal);
         }
@@ -190,7 +194,10 @@ impl<'a> Connection<'a> {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let Some(stream) = self.camera.streams.iter().find(under) else { return Ok(Reply::new(404)) };
-        let base = format!("rtsp://{}{}", self.local, stream.path);
+        let base = match &quirks.control_host {
+            Some(host) => format!("rtsp://{host}{}", stream.path),
+            None => format!("rtsp://{}{}", self.local, stream.path),
+        };
         match request.method.as_str() {
             "DESCRIBE" => {
                 let mut reply = Reply::new(200)
@@ -263,8 +270,11 @@ impl<'a> Connection<'a> {
             let Some((first, second)) = parameter(offer, "client_port") else { return Ok(Reply::new(400)) };
             let (rtp, rtcp) = pair(self.local.ip())?;
             let (ours, theirs) = (rtp.local_addr()?.port(), self.peer.ip());
-            let transport =
-                format!("RTP/AVP;unicast;client_port={first}-{second};server_port={ours}-{}", ours + 1);
+            let source = quirks.rtp_source.map_or_else(String::new, |host| format!(";source={host}"));
+            let transport = format!(
+                "RTP/AVP;unicast{source};client_port={first}-{second};server_port={ours}-{}",
+                ours + 1
+            );
             let way = Way::Udp { rtp: (rtp, (theirs, first).into()), rtcp: (rtcp, (theirs, second).into()) };
             (way, transport)
         };
