@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use camera::DeviceFacts;
 use media::{AccessUnit, Format, Stream, UnusableFormat};
 use model::{CameraState, Trouble};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use crate::rest::TELL_EVERY;
 use crate::state::lock;
 
 /// A handle on one camera's media; cheap to clone.
@@ -23,6 +24,15 @@ struct Inner {
     status: Mutex<Status>,
     progress: watch::Sender<u64>,
     received_bytes: AtomicU64,
+    viewers: Viewers,
+}
+
+/// Somebody watches: told once in [`TELL_EVERY`], however many do.
+struct Viewers {
+    began: Instant,
+    /// The last stretch of [`TELL_EVERY`] that was told; 0: none.
+    told: AtomicU64,
+    tell: Notify,
 }
 
 struct Status {
@@ -50,6 +60,7 @@ impl Feed {
             status: Mutex::new(status),
             progress: watch::Sender::new(0),
             received_bytes: AtomicU64::new(0),
+            viewers: Viewers { began: Instant::now(), told: AtomicU64::new(0), tell: Notify::new() },
         }))
     }
 
@@ -102,6 +113,20 @@ impl Feed {
     /// A counter that changes whenever an answer of the stream may have changed.
     pub(crate) fn progress(&self) -> watch::Receiver<u64> {
         self.0.progress.subscribe()
+    }
+
+    /// Notes that somebody asked for a piece of the stream.
+    pub(crate) fn watch(&self) {
+        let viewers = &self.0.viewers;
+        let stretch = viewers.began.elapsed().as_secs() / TELL_EVERY.as_secs() + 1;
+        if viewers.told.swap(stretch, Ordering::Relaxed) != stretch {
+            viewers.tell.notify_one();
+        }
+    }
+
+    /// Returns when somebody watches; at most once in [`TELL_EVERY`].
+    pub(crate) async fn watched(&self) {
+        self.0.viewers.tell.notified().await;
     }
 
     /// Takes one access unit.
@@ -165,5 +190,25 @@ impl Feed {
 
     fn wake(&self) {
         self.0.progress.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_crowd_of_viewers_is_told_of_once() {
+        let feed = Feed::new(Stream::new(media::Options::default(), 0));
+        let told = async || tokio::time::timeout(Duration::from_millis(20), feed.watched()).await.is_ok();
+        assert!(!told().await, "nobody watches");
+        for _ in 0..1000 {
+            feed.watch();
+        }
+        assert!(told().await);
+        for _ in 0..1000 {
+            feed.watch();
+        }
+        assert!(!told().await);
     }
 }

@@ -26,6 +26,7 @@ mod kernel;
 mod lan;
 mod link;
 mod log;
+mod rest;
 mod sandbox;
 mod state;
 mod supervisor;

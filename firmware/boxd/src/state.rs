@@ -130,6 +130,7 @@ impl Camera {
     /// Counts one request of a viewer.
     pub(crate) fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.feed.watch();
     }
 
     /// The process id of its worker, while one runs.

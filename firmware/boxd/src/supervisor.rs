@@ -8,6 +8,7 @@
 //!
 //! A worker runs in a process group of its own, so that a Ctrl-C reaches only the supervisor, and dies with it.
 
+use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -29,6 +30,7 @@ use tokio::task::JoinSet;
 use crate::feed::Feed;
 use crate::floor::Floor;
 use crate::link::Link;
+use crate::rest::Alarm;
 use crate::state::{Camera, Shared, stopping};
 
 /// Pause before a worker that died is started again, the first time and at most.
@@ -96,6 +98,7 @@ async fn keep(camera: Arc<Camera>, source: wire::Frame, mut stop: watch::Receive
             Ok(mut worker) => {
                 let reason = tokio::select! {
                     Err(error) = worker.link.feed(&camera) => Some(error.to_string()),
+                    _ = wake(&mut worker.alarm, &camera) => None,
                     () = stopping(&mut stop) => None,
                 };
                 worker.end(&camera).await;
@@ -119,6 +122,14 @@ async fn keep(camera: Arc<Camera>, source: wire::Frame, mut stop: watch::Receive
     }
 }
 
+/// Keeps a worker awake as long as somebody watches.
+async fn wake(alarm: &mut Alarm, camera: &Camera) -> Infallible {
+    loop {
+        camera.feed().watched().await;
+        alarm.ring();
+    }
+}
+
 /// Half to all of a pause, so that workers that died together do not come back together.
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0) as u32;
@@ -129,6 +140,7 @@ fn jittered(pause: Duration) -> Duration {
 struct Worker {
     child: Child,
     link: Link,
+    alarm: Alarm,
 }
 
 impl Worker {
@@ -148,11 +160,12 @@ impl Worker {
             .spawn()
             .context("cannot start a worker")?;
         camera.set_worker(child.id());
+        let alarm = Alarm::new(ours.try_clone().context("cannot watch the link")?);
         let mut socket = UnixStream::from_std(ours).context("cannot watch the link")?;
         for bytes in [&source.header[..], &source.body] {
             socket.write_all(bytes).await.context("cannot tell the worker where its camera is")?;
         }
-        Ok(Self { child, link: Link::new(socket) })
+        Ok(Self { child, link: Link::new(socket), alarm })
     }
 
     /// Ends it, if it still runs, and takes its status from the kernel.

@@ -1,15 +1,18 @@
 //! `boxd camera ID`: one camera's worker. It reads where its camera is from standard input (the link to the
-//! supervisor), and writes what the camera sends to the same socket. It holds nothing else, and dies with the link.
+//! supervisor), and writes what the camera sends to the same socket. It holds nothing else, and dies with the link. While
+//! nobody watches it rests between looks at the camera ([`crate::rest`]).
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use camera::{Event, Output, Source, wire};
 use model::CameraId;
 use nix::sys::prctl;
 
+use crate::rest::Rest;
 use crate::{kernel, sandbox};
 
 /// Stack of the threads that resolve names, bytes; the C library's resolver needs some 100 KiB.
@@ -20,7 +23,7 @@ const RESOLVER_STACK: usize = 512 << 10;
 /// # Errors
 /// When the process was not started by a supervisor, the sandbox is refused, or the link ends.
 pub(crate) fn run(id: &CameraId) -> anyhow::Result<()> {
-    let mut link = Link(kernel::inherited(0).context("a worker is started by boxd only")?.into());
+    let mut socket: UnixStream = kernel::inherited(0).context("a worker is started by boxd only")?.into();
     let sandbox = sandbox::enter().context("cannot enter the sandbox")?;
     if let Ok(name) = std::ffi::CString::new(id.as_str()) {
         // Only a name to be seen in `ps` and `top`.
@@ -29,13 +32,16 @@ pub(crate) fn run(id: &CameraId) -> anyhow::Result<()> {
     if !sandbox.seccomp {
         tracing::warn!(camera = %id, "this kernel cannot restrict system calls: the worker runs without");
     }
-    let source =
-        link.source().context("cannot read where the camera is: a worker is started by boxd only")?;
-    link.0.set_nonblocking(true).context("cannot use the link")?;
+    let source = read_source(&mut socket)
+        .context("cannot read where the camera is: a worker is started by boxd only")?;
+    socket.set_nonblocking(true).context("cannot use the link")?;
+    let rest = Arc::new(Rest::new(socket.try_clone().context("cannot use the link")?));
+    let mut link = Link { socket, rest: rest.clone() };
     let seed = RandomState::new().hash_one(id.as_str());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        .on_thread_park(move || rest.take())
         .max_blocking_threads(2)
         .thread_stack_size(RESOLVER_STACK)
         .build()
@@ -44,26 +50,29 @@ pub(crate) fn run(id: &CameraId) -> anyhow::Result<()> {
     Err(error).context("the link to boxd ended")
 }
 
+/// Reads where the camera is: the first thing that the supervisor sends, before the link turns non-blocking.
+fn read_source(link: &mut UnixStream) -> io::Result<Source> {
+    let mut header = [0; wire::HEADER_BYTES];
+    link.read_exact(&mut header)?;
+    let header = wire::Header::decode(&header).map_err(io::Error::other)?;
+    let mut body = vec![0; header.body_len()];
+    link.read_exact(&mut body)?;
+    wire::decode_source(&header, &body).map_err(io::Error::other)
+}
+
 /// The worker's end of the link.
 ///
 /// It is watched only while it is full: a socket that is always watched would wake the worker once for each frame, just
 /// to say that the supervisor has read it.
-struct Link(UnixStream);
+struct Link {
+    socket: UnixStream,
+    rest: Arc<Rest>,
+}
 
 impl Link {
-    /// Reads where the camera is: the one thing that the supervisor sends, before the link turns non-blocking.
-    fn source(&mut self) -> io::Result<Source> {
-        let mut header = [0; wire::HEADER_BYTES];
-        self.0.read_exact(&mut header)?;
-        let header = wire::Header::decode(&header).map_err(io::Error::other)?;
-        let mut body = vec![0; header.body_len()];
-        self.0.read_exact(&mut body)?;
-        wire::decode_source(&header, &body).map_err(io::Error::other)
-    }
-
     /// Waits until the supervisor has taken something.
     async fn room(&self) -> io::Result<()> {
-        tokio::net::UnixStream::from_std(self.0.try_clone()?)?.writable().await
+        tokio::net::UnixStream::from_std(self.socket.try_clone()?)?.writable().await
     }
 }
 
@@ -75,7 +84,7 @@ impl Output for Link {
         let mut rest = &mut slices[..];
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
-            match self.0.write_vectored(rest) {
+            match self.socket.write_vectored(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => IoSlice::advance_slices(&mut rest, written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.room().await?,
@@ -84,6 +93,10 @@ impl Output for Link {
             }
         }
         Ok(())
+    }
+
+    fn may_wait(&mut self, may: bool) {
+        self.rest.allow(may);
     }
 }
 
@@ -114,7 +127,8 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut link = Link(ours);
+            let rest = Arc::new(Rest::new(ours.try_clone().unwrap()));
+            let mut link = Link { socket: ours, rest };
             let full = async {
                 for stamp in 0..8 {
                     link.send(unit(stamp)).await.unwrap();

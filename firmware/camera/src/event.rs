@@ -50,4 +50,8 @@ pub trait Output {
     /// # Errors
     /// When nobody listens any more.
     fn send(&mut self, event: Event) -> impl Future<Output = io::Result<()>>;
+
+    /// Whether the camera's bytes may from now on be read a few frames later than they come: true while a session plays
+    /// over TCP, where the kernel keeps them; false while one is opened, and over UDP.
+    fn may_wait(&mut self, _may: bool) {}
 }

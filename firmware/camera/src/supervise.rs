@@ -174,11 +174,13 @@ impl Supervisor {
                     began.get_or_insert_with(Instant::now);
                     output.send(Event::Format(format)).await?;
                     output.send(Event::State(CameraState::Streaming(facts))).await?;
+                    output.may_wait(stream.may_wait());
                 }
                 Ok(Item::Unit(unit)) => output.send(Event::Unit(unit)).await?,
                 Err(ended) => break ended,
             }
         };
+        output.may_wait(false);
         let streamed = began.map_or(Duration::ZERO, |began| began.elapsed());
         stream.close().await;
         if began.is_some() {

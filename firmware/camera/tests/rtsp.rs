@@ -15,14 +15,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use camera::{Event, Output, Source, run};
 use model::{CameraId, CameraState, StreamFacts, Trouble};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -87,6 +87,8 @@ async fn serve(camera: Camera) -> (SocketAddr, Arc<Seen>) {
 
 async fn converse(camera: Camera, mut stream: TcpStream, seen: Arc<Seen>) {
     let mut received = Vec::new();
+    // The camera's end and the box's, when the pictures go over UDP.
+    let mut udp: Option<(UdpSocket, u16)> = None;
     loop {
         while let Some(end) = received.windows(4).position(|end| end == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&received[..end]).into_owned();
@@ -116,8 +118,17 @@ async fn converse(camera: Camera, mut stream: TcpStream, seen: Arc<Seen>) {
                 body = &camera.sdp;
                 more = "Content-Type: application/sdp\r\n".into();
             } else if method == "SETUP" {
-                if camera.refuses_udp && !head.contains("interleaved") {
+                let client = head.split("client_port=").nth(1).and_then(|ports| ports.split('-').next());
+                if camera.refuses_udp && client.is_some() {
                     status = "461 Unsupported Transport";
+                } else if let Some(client) = client {
+                    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+                    let port = socket.local_addr().unwrap().port();
+                    more = format!(
+                        "Session: 1;timeout=60\r\nTransport: RTP/AVP;unicast;client_port={client}-0;server_port={port}-{}\r\n",
+                        port.wrapping_add(1).max(1)
+                    );
+                    udp = Some((socket, client.parse().unwrap()));
                 } else {
                     let interleaved = if head.contains("interleaved=2-3") { "2-3" } else { "0-1" };
                     more = format!(
@@ -137,7 +148,13 @@ async fn converse(camera: Camera, mut stream: TcpStream, seen: Arc<Seen>) {
             }
             if method == "PLAY" && status == "200 OK" {
                 for (number, nal) in camera.frames.iter().enumerate() {
-                    let _ = stream.write_all(&packet(number as u16, nal)).await;
+                    let packet = packet(number as u16, nal);
+                    let _ = match &udp {
+                        Some((socket, port)) => {
+                            socket.send_to(&packet[4..], ("127.0.0.1", *port)).await.map(drop)
+                        }
+                        None => stream.write_all(&packet).await,
+                    };
                 }
                 if camera.closes {
                     return;
@@ -165,15 +182,22 @@ fn packet(number: u16, nal: &[u8]) -> Vec<u8> {
     out
 }
 
-struct Told(mpsc::UnboundedSender<Event>);
+struct Told(mpsc::UnboundedSender<Event>, Arc<AtomicBool>);
 
 impl Output for Told {
     async fn send(&mut self, event: Event) -> io::Result<()> {
         self.0.send(event).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
+
+    fn may_wait(&mut self, may: bool) {
+        self.1.store(may, Ordering::Relaxed);
+    }
 }
 
-struct Listener(mpsc::UnboundedReceiver<Event>);
+struct Listener {
+    events: mpsc::UnboundedReceiver<Event>,
+    may_wait: Arc<AtomicBool>,
+}
 
 impl Listener {
     fn of(url: &str) -> Self {
@@ -184,14 +208,16 @@ impl Listener {
         let mut source = Source::new(CameraId::new("cam").unwrap(), url, None, None).unwrap();
         change(&mut source);
         let (told, events) = mpsc::unbounded_channel();
+        let may_wait = Arc::<AtomicBool>::default();
+        let told = Told(told, Arc::clone(&may_wait));
         tokio::spawn(async move {
-            let _ = run(source, &mut Told(told), 7).await;
+            let _ = run(source, &mut { told }, 7).await;
         });
-        Self(events)
+        Self { events, may_wait }
     }
 
     async fn event(&mut self) -> Event {
-        timeout(Duration::from_secs(25), self.0.recv())
+        timeout(Duration::from_secs(25), self.events.recv())
             .await
             .expect("an event in time")
             .expect("the run goes on")
@@ -404,6 +430,21 @@ async fn a_stream_without_pictures_is_stalled() {
         seen.requests.lock().unwrap().iter().any(|request| request.starts_with("TEARDOWN")),
         "cameras have few sessions"
     );
+}
+
+#[tokio::test]
+async fn only_what_tcp_keeps_may_wait() {
+    let check = async |transport, kept| {
+        let frames = vec![SPS, PPS, IDR];
+        let (address, _) = serve(Camera { sdp: h264(&sprop()), frames, ..Camera::default() }).await;
+        let mut listener =
+            Listener::with(&format!("rtsp://{address}/live"), |source| source.transport = transport);
+        listener.unit().await;
+        assert_eq!(listener.may_wait.load(Ordering::Relaxed), kept, "{transport:?}");
+        listener.trouble().await;
+        assert!(!listener.may_wait.load(Ordering::Relaxed), "a session is opened without rests");
+    };
+    tokio::join!(check(camera::Transport::Tcp, true), check(camera::Transport::Udp, false));
 }
 
 #[tokio::test]

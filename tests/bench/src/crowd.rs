@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -16,8 +17,10 @@ use crate::stage::{Stage, camera_url};
 const WINDOWS: u32 = 5;
 /// Length of one window, seconds.
 const WINDOW_S: u32 = 6;
-/// From the first picture until the 10 s window of access units is full.
-const WARM_UP: Duration = Duration::from_secs(14);
+/// From the first picture until the 10 s window of access units is full, and until workers that nobody watches rest (20 s).
+const WARM_UP: Duration = Duration::from_secs(25);
+/// How often a viewer is simulated: more seldom than a worker goes back to rest.
+const LOOK: Duration = Duration::from_secs(4);
 
 /// Measures `cameras` of 1080p, 25 fps, 4 Mbit/s.
 pub(crate) fn run(stage: &Stage, cameras: u32) -> Result<Vec<Row>> {
@@ -38,6 +41,9 @@ pub(crate) fn run(stage: &Stage, cameras: u32) -> Result<Vec<Row>> {
         boxd.pss_mib() / f64::from(cameras),
         "MiB per camera",
     ));
+    let watched = watched(stage, cameras, &boxd)?;
+    rows.push(Row::alone(&format!("cpu, {cameras} cameras, all kept awake as by a viewer"), watched, CPU));
+    sleep(WARM_UP);
 
     let scratch = stage.dir("peers")?;
     let peers = [
@@ -65,6 +71,27 @@ pub(crate) fn run(stage: &Stage, cameras: u32) -> Result<Vec<Row>> {
 }
 
 const CPU: &str = "ms per camera-second";
+
+/// What the box costs while each camera is asked for one playlist now and then: what viewers cost before their bytes.
+fn watched(stage: &Stage, cameras: u32, boxd: &Measured) -> Result<f64> {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let viewer = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                for camera in 0..cameras {
+                    stage.site().get(&format!("/cam{camera}/live.m3u8"))?;
+                }
+                sleep(LOOK);
+            }
+            anyhow::Ok(())
+        });
+        sleep(LOOK * 2);
+        let mut values = windows(cameras, &[boxd]).swap_remove(0);
+        over.store(true, Ordering::Relaxed);
+        viewer.join().map_err(|_| anyhow::anyhow!("the viewer stopped"))??;
+        Ok(median(&mut values))
+    })
+}
 
 /// Milliseconds of processor time per camera-second, one value per window, for each process at the same time.
 fn windows(cameras: u32, processes: &[&Measured]) -> Vec<Vec<f64>> {

@@ -45,6 +45,7 @@ type Received = Result<CodecItem, retina::Error>;
 pub struct Stream {
     frames: Demuxed,
     carrier: Option<Carrier>,
+    transport: Transport,
     group: Arc<SessionGroup>,
     video: usize,
     codec: CodecKind,
@@ -238,6 +239,7 @@ impl Stream {
         Ok(Self {
             frames,
             carrier: None,
+            transport,
             group,
             video,
             codec,
@@ -317,6 +319,11 @@ impl Stream {
                 _ => {}
             }
         }
+    }
+
+    /// Whether what the camera sends is kept while nobody reads: in one TCP socket, with nothing in between that needs to run.
+    pub fn may_wait(&self) -> bool {
+        self.transport == Transport::Tcp && self.carrier.is_none()
     }
 
     /// Retina's next item, `None` at the end of the session or of its TLS pipe.
