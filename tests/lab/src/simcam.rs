@@ -1,0 +1,78 @@
+//! Our own scriptable cameras on a host: they play the small clips of `tests/media` and lie as they are told.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{Ipv4Addr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+
+use crate::{factory::Host, paths, process::Process};
+
+/// RTSP port of the first camera on a host; the others follow.
+pub const RTSP: u16 = 554;
+/// ONVIF port of the first camera on a host; the others follow.
+pub const ONVIF: u16 = 8000;
+/// The control socket.
+const CONTROL: u16 = 9000;
+
+/// Simulated cameras on one host.
+#[derive(Debug)]
+pub struct Simcam {
+    process: Process,
+    address: Ipv4Addr,
+}
+
+impl Simcam {
+    /// Starts it; `words` are more arguments.
+    ///
+    /// # Errors
+    /// When it is not built or does not come up.
+    pub fn start(host: &Host, words: &[&str]) -> Result<Self> {
+        let clip = paths::workspace().join("tests/media/gate.h264");
+        let mut command = host.command(paths::binary("simcam")?);
+        command.arg("--clip").arg(clip).args(["--rtsp-port", &RTSP.to_string()]);
+        command.args(["--http-port", &ONVIF.to_string(), "--control", &format!("0.0.0.0:{CONTROL}")]);
+        command.args(words);
+        let mut process = host.spawn(&format!("{}-simcam", host.name()), command)?;
+        process.wait_for("ready", Duration::from_secs(20))?;
+        Ok(Self { process, address: host.address() })
+    }
+
+    /// The RTSP address of a camera's main stream.
+    pub fn rtsp(&self, camera: u16) -> String {
+        format!("rtsp://{}:{}/main", self.address, RTSP + camera)
+    }
+
+    /// The address of a camera's ONVIF device service.
+    pub fn onvif(&self, camera: u16) -> String {
+        format!("http://{}:{}/onvif/device_service", self.address, ONVIF + camera)
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Says one line to the control socket and gives the answer.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn tell(&self, line: &str) -> Result<String> {
+        let mut stream = TcpStream::connect((self.address, CONTROL))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(format!("{line}\n").as_bytes())?;
+        let mut answer = String::new();
+        for line in BufReader::new(stream).lines() {
+            let line = line?;
+            if line == "." {
+                break;
+            }
+            answer += &line;
+            answer.push('\n');
+        }
+        ensure!(!answer.starts_with("error"), "simcam, {line}: {answer}");
+        Ok(answer)
+    }
+}
