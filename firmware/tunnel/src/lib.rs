@@ -2,9 +2,13 @@
 //!
 //! * [`keys`], [`net`]: the words.
 //! * [`peers`]: everybody we speak with, as a state machine without sockets.
+//! * [`route`]: which hub, which address, UDP or TLS, as a state machine without sockets.
+//! * [`carrier`]: the same datagrams in a WebSocket.
 //! * [`io`]: the kernel's side: a TUN device in a network namespace of its own, UDP, one thread.
 
+pub mod carrier;
 pub mod io;
 pub mod keys;
 pub mod net;
 pub mod peers;
+pub mod route;

@@ -25,6 +25,8 @@ use x25519_dalek::StaticSecret;
 use crate::keys::{PresharedKey, PrivateKey, PublicKey};
 use crate::net::{Cidr, Owners};
 
+mod ping;
+
 /// What a data message adds to a packet: header and tag (section 5.4.6).
 pub const DATA_OVERHEAD: usize = 32;
 /// The largest IP packet.
@@ -41,7 +43,7 @@ const MAX_PEERS: usize = 1 << 24;
 pub struct CarrierId(pub u64);
 
 /// Where a peer's datagrams go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Remote {
     /// A UDP address.
     Udp(SocketAddr),
@@ -88,6 +90,8 @@ pub struct PeerStatus {
     pub handshake_over: Option<Remote>,
     /// Since the last authenticated datagram.
     pub last_received: Option<Duration>,
+    /// Since the last empty packet: a keepalive, or the answer to a ping.
+    pub last_empty: Option<Duration>,
     /// Bytes of its datagrams that were authentic.
     pub rx_bytes: u64,
     /// Bytes of datagrams sent to it.
@@ -114,6 +118,7 @@ pub struct PeerSet {
     free: Vec<u32>,
     names: HashMap<PublicKey, u32>,
     owners: Owners,
+    answers_pings: bool,
     scratch: Box<[u8]>,
 }
 
@@ -126,6 +131,8 @@ struct Slot {
     answered: Option<u32>,
     handshake: Option<(Instant, Remote)>,
     received: Option<Instant>,
+    /// When the last empty packet came.
+    empty: Option<Instant>,
     /// When something was last sent, or ought to have been.
     sent: Option<Instant>,
     rx_bytes: u64,
@@ -155,6 +162,7 @@ impl PeerSet {
             free: Vec::new(),
             names: HashMap::new(),
             owners: Owners::default(),
+            answers_pings: false,
             scratch: vec![0; MAX_PACKET + DATA_OVERHEAD].into(),
         }
     }
@@ -211,6 +219,7 @@ impl PeerSet {
             answered: None,
             handshake: None,
             received: None,
+            empty: None,
             sent: None,
             rx_bytes: 0,
             tx_bytes: 0,
@@ -312,7 +321,10 @@ impl PeerSet {
                 }
                 slot.data(kind, from, bytes, now);
             }
-            TunnResult::Done => slot.data(kind, from, bytes, now),
+            TunnResult::Done => {
+                slot.data(kind, from, bytes, now);
+                slot.pinged(kind, self.answers_pings, &mut self.scratch, out, now);
+            }
             TunnResult::Err(_) => return,
         }
         if slot.waiting > 0 {
@@ -473,16 +485,7 @@ impl Slot {
         {
             return;
         }
-        let due = if self.tunn.time_since_last_handshake().is_some() {
-            self.tunn.encapsulate(&[], scratch)
-        } else {
-            self.tunn.format_handshake_initiation(scratch, false)
-        };
-        self.sent = Some(now);
-        if let TunnResult::WriteToNetwork(bytes) = due {
-            self.tx_bytes += bytes.len() as u64;
-            out.datagram(to, bytes);
-        }
+        self.ping(scratch, out, now);
     }
 
     fn status(&self, now: Instant) -> PeerStatus {
@@ -493,6 +496,7 @@ impl Slot {
             last_handshake: self.handshake.map(|(then, _)| since(then)),
             handshake_over: self.handshake.map(|(_, over)| over),
             last_received: self.received.map(since),
+            last_empty: self.since_empty(now),
             rx_bytes: self.rx_bytes,
             tx_bytes: self.tx_bytes,
         }

@@ -54,6 +54,7 @@ struct Output<'a> {
     tun: &'a mut std::fs::File,
     carriers: &'a super::carriers::Carriers,
     own: Option<&'a [Cidr]>,
+    filter: Option<fn(&[u8]) -> bool>,
     plain: &'a mut Vec<u8>,
 }
 
@@ -68,6 +69,9 @@ impl Sink for Output<'_> {
     fn packet(&mut self, ip: &[u8]) {
         let to = boringtun::noise::Tunn::dst_address(ip);
         if self.own.is_some_and(|own| !own.iter().any(|address| Some(address.address) == to)) {
+            return;
+        }
+        if self.filter.is_some_and(|passes| !passes(ip)) {
             return;
         }
         self.plain.clear();
@@ -131,7 +135,7 @@ impl Engine {
             let shared = Arc::clone(&self.shared);
             let _ = shared.wake.read();
             let mut core = shared.core();
-            let Core { peers, carriers, later, own } = &mut *core;
+            let Core { peers, carriers, later, own, filter } = &mut *core;
             let now = Instant::now();
             let delivered: Vec<_> = std::iter::from_fn(|| carriers.next()).collect();
             let mut out = Output {
@@ -140,6 +144,7 @@ impl Engine {
                 tun: &mut self.tun,
                 carriers,
                 own: own.as_deref(),
+                filter: *filter,
                 plain: &mut self.plain,
             };
             for (to, bytes) in later.0.drain(..) {

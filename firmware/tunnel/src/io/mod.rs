@@ -129,6 +129,8 @@ struct Core {
     later: Later,
     /// The addresses inside that are ours, when packets for others are to be dropped.
     own: Option<Vec<Cidr>>,
+    /// What else a packet that came out of the tunnel must fulfil.
+    filter: Option<fn(&[u8]) -> bool>,
 }
 
 impl Shared {
@@ -165,6 +167,7 @@ impl Tunnel {
             carriers: carriers::Carriers::default(),
             later: Later::default(),
             own: (options.namespace == Namespace::Own).then_some(options.addresses),
+            filter: None,
         };
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
@@ -228,6 +231,25 @@ impl Handle {
         let renewed = peers.renew(public, later, via, Instant::now());
         self.wake_for(core);
         renewed
+    }
+
+    /// Sends an empty packet at once: see [`PeerSet::ping`].
+    pub fn ping(&self, public: &PublicKey) -> bool {
+        let mut core = self.shared.core();
+        let Core { peers, later, .. } = &mut *core;
+        let known = peers.ping(public, later, Instant::now());
+        self.wake_for(core);
+        known
+    }
+
+    /// Whether empty packets are answered: see [`PeerSet::answer_pings`].
+    pub fn answer_pings(&self, answer: bool) {
+        self.shared.core().peers.answer_pings(answer);
+    }
+
+    /// Lets only those IP packets out of the tunnel of which `passes` says yes; all others vanish.
+    pub fn set_filter(&self, passes: fn(&[u8]) -> bool) {
+        self.shared.core().filter = Some(passes);
     }
 
     /// To be called after the wall clock was set: see [`PeerSet::rebuild_clock`].
