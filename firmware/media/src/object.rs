@@ -76,7 +76,7 @@ impl fmt::Display for ObjectName {
 }
 
 /// Delivery directives of a playlist request (RFC 8216bis, 6.2.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Request {
     /// `_HLS_msn`: answer when the playlist holds this media sequence number.
     pub msn: Option<u64>,

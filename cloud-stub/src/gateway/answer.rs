@@ -1,0 +1,134 @@
+//! Answers to viewers. Every no is the same no: same bytes, same headers, whatever the reason.
+
+use door::range::{self, Asked};
+use door::{Body, reply};
+use hyper::header::{
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use media::ObjectName;
+
+use super::object::{Media, content_type};
+
+/// The one answer for a link that never was, that is switched off, whose box is revoked, and for names that no camera has.
+pub(super) fn not_found() -> Response<Body> {
+    open(door::not_found())
+}
+
+/// A directive that cannot be read, or that the box refused.
+pub(super) fn malformed() -> Response<Body> {
+    open(door::text(StatusCode::BAD_REQUEST, "That playlist cannot be asked for.\n"))
+}
+
+/// Only reading is possible here.
+pub(super) fn not_allowed() -> Response<Body> {
+    let mut response =
+        door::text(StatusCode::METHOD_NOT_ALLOWED, "Only GET, HEAD and OPTIONS are understood.\n");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    open(response)
+}
+
+/// What a page of another origin may do here (Fetch standard, CORS preflight).
+pub(super) fn options() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("range"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    open(response)
+}
+
+/// Nothing to show now; `offline_since_ms` while the box cannot be reached.
+pub(super) fn unavailable(offline_since_ms: Option<u64>) -> Response<Body> {
+    let body = serde_json::json!({ "offline_since_ms": offline_since_ms }).to_string();
+    let mut response = reply(StatusCode::SERVICE_UNAVAILABLE, "application/json", body);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    open(response)
+}
+
+/// An answer that no cache keeps and that is nothing but its type.
+pub(super) fn plain(content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = reply(StatusCode::OK, content_type, body);
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// An object as this request asks for it: whole, a range of it (RFC 9110, 14), or not again (13.1.2).
+pub(super) fn media(object: ObjectName, media: &Media, request: &Parts) -> Response<Body> {
+    let length = media.bytes.len() as u64;
+    if media.etag.as_ref().is_some_and(|etag| known(&request.headers, etag)) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        keep(&mut response, media);
+        return open(response);
+    }
+    let wanted = request.headers.get(RANGE).filter(|_| media.lasting && request.method == Method::GET);
+    let wanted = wanted.filter(|_| {
+        // A range of what was changed meanwhile is none (RFC 9110, 13.1.5).
+        request.headers.get(IF_RANGE).is_none_or(|tag| Some(tag) == media.etag.as_ref())
+    });
+    let (status, body, content_range) =
+        match range::asked(wanted.and_then(|range| range.to_str().ok()), length) {
+            Asked::Whole => (StatusCode::OK, Body::from(media.bytes.clone()), None),
+            Asked::Part(part) => {
+                let content_range = format!("bytes {}-{}/{length}", part.start, part.end - 1);
+                let chunks = range::slice(vec![media.bytes.clone()], &part);
+                (StatusCode::PARTIAL_CONTENT, Body::chunks(chunks), Some(content_range))
+            }
+            Asked::Beyond => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, Body::empty(), Some(format!("bytes */{length}")))
+            }
+        };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    if status == StatusCode::RANGE_NOT_SATISFIABLE {
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    } else {
+        keep(&mut response, media);
+    }
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(object)));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if media.lasting {
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
+    if let Some(value) = content_range.and_then(|range| HeaderValue::try_from(range).ok()) {
+        headers.insert(CONTENT_RANGE, value);
+    }
+    open(response)
+}
+
+/// What caches need.
+fn keep(response: &mut Response<Body>, media: &Media) {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, media.cache_control.clone());
+    if let Some(etag) = &media.etag {
+        headers.insert(ETAG, etag.clone());
+    }
+}
+
+/// Whether the viewer has it already: If-None-Match compares weakly.
+fn known(request: &HeaderMap, etag: &HeaderValue) -> bool {
+    let Ok(etag) = etag.to_str() else { return false };
+    let lists = request.get_all(IF_NONE_MATCH).iter().filter_map(|tags| tags.to_str().ok());
+    lists
+        .flat_map(|tags| tags.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+}
+
+/// Pages of any origin may fetch this.
+fn open(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("content-length, content-range, date, retry-after"),
+    );
+    response
+}

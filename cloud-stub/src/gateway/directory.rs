@@ -1,0 +1,56 @@
+//! What the gateway must know of the world: which camera a public id stands for, and how it was last seen.
+//!
+//! A link that is switched off, a revoked box and an id that never was are the same here: nothing. The gateway cannot tell
+//! them apart, so no answer of its can either.
+
+use std::net::Ipv4Addr;
+
+use model::{CameraId, CameraState};
+
+/// Where public links lead.
+pub trait Directory: Send + Sync + 'static {
+    /// Where this link's pictures are; asked once a request.
+    fn place(&self, public_id: &CameraId) -> Option<Place>;
+
+    /// What is known of this link's camera; asked by pages. `Some` exactly when [`Directory::place`] is.
+    fn camera(&self, public_id: &CameraId) -> Option<Camera>;
+}
+
+/// One camera of one box.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The box's address inside the tunnel.
+    pub address: Ipv4Addr,
+    /// The camera's name in the box's own links.
+    pub camera: CameraId,
+}
+
+/// A camera as its box last reported it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Camera {
+    /// What people call it.
+    pub name: String,
+    /// What it was doing; `None` before the first report.
+    pub state: Option<CameraState>,
+    /// Since when, milliseconds since 1970.
+    pub since_ms: Option<u64>,
+    /// When its box was last heard, milliseconds since 1970.
+    pub heard_ms: Option<u64>,
+}
+
+impl Directory for crate::store::Directory {
+    fn place(&self, public_id: &CameraId) -> Option<Place> {
+        let watched = self.watched(public_id.as_str())?;
+        Some(Place { address: watched.from.address, camera: watched.camera.camera_id.clone() })
+    }
+
+    fn camera(&self, public_id: &CameraId) -> Option<Camera> {
+        let watched = self.watched(public_id.as_str())?;
+        Some(Camera {
+            name: watched.camera.name.clone(),
+            state: Some(watched.camera.report.state.clone()),
+            since_ms: Some(watched.camera.since_ms),
+            heard_ms: watched.from.seen.last_ms(),
+        })
+    }
+}

@@ -1,0 +1,259 @@
+//! The gateway: each object is fetched from its box once, however many watch.
+//!
+//! ```text
+//! viewer ─▶ Gateway::answer ─▶ Shelf: at hand? on its way? ─▶ Upstream: one GET to the box ─▶ tunnel
+//!                │                    ▲
+//!                └── Directory ───────┘ a link that is switched off: everything of it is dropped at once
+//! ```
+//!
+//! * [`Directory`] says which camera a public id stands for; nothing else of the cloud is known here.
+//! * [`object`] names what can be fetched, and reads how long it is true.
+//! * [`cache`] and [`shelf`] keep it within a bound, and let all who ask at once wait for one fetch.
+//! * [`upstream`] fetches; every await has a deadline.
+//! * [`answer`] and [`status`] speak to viewers: uniform, and without anything that only the owner may know.
+//!
+//! Only names that [`media::ObjectName`] knows ever go to a box.
+
+mod answer;
+mod cache;
+mod directory;
+mod numbers;
+mod object;
+mod shelf;
+mod status;
+mod upstream;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use door::Body;
+use hyper::header::{HeaderValue, LOCATION};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use model::CameraId;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub use directory::{Camera, Directory, Place};
+use numbers::By;
+pub use numbers::Numbers;
+use object::{Key, Object};
+use shelf::{Asked, Failure, Order, Shelf};
+pub use upstream::{Connector, Limits, Stream};
+use upstream::{Upstream, now_ms};
+
+/// How often what is over is dropped.
+const TIDY: Duration = Duration::from_secs(1);
+/// A directory that changes all the time is looked at this often.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What the gateway is told at its start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where public links begin, without a slash at the end.
+    pub url: String,
+    /// Bytes of bodies at hand and on their way.
+    pub cache: u64,
+    /// Limits for boxes.
+    pub limits: Limits,
+}
+
+/// The gateway. It stops looking after its cache when it is dropped.
+#[derive(Debug)]
+pub struct Gateway<D: Directory> {
+    directory: watch::Receiver<Arc<D>>,
+    shelf: Arc<Shelf>,
+    upstream: Arc<Upstream>,
+    numbers: Numbers,
+    url: String,
+    keeper: JoinHandle<()>,
+}
+
+impl<D: Directory> Gateway<D> {
+    /// A gateway for these links. To be called within a runtime.
+    pub fn new(directory: watch::Receiver<Arc<D>>, connector: Connector, options: Options) -> Self {
+        let shelf = Shelf::new(options.cache);
+        let upstream = Arc::new(Upstream::new(connector, options.limits));
+        let keeper = tokio::spawn(keep(directory.clone(), shelf.clone(), upstream.clone()));
+        Self { directory, shelf, upstream, numbers: Numbers::default(), url: options.url, keeper }
+    }
+
+    /// Puts what is counted into a registry, as `gateway_…`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.numbers.register(registry, &self.shelf);
+    }
+
+    /// What is counted.
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
+    /// Bytes and objects in the cache.
+    pub fn kept(&self) -> (u64, usize) {
+        self.shelf.kept()
+    }
+
+    /// Answers a request for `/{public_id}` or anything below it.
+    pub async fn answer(&self, request: &Parts) -> Response<Body> {
+        match request.method {
+            Method::GET | Method::HEAD => {}
+            Method::OPTIONS => return answer::options(),
+            _ => return answer::not_allowed(),
+        }
+        let path = request.uri.path().strip_prefix('/').unwrap_or_default();
+        let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
+        let place = CameraId::new(first).ok().and_then(|id| Some((self.place(&id)?, id)));
+        let Some((place, id)) = place else { return self.nothing() };
+        match rest {
+            None => redirect(&id),
+            Some("") => self.page(&id, &place),
+            Some("status") => self.status(&id, &place),
+            Some("qr.svg") => self.qr(&id),
+            Some(name) => self.object(&id, place, name, request).await,
+        }
+    }
+
+    fn place(&self, id: &CameraId) -> Option<Place> {
+        self.directory.borrow().place(id)
+    }
+
+    fn nothing(&self) -> Response<Body> {
+        self.numbers.answered(By::Nothing, 0);
+        answer::not_found()
+    }
+
+    async fn object(&self, id: &CameraId, place: Place, name: &str, request: &Parts) -> Response<Body> {
+        let key = match Key::parse(id, name, request.uri.query().unwrap_or_default()) {
+            None => return self.nothing(),
+            Some(Err(_)) => {
+                self.numbers.answered(By::Refused, 0);
+                return answer::malformed();
+            }
+            Some(Ok(key)) => key,
+        };
+        let asked = self.shelf.ask(&key, &place, Instant::now(), |order| self.fetch(&key, &place, order));
+        let (outcome, by) = match asked {
+            Asked::Here(object) => (Ok(object), By::Hit),
+            Asked::Coming(waiting, first) => {
+                (waiting.outcome().await, if first { By::Fetch } else { By::Wait })
+            }
+            Asked::Busy => (Err(Failure::Busy), By::Refused),
+        };
+        // Whatever came: a link that was switched off meanwhile is dead.
+        if self.place(id).as_ref() != Some(&place) {
+            return self.nothing();
+        }
+        let response = match outcome.as_deref() {
+            Ok(Object::Media(media)) => answer::media(key.object, media, request),
+            Ok(Object::Missing) => answer::not_found(),
+            Ok(Object::Malformed) => answer::malformed(),
+            Ok(Object::Unready) | Err(Failure::Busy) => answer::unavailable(None),
+            Err(_) => answer::unavailable(self.away_since_ms(id, place.address)),
+        };
+        let bytes = if request.method == Method::HEAD {
+            0
+        } else {
+            hyper::body::Body::size_hint(response.body()).lower()
+        };
+        self.numbers.answered(by, bytes);
+        response
+    }
+
+    /// Starts a fetch as a task of its own.
+    fn fetch(&self, key: &Key, place: &Place, order: Order) -> tokio::task::AbortHandle {
+        let (upstream, numbers) = (self.upstream.clone(), self.numbers.clone());
+        let (key, place) = (key.clone(), place.clone());
+        let task = tokio::spawn(async move {
+            let mut room = order.room();
+            let outcome = upstream.fetch(&place, &key, &mut room).await;
+            numbers.fetched(outcome.as_ref().map(|(object, ..)| object.size()).map_err(|failure| *failure));
+            match outcome {
+                Ok((object, stay, connection)) => {
+                    order.deliver(Ok((object, stay)), room, Instant::now());
+                    connection.keep().await;
+                }
+                Err(failure) => order.deliver(Err(failure), room, Instant::now()),
+            }
+        });
+        task.abort_handle()
+    }
+
+    fn away_since_ms(&self, id: &CameraId, address: Ipv4Addr) -> Option<u64> {
+        let heard_ms = self.directory.borrow().camera(id)?.heard_ms;
+        status::away(heard_ms, self.upstream.contact(address), now_ms())?.since_ms
+    }
+
+    fn page(&self, id: &CameraId, place: &Place) -> Response<Body> {
+        let Some(camera) = self.directory.borrow().camera(id) else { return self.nothing() };
+        let obstacle = status::obstacle(&camera, self.upstream.contact(place.address), now_ms());
+        let html = player::player(player::Player {
+            id: id.as_str(),
+            name: &camera.name,
+            sentence: obstacle.map(|obstacle| obstacle.sentence),
+            status: "status",
+            list: false,
+        });
+        player::page(html).map(Body::from)
+    }
+
+    fn status(&self, id: &CameraId, place: &Place) -> Response<Body> {
+        let Some(camera) = self.directory.borrow().camera(id) else { return self.nothing() };
+        let now_ms = now_ms();
+        let obstacle = status::obstacle(&camera, self.upstream.contact(place.address), now_ms);
+        answer::plain("application/json", status::json(&camera, obstacle, now_ms).to_string())
+    }
+
+    fn qr(&self, id: &CameraId) -> Response<Body> {
+        let link = format!("{}/{id}/", self.url);
+        match qrcode::QrCode::new(&link) {
+            Ok(code) => {
+                let image = code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(256, 256).build();
+                answer::plain("image/svg+xml", image)
+            }
+            // Only an address of thousands of characters does not fit in.
+            Err(_) => self.nothing(),
+        }
+    }
+}
+
+impl<D: Directory> Drop for Gateway<D> {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+/// Ends what is no longer allowed as soon as the directory says so, and drops what is over.
+async fn keep<D: Directory>(
+    mut directory: watch::Receiver<Arc<D>>,
+    shelf: Arc<Shelf>,
+    upstream: Arc<Upstream>,
+) {
+    let mut tidy = tokio::time::interval(TIDY);
+    loop {
+        tokio::select! {
+            changed = directory.changed() => {
+                if changed.is_err() {
+                    return; // the cloud is stopping
+                }
+                let now = directory.borrow_and_update().clone();
+                shelf.keep(|camera, place| now.place(camera).as_ref() == Some(place));
+                tokio::time::sleep(LOOK).await;
+            }
+            _ = tidy.tick() => {
+                shelf.tidy(Instant::now());
+                upstream.tidy(Instant::now());
+            }
+        }
+    }
+}
+
+/// Relative names in a page need the slash at the end of its address.
+fn redirect(id: &CameraId) -> Response<Body> {
+    let mut response = door::text(StatusCode::PERMANENT_REDIRECT, "");
+    if let Ok(path) = HeaderValue::try_from(format!("/{id}/")) {
+        response.headers_mut().insert(LOCATION, path);
+    }
+    response
+}

@@ -1,0 +1,312 @@
+//! The way to the boxes: one GET at a time over a few kept connections per box, every await with a deadline.
+//!
+//! A body is taken whole before anybody gets it: a box that dies in the middle costs a viewer nothing but a wait, and never
+//! half an object under a good status.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CACHE_CONTROL, HOST};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::directory::Place;
+use super::object::{Key, Object};
+use super::shelf::{Failure, Room};
+
+/// A connection to a box.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
+
+/// How a box's web server is reached: in production a socket inside the tunnel's namespace.
+pub type Connector =
+    Arc<dyn Fn(Ipv4Addr) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>> + Send + Sync>;
+
+/// How long a box may take, and how much it may send.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Most bytes of one object.
+    pub body: u64,
+    /// Requests to one box at a time.
+    pub per_box: usize,
+    /// For a free place among those.
+    pub queue: Duration,
+    /// For the connection.
+    pub connect: Duration,
+    /// From the request to the head of the answer. A box holds a blocking reload for 18 s at most.
+    pub head: Duration,
+    /// From one piece of a body to the next.
+    pub idle: Duration,
+    /// For the whole body.
+    pub whole: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 32 << 20,
+            per_box: 128,
+            queue: Duration::from_secs(3),
+            connect: Duration::from_secs(4),
+            head: Duration::from_secs(20),
+            idle: Duration::from_secs(5),
+            whole: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Kept connections to one box. Its front door closes idle ones after 10 s.
+const KEPT: usize = 8;
+const KEPT_FOR: Duration = Duration::from_secs(8);
+/// A box that nobody asked for this long is forgotten.
+const FORGET: Duration = Duration::from_secs(600);
+/// A connection that takes longer than this to be free again is not kept.
+const FREE_AGAIN: Duration = Duration::from_millis(250);
+
+/// All boxes.
+pub(super) struct Upstream {
+    connector: Connector,
+    limits: Limits,
+    boxes: Mutex<HashMap<Ipv4Addr, Arc<Line>>>,
+}
+
+/// The way to one box.
+struct Line {
+    places: Semaphore,
+    kept: Mutex<Kept>,
+    /// When it last answered, and when it last could not be reached; milliseconds since 1970, 0 for never.
+    answered_ms: AtomicU64,
+    failed_ms: AtomicU64,
+}
+
+/// What fetches have shown of a box, milliseconds since 1970; `None` for never.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Contact {
+    /// When it last answered.
+    pub(super) answered_ms: Option<u64>,
+    /// When it last could not be reached.
+    pub(super) failed_ms: Option<u64>,
+}
+
+struct Kept {
+    idle: Vec<(SendRequest<Empty<Bytes>>, Instant)>,
+    used: Instant,
+}
+
+/// A connection that may carry another request.
+pub(super) struct Reusable {
+    line: Arc<Line>,
+    sender: SendRequest<Empty<Bytes>>,
+}
+
+impl Upstream {
+    /// Boxes behind this connector.
+    pub(super) fn new(connector: Connector, limits: Limits) -> Self {
+        Self { connector, limits, boxes: Mutex::default() }
+    }
+
+    /// Fetches an object: what it is, how long it may be shared, and the connection for [`Reusable::keep`].
+    ///
+    /// # Errors
+    /// What stood in the way.
+    pub(super) async fn fetch(
+        &self,
+        place: &Place,
+        key: &Key,
+        room: &mut Room,
+    ) -> Result<(Object, Duration, Reusable), Failure> {
+        let line = self.line(place.address);
+        let asked = timeout(self.limits.queue, line.places.acquire()).await;
+        let _place = asked.map_err(|_| Failure::Busy)?.map_err(|_| Failure::Busy)?;
+        let outcome = self.exchange(&line, place, key, room).await;
+        match &outcome {
+            Ok(_) => line.answered_ms.store(now_ms(), Ordering::Relaxed),
+            Err(Failure::Unreachable) => line.failed_ms.store(now_ms(), Ordering::Relaxed),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// When this box last answered here, and when it last could not be reached.
+    pub(super) fn contact(&self, address: Ipv4Addr) -> Contact {
+        let Some(line) = lock(&self.boxes).get(&address).cloned() else { return Contact::default() };
+        let known = |at: &AtomicU64| Some(at.load(Ordering::Relaxed)).filter(|at| *at != 0);
+        Contact { answered_ms: known(&line.answered_ms), failed_ms: known(&line.failed_ms) }
+    }
+
+    /// Closes connections that were idle for long and forgets boxes that nobody asks.
+    pub(super) fn tidy(&self, now: Instant) {
+        lock(&self.boxes).retain(|_, line| {
+            let mut kept = lock(&line.kept);
+            kept.idle.retain(|(sender, since)| !sender.is_closed() && now - *since < KEPT_FOR);
+            Arc::strong_count(line) > 1 || !kept.idle.is_empty() || now - kept.used < FORGET
+        });
+    }
+
+    fn line(&self, address: Ipv4Addr) -> Arc<Line> {
+        let mut boxes = lock(&self.boxes);
+        let line = boxes.entry(address).or_insert_with(|| Arc::new(Line::new(self.limits.per_box)));
+        line.clone()
+    }
+
+    async fn exchange(
+        &self,
+        line: &Arc<Line>,
+        place: &Place,
+        key: &Key,
+        room: &mut Room,
+    ) -> Result<(Object, Duration, Reusable), Failure> {
+        if let Some(mut sender) = line.idle() {
+            match self.ask(&mut sender, place, key).await {
+                Ok(response) => return self.take(response, room, line, sender).await,
+                // The box may have closed it while it lay idle: that says nothing of the box. The others are as old.
+                Err(Failure::Unreachable) => lock(&line.kept).idle.clear(),
+                Err(failure) => return Err(failure),
+            }
+        }
+        let mut sender = self.connect(place.address).await?;
+        let response = self.ask(&mut sender, place, key).await?;
+        self.take(response, room, line, sender).await
+    }
+
+    async fn connect(&self, address: Ipv4Addr) -> Result<SendRequest<Empty<Bytes>>, Failure> {
+        let shaken = timeout(self.limits.connect, async {
+            let stream = (self.connector)(address).await.map_err(|_| Failure::Unreachable)?;
+            http1::handshake(TokioIo::new(stream)).await.map_err(|_| Failure::Unreachable)
+        });
+        let (sender, connection) = shaken.await.map_err(|_| Failure::Unreachable)??;
+        // Ends with the connection, which ends with its sender.
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        Ok(sender)
+    }
+
+    /// Sends the request and takes the answer's head.
+    async fn ask(
+        &self,
+        sender: &mut SendRequest<Empty<Bytes>>,
+        place: &Place,
+        key: &Key,
+    ) -> Result<Response<Incoming>, Failure> {
+        let request = Request::get(format!("/{}/{}{}", place.camera, key.object, key.query()))
+            .header(HOST, place.address.to_string())
+            .body(Empty::new())
+            .map_err(|_| Failure::Broken)?;
+        match timeout(self.limits.head, sender.send_request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_parse() => Err(Failure::Broken),
+            Ok(Err(_)) => Err(Failure::Unreachable),
+            Err(_) => Err(Failure::Late),
+        }
+    }
+
+    async fn take(
+        &self,
+        response: Response<Incoming>,
+        room: &mut Room,
+        line: &Arc<Line>,
+        sender: SendRequest<Empty<Bytes>>,
+    ) -> Result<(Object, Duration, Reusable), Failure> {
+        let (head, body) = response.into_parts();
+        // A box always says how long a body is. Without it, one that was cut short could not be told from a whole one.
+        let length = body.size_hint().exact().ok_or(Failure::Broken)?;
+        if length > self.limits.body {
+            return Err(Failure::TooLarge);
+        }
+        if !room.grow(length) {
+            return Err(Failure::Busy);
+        }
+        let bytes =
+            timeout(self.limits.whole, self.whole(body, length)).await.map_err(|_| Failure::Late)??;
+        let (object, stay) = match head.status {
+            StatusCode::OK => {
+                let cache = head.headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
+                Object::media(bytes, cache)
+            }
+            StatusCode::NOT_FOUND => (Object::Missing, Object::no_stays()),
+            StatusCode::BAD_REQUEST => (Object::Malformed, Object::no_stays()),
+            StatusCode::SERVICE_UNAVAILABLE => (Object::Unready, Object::no_stays()),
+            _ => return Err(Failure::Broken),
+        };
+        Ok((object, stay, Reusable { line: line.clone(), sender }))
+    }
+
+    /// The body in one piece of exactly its size.
+    async fn whole(&self, mut body: Incoming, length: u64) -> Result<Bytes, Failure> {
+        let mut bytes = Vec::with_capacity(usize::try_from(length).map_err(|_| Failure::TooLarge)?);
+        while let Some(frame) = timeout(self.limits.idle, body.frame()).await.map_err(|_| Failure::Late)? {
+            let frame = frame.map_err(|_| Failure::Broken)?;
+            if let Some(data) = frame.data_ref() {
+                bytes.extend_from_slice(data);
+            }
+        }
+        Ok(bytes.into())
+    }
+}
+
+impl Line {
+    fn new(places: usize) -> Self {
+        Self {
+            places: Semaphore::new(places),
+            kept: Mutex::new(Kept { idle: Vec::new(), used: Instant::now() }),
+            answered_ms: AtomicU64::new(0),
+            failed_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// The connection that was used last, if one is idle.
+    fn idle(&self) -> Option<SendRequest<Empty<Bytes>>> {
+        let mut kept = lock(&self.kept);
+        kept.used = Instant::now();
+        while let Some((sender, since)) = kept.idle.pop() {
+            if sender.is_ready() && since.elapsed() < KEPT_FOR {
+                return Some(sender);
+            }
+        }
+        None
+    }
+}
+
+impl Reusable {
+    /// Keeps the connection for the next request.
+    pub(super) async fn keep(mut self) {
+        if let Ok(Ok(())) = timeout(FREE_AGAIN, self.sender.ready()).await {
+            let mut kept = lock(&self.line.kept);
+            if kept.idle.len() < KEPT {
+                kept.idle.push((self.sender, Instant::now()));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// No holder of these locks leaves a half-made value.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
