@@ -59,6 +59,20 @@ export function sample() {
 /** Runs in the page: what the sampler has seen, as one flat object. */
 export function report() {
   const seen = window.labWatch;
+  // The number in the picture's corner: eight squares, the lowest bit first (lab::clips::Numbered).
+  const number = () => {
+    const video = document.querySelector("video");
+    if (!video?.videoWidth) return null;
+    const canvas = document.createElement("canvas");
+    canvas.width = 640;
+    canvas.height = 360;
+    const context = canvas.getContext("2d");
+    context.drawImage(video, 0, 0, 640, 360);
+    const at = Date.now();
+    const light = [...Array(8).keys()].map((bit) => context.getImageData(16 + 32 * bit, 16, 1, 1).data[1]);
+    const value = light.reduce((sum, light, bit) => sum + (light > 128 ? 2 ** bit : 0), 0);
+    return { value, at };
+  };
   const stats = window.streambox?.stats() ?? null;
   const error = document.querySelector("video")?.error?.message ?? null;
   if (!seen?.start || !seen.now) return { playing: false, stats, error, notice: stats?.notice ?? null };
@@ -72,6 +86,8 @@ export function report() {
     stalls: seen.stalls,
     stall_ms: Math.round(seen.stall),
     position: seen.now.position,
+    number: number(),
+    width: document.querySelector("video")?.videoWidth ?? 0,
     error,
     stats,
     notice: stats?.notice ?? null,

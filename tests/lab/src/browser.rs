@@ -55,12 +55,25 @@ pub struct Watched {
     pub stall_ms: f64,
     /// Where the media time is, seconds.
     pub position: f64,
+    /// How wide the picture is, pixels of the stream.
+    pub width: u32,
+    /// The number in the picture, if it carries one.
+    pub number: Option<Number>,
     /// The sentence over the picture.
     pub notice: Option<String>,
     /// The element's own error.
     pub error: Option<String>,
     /// What the page says of itself.
     pub stats: serde_json::Value,
+}
+
+/// The number that a picture carries ([`crate::clips::Numbered`]).
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Number {
+    /// Which frame of the clip.
+    pub value: u32,
+    /// When it was on the screen, milliseconds since 1970.
+    pub at: f64,
 }
 
 /// The picture stood still.

@@ -5,6 +5,8 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -60,6 +62,76 @@ impl Clip {
 /// A file among the lab's clips.
 pub fn media(name: &str) -> PathBuf {
     paths::lab().join("media").join(name)
+}
+
+/// A clip for simcam whose frames carry their number in the picture, so that a screen tells when what it shows was sent.
+///
+/// Noisy, so that it has its bit rate; 25 frames/s, a keyframe each second, 8 s. The number stands in the upper left
+/// corner as eight squares of 32 of 640 pixels, lowest bit first, white for one.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbered {
+    /// Its name.
+    pub name: &'static str,
+    /// Width and height.
+    pub size: (u32, u32),
+    /// kbit/s.
+    pub kbit: u32,
+}
+
+impl Numbered {
+    /// Frames in one turn.
+    pub const FRAMES: u64 = 200;
+
+    /// The file, made when it is first asked for.
+    ///
+    /// # Errors
+    /// When ffmpeg fails.
+    pub fn file(&self) -> Result<PathBuf> {
+        let Self { name, size: (width, height), kbit } = self;
+        let file = media(&format!("{name}-{width}x{height}-{kbit}.h264"));
+        if file.exists() {
+            return Ok(file);
+        }
+        let mut picture = "noise=alls=30:allf=t,drawbox=w=256:h=32:color=black:t=fill".to_owned();
+        for bit in 0..8 {
+            let lit = format!("gt(mod(floor(n/{})\\,2)\\,0.5)", 1 << bit);
+            write!(picture, ",drawbox=x={}:w=32:h=32:color=white:t=fill:enable='{lit}'", bit * 32)?;
+        }
+        write!(picture, ",scale={width}:{height}")?;
+        let draft = file.with_extension("draft.h264");
+        let rate = format!("{kbit}k");
+        let output = Command::new("ffmpeg")
+            .args([
+                "-nostdin",
+                "-v",
+                "error",
+                "-y",
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc2=size=640x360:rate=25:duration=8",
+            ])
+            .args([
+                "-vf",
+                &picture,
+                "-c:v",
+                "libx264",
+                "-preset",
+                "veryfast",
+                "-profile:v",
+                "main",
+                "-bf",
+                "0",
+            ])
+            .args(["-g", "25", "-keyint_min", "25", "-sc_threshold", "0", "-pix_fmt", "yuv420p"])
+            .args(["-b:v", &rate, "-maxrate", &rate, "-bufsize", &rate, "-f", "h264"])
+            .arg(&draft)
+            .output()
+            .context("starting ffmpeg")?;
+        ensure!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr).trim());
+        fs::rename(&draft, &file)?;
+        Ok(file)
+    }
 }
 
 /// The places of decoded frames in one turn of a clip, by hash.

@@ -9,8 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 use crate::{
+    boxd::Boxd,
     factory::Host,
     internet::{HUB, VIDEO, WEB_ADDRESS},
     paths,
@@ -95,12 +97,61 @@ impl Cloud {
         self.wait_up()
     }
 
+    /// The part of a box's configuration that leads it here.
+    pub fn box_config(authority: &Authority) -> String {
+        format!("[tunnel]\ncloud = \"https://{VIDEO}\"\nca = \"{}\"\n", authority.root_file().display())
+    }
+
     /// Claims a box by its code, as the owner does; gives what is printed.
     ///
     /// # Errors
     /// When the cloud refuses.
     pub fn claim(&self, code: &str, owner: &str) -> Result<String> {
         self.owner(&["claim", code, "--owner", owner])
+    }
+
+    /// Does what an owner does to bring in a box: reads the code from the box's page, claims it here, compares the check
+    /// words and says yes on the box's page. Gives the time from the claim to the box's word that it has joined.
+    ///
+    /// # Errors
+    /// When a step does not come about, or the check words differ.
+    pub fn enrol(&self, boxd: &mut Boxd, owner: &str) -> Result<Duration> {
+        let join = |boxd: &Boxd| boxd.site().json("/api/v1/join");
+        boxd.wait_for(Duration::from_secs(20), "a code", |boxd| Ok(join(boxd)?["code"].is_string()))?;
+        let code = join(boxd)?["code"].as_str().unwrap_or_default().to_owned();
+        let start = Instant::now();
+        let printed = self.claim(&code, owner)?;
+        boxd.wait_for(Duration::from_secs(10), "the claim on the box's page", |boxd| {
+            Ok(join(boxd)?["state"] == "claimed")
+        })?;
+        let asked = join(boxd)?;
+        ensure!(asked["owner"] == owner, "the box asks about {}, not {owner}", asked["owner"]);
+        let words = asked["check_words"].as_str().context("no check words")?;
+        ensure!(
+            !words.is_empty() && printed.contains(words),
+            "the box shows {words:?}, the cloud {printed:?}"
+        );
+        let answer =
+            boxd.site().post("/api/v1/join", &json!({ "accept": true, "session": asked["session"] }))?;
+        ensure!((200..300).contains(&answer.status), "yes: {} {}", answer.status, answer.text());
+        boxd.wait_for(Duration::from_secs(10), "joining", |boxd| Ok(join(boxd)?["state"] == "joined"))?;
+        Ok(start.elapsed())
+    }
+
+    /// The link of one camera, once the box has reported it.
+    ///
+    /// # Errors
+    /// When it does not come within 10 s.
+    pub fn link(&self, name: &str) -> Result<Link> {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let links = self.links()?;
+            if let Some(link) = links.iter().find(|link| link.line.contains(name)) {
+                return Ok(link.clone());
+            }
+            ensure!(Instant::now() < end, "{name} has no link: {links:?}");
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The links of all cameras.

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, TcpStream},
+    path::Path,
     time::Duration,
 };
 
@@ -30,7 +31,14 @@ impl Simcam {
     /// # Errors
     /// When it is not built or does not come up.
     pub fn start(host: &Host, words: &[&str]) -> Result<Self> {
-        let clip = paths::workspace().join("tests/media/gate.h264");
+        Self::playing(host, &paths::workspace().join("tests/media/gate.h264"), words)
+    }
+
+    /// The same with a clip of its own.
+    ///
+    /// # Errors
+    /// As [`Simcam::start`].
+    pub fn playing(host: &Host, clip: &Path, words: &[&str]) -> Result<Self> {
         let mut command = host.command(paths::binary("simcam")?);
         command.arg("--clip").arg(clip).args(["--rtsp-port", &RTSP.to_string()]);
         command.args(["--http-port", &ONVIF.to_string(), "--control", &format!("0.0.0.0:{CONTROL}")]);
@@ -53,6 +61,19 @@ impl Simcam {
     /// Its process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// When the newest frames were sent: their number since the start, and microseconds since 1970.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn sent(&self) -> Result<Vec<(u64, i64)>> {
+        let text = self.tell("stamps")?;
+        let row = |line: &str| {
+            let columns: Vec<&str> = line.split('\t').collect();
+            Some((columns.get(2)?.parse().ok()?, columns.get(5)?.parse().ok()?))
+        };
+        Ok(text.lines().filter_map(row).collect())
     }
 
     /// Says one line to the control socket and gives the answer.
