@@ -197,18 +197,30 @@ export function durationText(ms) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
+/** "since 14:03:10 (3 min)" in the viewer's own time, with the day once that is not obvious; "" when nothing is known. `since`
+ * is on the server's clock, whose time is `now`; `skew` is how far the viewer's clock is behind it, milliseconds. */
+export function sinceText(since, now, skew = 0) {
+  if (since === null || since === undefined) return "";
+  const at = new Date(since - skew);
+  const obvious = now - since < 18 * 3_600_000;
+  return `since ${obvious ? at.toLocaleTimeString() : at.toLocaleString()} (${durationText(now - since)})`;
+}
+
 /** A codec string of each kind, for asking the browser whether it plays at all. */
 const PROBE = { h264: 'video/mp4; codecs="avc1.640028"', h265: 'video/mp4; codecs="hvc1.1.6.L120.90"' };
 
-/** What to say over the picture: {text, since} with `since` on the box's clock or null, or null for nothing.
+/** What to say over the picture: {text, since} with `since` on the server's clock or null, or null for nothing.
  *
- * `camera` is the last answer of /api/v1/cameras/{id} or null; `silentSince` is when the box stopped
- * answering, on the viewer's clock, or null; `canPlay(mime)` asks the engine; `blocked`: the browser wants a
+ * `camera` is the last answer to the page's question for the camera's state, or null; `silentSince` is when the server stopped
+ * answering, or null; `remote`: the server is a cloud, whose word on the camera is some seconds old, so that a picture that
+ * moves is believed more; `canPlay(mime)` asks the engine; `blocked`: the browser wants a
  * tap first; `advancing`: the picture moves.
  */
-export function notice({ camera, silentSince, engine, canPlay, blocked, advancing }) {
+export function notice({ camera, silentSince, engine, canPlay, blocked, advancing, remote = false }) {
+  if (remote && advancing) return null;
   if (silentSince !== null) {
-    return { text: "The box does not answer. It is tried again by itself.", since: silentSince };
+    const who = remote ? "This site" : "The box";
+    return { text: `${who} does not answer. It is tried again by itself.`, since: silentSince };
   }
   if (engine === null) {
     return { text: "This browser can play no live video. Use a current Chrome, Edge, Firefox or Safari.", since: null };

@@ -12,7 +12,7 @@
 //   lastRecovery  why, the last time
 //   position, playing, notice      the media time, whether it moves, the sentence over the picture
 
-import { Backoff, bufferedAhead, chooseEngine, Clock, durationText, latencyText, notice, Pace, Watchdog } from "./logic.js";
+import { Backoff, bufferedAhead, chooseEngine, Clock, latencyText, notice, Pace, sinceText, Watchdog } from "./logic.js";
 import { HlsJs, Native } from "./engines.js";
 
 const { status, hls: script } = document.body.dataset;
@@ -20,6 +20,9 @@ const [video, badge, panel, words, since] = ["video", "badge", "panel", "words",
   document.getElementById(name),
 );
 const url = new URL("index.m3u8", location.href).href;
+// A cloud's page asks beside itself; it answers many viewers and knows less than the box, so it is asked when the picture
+// stands still.
+const remote = !status.startsWith("/");
 
 const choice = chooseEngine({
   forced: new URLSearchParams(location.search).get("player"),
@@ -37,6 +40,9 @@ let engine = null;
 let reloading = null;
 let camera = null;
 let silentSince = null;
+let nextAsk = null;
+let patient = false; // the next question is far away
+let lastPlaylist = null;
 let blocked = false;
 let held = false; // the viewer pressed pause
 let advancedAt = -Infinity;
@@ -132,24 +138,37 @@ function firstFrame() {
   told.firstFrameMs ??= performance.now();
 }
 
-/** The box's word on this camera, and its clock. Quick while nothing moves, slow while all is well. */
+/** The server's word on this camera, and its clock. Quick while nothing moves, slow while all is well. */
 async function ask() {
+  patient = false;
   const sent = Date.now();
   try {
     const answer = await fetch(status, { cache: "no-store", signal: AbortSignal.timeout(4000) });
-    const body = await answer.json();
-    if (answer.ok) {
+    const body = await answer.json().catch(() => null);
+    if (answer.ok && body !== null) {
       if (typeof body.now_ms === "number") clock.sample(sent, Date.now(), body.now_ms);
       if (camera !== null && body.facts.units !== camera.facts.units) on.moved();
       camera = body;
-    } else {
-      camera = { state: { state: "stopped" }, sentence: body.error, since_ms: null, facts: {} };
-    }
+    } else if (answer.status === 404) {
+      const sentence = body?.error ?? "This link shows nothing now: it was switched off, or it is not spelled right.";
+      camera = { state: { state: "stopped" }, sentence, since_ms: null, facts: {} };
+    } else throw new Error(answer.statusText);
     silentSince = null;
+    if (remote && choice === "native" && !advancing()) await lookAtPlaylist();
   } catch {
     silentSince ??= clock.at(Date.now());
   }
-  setTimeout(ask, advancing() && !camera?.sentence ? 3000 : 1000);
+  patient = remote && advancing();
+  nextAsk = setTimeout(ask, patient ? 15_000 : advancing() && !camera?.sentence ? 3000 : 1000);
+}
+
+/** The browser's own HLS does not tell whether the stream goes on, and a cloud counts no frames. */
+async function lookAtPlaylist() {
+  const answer = await fetch("live.m3u8", { cache: "no-store", signal: AbortSignal.timeout(4000) });
+  if (!answer.ok) return;
+  const text = await answer.text();
+  if (lastPlaylist !== null && text !== lastPlaylist) on.moved();
+  lastPlaylist = text;
 }
 
 const advancing = () => performance.now() - advancedAt < 1500;
@@ -161,6 +180,10 @@ function tick() {
   if (position !== lastPosition && video.readyState >= 2) advancedAt = now;
   lastPosition = position;
   movingSince = advancing() ? (movingSince ?? now) : null;
+  if (patient && !advancing()) {
+    clearTimeout(nextAsk);
+    ask();
+  }
   // An outage is over when the picture has moved for a while: the next one is met with quick tries again.
   if (movingSince !== null && now - movingSince > 10_000) backoff.reset();
   const playing = engine?.playingMs() ?? null;
@@ -192,13 +215,13 @@ function show() {
     canPlay: (mime) => engine?.canPlay(mime) ?? true,
     blocked,
     advancing: advancing(),
+    remote,
   });
   told.notice = said?.text ?? null;
   panel.hidden = said === null;
   if (said === null) return;
   if (words.textContent !== said.text) words.textContent = said.text;
-  since.textContent =
-    said.since === null ? "" : `since ${new Date(said.since).toLocaleTimeString()} (${durationText(clock.at(Date.now()) - said.since)})`;
+  since.textContent = sinceText(said.since, clock.at(Date.now()), clock.offset);
 }
 
 video.muted = true; // the attribute alone is not enough in every browser

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  Backoff, bufferedAhead, chooseEngine, Clock, durationText, latencyText, newestStart, notice, Pace, sequenceBroken, Watchdog,
+  Backoff, bufferedAhead, chooseEngine, Clock, durationText, latencyText, newestStart, notice, Pace, sequenceBroken,
+  sinceText, Watchdog,
 } from "../logic.js";
 
 test("Safari plays by itself, others by hls.js, and each falls back to the other", () => {
@@ -207,4 +208,24 @@ test("H.265 that cannot be played is said with what to do; H.265 that plays is n
   assert.match(notice(no).text, /H\.265.*cannot play.*H\.264/);
   assert.equal(notice({ ...no, advancing: true }), null);
   assert.equal(notice({ ...no, canPlay: () => true }), null);
+});
+
+test("in a cloud's page a picture that moves is believed, and one that stands still is explained", () => {
+  const offline = { state: { state: "offline" }, sentence: "The camera's site is offline.", since_ms: 7, facts: {} };
+  const page = { ...fine, camera: offline, remote: true };
+  assert.equal(notice(page), null);
+  assert.deepEqual(notice({ ...page, advancing: false }), { text: offline.sentence, since: 7 });
+  assert.match(notice({ ...page, advancing: false, silentSince: 9 }).text, /^This site does not answer/);
+  assert.match(notice({ ...fine, remote: true, camera: streaming("h265"), canPlay: () => false, advancing: false }).text, /H\.265/);
+});
+
+test("an outage is told in the viewer's time, with the day when it was not today", () => {
+  const now = new Date(2026, 10, 21, 14, 0, 0).getTime();
+  const minutes = sinceText(now - 180_000, now);
+  assert.ok(minutes.includes(new Date(now - 180_000).toLocaleTimeString()) && minutes.endsWith("(3 min)"), minutes);
+  assert.ok(!minutes.includes("2026"), minutes);
+  const days = sinceText(now - 3 * 86_400_000, now);
+  assert.ok(days.includes("2026") && days.endsWith("(3 days)"), days);
+  assert.ok(sinceText(now, now, 3_600_000).includes(new Date(now - 3_600_000).toLocaleTimeString()), "a viewer's clock an hour behind");
+  assert.equal(sinceText(null, now), "");
 });
