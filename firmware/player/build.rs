@@ -29,7 +29,7 @@ const FILES: [(&str, &str); 7] = [
 ];
 const JS: &str = "text/javascript; charset=utf-8";
 /// Pages: rendered by the server, so only the names of files are filled in here.
-const PAGES: [&str; 2] = ["index.html", "player.html"];
+const PAGES: [&str; 3] = ["index.html", "join.html", "player.html"];
 /// The build of hls.js without subtitles, DRM and alternate audio: it keeps low latency and sound in the same file.
 const HLS_JS: &str = "node_modules/hls.js/dist/hls.light.min.js";
 

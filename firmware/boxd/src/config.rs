@@ -11,6 +11,8 @@ use camera::{Source, StreamChoice, Transport};
 use model::{CameraId, Private};
 use settings::{Error as ConfigError, Section, Table};
 
+use crate::cloud::{CloudAddress, Consent};
+
 mod keys;
 
 pub(crate) use keys::KEYS;
@@ -22,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     /// Where the little that must survive a restart is kept; made when first needed.
     pub(crate) state_dir: PathBuf,
+    /// The cloud that makes public links; `None`: none.
+    pub(crate) tunnel: Option<Tunnel>,
     /// Logging.
     pub(crate) log: Log,
     /// Packaging.
@@ -39,6 +43,19 @@ pub(crate) struct Http {
     pub(crate) listen: SocketAddr,
     /// Extra host names, lower case, without port.
     pub(crate) hosts: Vec<String>,
+}
+
+/// The cloud, and how the box reaches it.
+#[derive(Debug, Clone)]
+pub(crate) struct Tunnel {
+    /// Where it is.
+    pub(crate) cloud: CloudAddress,
+    /// A PEM file of root certificates that count beside the usual ones.
+    pub(crate) ca: Option<PathBuf>,
+    /// Who says yes to joining.
+    pub(crate) join: Consent,
+    /// Most bits per second that may go out.
+    pub(crate) uplink: Option<u64>,
 }
 
 /// How log lines look, and how many there are.
@@ -112,10 +129,7 @@ impl Config {
 
         let state_dir = root.section("state")?.string("dir")?.map_or(state_dir, PathBuf::from);
 
-        let tunnel = root.section("tunnel")?;
-        if tunnel.boolean("enabled")? == Some(true) {
-            return Err(tunnel.error("enabled", "this version has no tunnel yet: leave it false"));
-        }
+        let tunnel = tunnel(&root.section("tunnel")?)?;
 
         let log = root.section("log")?;
         let log = Log {
@@ -153,7 +167,7 @@ impl Config {
             }
             cameras.push(camera);
         }
-        Ok(Self { http, state_dir, log, hls, discovery, cameras })
+        Ok(Self { http, state_dir, tunnel, log, hls, discovery, cameras })
     }
 }
 
@@ -164,6 +178,22 @@ const LEVELS: [(&str, tracing::Level); 5] = [
     ("debug", tracing::Level::DEBUG),
     ("trace", tracing::Level::TRACE),
 ];
+
+/// The cloud, if one is wanted.
+fn tunnel(table: &Section<'_>) -> Result<Option<Tunnel>, ConfigError> {
+    let cloud = table.string("cloud")?.map(CloudAddress::parse).transpose();
+    let cloud = cloud.map_err(|error| table.error("cloud", &error.to_string()))?;
+    let ca = table.string("ca")?.map(PathBuf::from);
+    let join = table.choice("join", &[("ask", Consent::Ask), ("yes", Consent::Yes)])?.unwrap_or_default();
+    let uplink = table.integer("uplink_kbps", 64..=10_000_000)?.map(|kbps| kbps * 1000);
+    match (table.boolean("enabled")?, cloud) {
+        (Some(true), None) => {
+            Err(table.error("enabled", "a tunnel needs the cloud's address: give cloud, too"))
+        }
+        (Some(false), _) | (None, None) => Ok(None),
+        (_, Some(cloud)) => Ok(Some(Tunnel { cloud, ca, join, uplink })),
+    }
+}
 
 /// User name and password of a section; an empty text is none.
 fn login(table: &Section<'_>) -> Result<(Option<String>, Option<Private<String>>), ConfigError> {
@@ -181,6 +211,12 @@ fn source(table: &Section<'_>) -> Result<Source, ConfigError> {
     let stream = table.choice("stream", &streams)?;
     let source =
         Source::new(id, url, user, password).map_err(|error| table.error("url", &error.to_string()))?;
+    let source = match table.string("sub_url")? {
+        Some(small) => {
+            source.with_small(small).map_err(|error| table.error("sub_url", &error.to_string()))?
+        }
+        None => source,
+    };
     if source.password.is_some() && source.user.is_none() {
         return Err(table.error("password", "a password needs a user"));
     }

@@ -9,6 +9,7 @@ use std::io::{self, IoSliceMut};
 use bytes::Bytes;
 use camera::{Event, wire};
 use model::CameraState;
+use model::status::Picture;
 use nix::sys::uio::readv;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -58,7 +59,13 @@ impl Link {
                 Event::Format(format) => feed.set_format(format)?,
                 Event::State(state) => report(camera, state),
                 Event::Interrupted => feed.interrupt(),
-                Event::Facts(facts) => feed.set_device(facts),
+                Event::Facts(facts) => {
+                    // Asked for its small picture, a device has no smaller one.
+                    if facts.has_small && camera.picture() == Picture::Main {
+                        camera.set_small(true);
+                    }
+                    feed.set_device(facts);
+                }
             }
         }
     }

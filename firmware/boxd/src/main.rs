@@ -18,6 +18,7 @@
 
 mod adopt;
 mod cli;
+mod cloud;
 mod config;
 mod door;
 mod feed;

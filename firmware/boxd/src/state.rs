@@ -4,13 +4,15 @@
 //! over an await. Cameras are added and never removed while the box runs, so a link that worked keeps working.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use model::status::Picture;
 use model::{CameraId, Device, DeviceKey};
 use tokio::sync::watch;
 
+use crate::cloud::Cloud;
 use crate::door::Counters;
 use crate::feed::Feed;
 
@@ -22,6 +24,7 @@ struct Inner {
     cameras: RwLock<BTreeMap<CameraId, Arc<Camera>>>,
     devices: RwLock<Vec<Device>>,
     door: Arc<Counters>,
+    cloud: Cloud,
     started: Instant,
 }
 
@@ -33,15 +36,18 @@ pub(crate) struct Camera {
     restarts: AtomicU64,
     worker: AtomicU32,
     requests: AtomicU64,
+    small: AtomicBool,
+    picture: watch::Sender<Picture>,
 }
 
 impl Shared {
-    /// An empty box.
-    pub(crate) fn new() -> Self {
+    /// A box without cameras, and what is known of its cloud.
+    pub(crate) fn new(cloud: Cloud) -> Self {
         Self(Arc::new(Inner {
             cameras: RwLock::default(),
             devices: RwLock::default(),
             door: Arc::default(),
+            cloud,
             started: Instant::now(),
         }))
     }
@@ -70,6 +76,8 @@ impl Shared {
             restarts: AtomicU64::new(0),
             worker: AtomicU32::new(0),
             requests: AtomicU64::new(0),
+            small: AtomicBool::new(false),
+            picture: watch::Sender::new(Picture::Main),
         });
         cameras.insert(id, Arc::clone(&camera));
         Some(camera)
@@ -88,6 +96,11 @@ impl Shared {
     /// What the front door counts.
     pub(crate) fn door(&self) -> &Arc<Counters> {
         &self.0.door
+    }
+
+    /// What is known of the cloud.
+    pub(crate) fn cloud(&self) -> &Cloud {
+        &self.0.cloud
     }
 
     /// How long the box has been running.
@@ -131,6 +144,31 @@ impl Camera {
     pub(crate) fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.feed.watch();
+    }
+
+    /// Whether it has a smaller picture than the one that the owner chose.
+    pub(crate) fn has_small(&self) -> bool {
+        self.small.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it has a smaller picture.
+    pub(crate) fn set_small(&self, small: bool) {
+        self.small.store(small, Ordering::Relaxed);
+    }
+
+    /// Which of its pictures is wanted.
+    pub(crate) fn picture(&self) -> Picture {
+        *self.picture.borrow()
+    }
+
+    /// Wants another of its pictures; its worker follows.
+    pub(crate) fn set_picture(&self, picture: Picture) {
+        self.picture.send_if_modified(|now| std::mem::replace(now, picture) != picture);
+    }
+
+    /// Changes when another picture is wanted.
+    pub(crate) fn pictures(&self) -> watch::Receiver<Picture> {
+        self.picture.subscribe()
     }
 
     /// The process id of its worker, while one runs.

@@ -9,7 +9,6 @@
 //! A worker runs in a process group of its own, so that a Ctrl-C reaches only the supervisor, and dies with it.
 
 use std::convert::Infallible;
-use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::Stdio;
@@ -21,12 +20,14 @@ use anyhow::Context as _;
 use camera::{Source, wire};
 use media::Stream;
 use model::DeviceKey;
+use model::status::Picture;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::cloud::jittered;
 use crate::feed::Feed;
 use crate::floor::Floor;
 use crate::link::Link;
@@ -66,10 +67,16 @@ impl Supervisor {
     /// # Errors
     /// When the source does not fit a frame.
     pub(crate) fn add(&mut self, source: &Source, device: Option<DeviceKey>) -> anyhow::Result<bool> {
-        let frame = wire::encode_source(source)?;
+        let small = source.small_picture();
+        let frames = Frames {
+            main: wire::encode_source(source)?,
+            small: small.as_ref().map(wire::encode_source).transpose()?,
+        };
         let feed = Feed::new(Stream::new(self.options, first_sequence_number(self.floor.time(now()))));
         let Some(camera) = self.shared.add(source.id.clone(), device, feed) else { return Ok(false) };
-        self.cameras.spawn(keep(camera, frame, self.stop.clone()));
+        // An ONVIF device tells by itself, once it was asked.
+        camera.set_small(source.small.is_some() && frames.small.is_some());
+        self.cameras.spawn(keep(camera, frames, self.stop.clone()));
         Ok(true)
     }
 
@@ -89,23 +96,59 @@ fn first_sequence_number(time: Duration) -> u64 {
     time.as_secs().saturating_sub(SEQUENCE_ZERO) * 2
 }
 
+/// Where a camera's pictures are, as its worker is told.
+struct Frames {
+    main: wire::Frame,
+    small: Option<wire::Frame>,
+}
+
+impl Frames {
+    fn of(&self, picture: Picture) -> &wire::Frame {
+        match (picture, &self.small) {
+            (Picture::Sub, Some(small)) => small,
+            _ => &self.main,
+        }
+    }
+}
+
+/// Why a worker's time was over.
+enum Over {
+    /// It died.
+    Died(String),
+    /// Another picture is wanted.
+    Picture,
+    /// The box ends.
+    Stop,
+}
+
 /// Keeps one camera's worker alive until `stop`.
-async fn keep(camera: Arc<Camera>, source: wire::Frame, mut stop: watch::Receiver<bool>) {
+async fn keep(camera: Arc<Camera>, frames: Frames, mut stop: watch::Receiver<bool>) {
     let mut pause = PAUSE.0;
+    let mut pictures = camera.pictures();
     loop {
         let born = Instant::now();
-        let reason = match Worker::start(&camera, &source).await {
+        let wanted = *pictures.borrow_and_update();
+        let over = match Worker::start(&camera, frames.of(wanted)).await {
             Ok(mut worker) => {
-                let reason = tokio::select! {
-                    Err(error) = worker.link.feed(&camera) => Some(error.to_string()),
-                    _ = wake(&mut worker.alarm, &camera) => None,
-                    () = stopping(&mut stop) => None,
+                let over = tokio::select! {
+                    Err(error) = worker.link.feed(&camera) => Over::Died(error.to_string()),
+                    never = wake(&mut worker.alarm, &camera) => match never {},
+                    Ok(()) = pictures.changed() => Over::Picture,
+                    () = stopping(&mut stop) => Over::Stop,
                 };
                 worker.end(&camera).await;
-                let Some(reason) = reason else { return };
-                reason
+                over
             }
-            Err(error) => format!("{error:#}"),
+            Err(error) => Over::Died(format!("{error:#}")),
+        };
+        let reason = match over {
+            Over::Stop => return,
+            Over::Picture => {
+                // What comes next belongs to another session, with other stamps and another size.
+                camera.feed().interrupt();
+                continue;
+            }
+            Over::Died(reason) => reason,
         };
         if born.elapsed() >= GROWN_UP {
             pause = PAUSE.0;
@@ -128,12 +171,6 @@ async fn wake(alarm: &mut Alarm, camera: &Camera) -> Infallible {
         camera.feed().watched().await;
         alarm.ring();
     }
-}
-
-/// Half to all of a pause, so that workers that died together do not come back together.
-fn jittered(pause: Duration) -> Duration {
-    let random = RandomState::new().hash_one(0) as u32;
-    pause / 2 + pause.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0)
 }
 
 /// A running worker. Dropped, it is killed.

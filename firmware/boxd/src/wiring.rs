@@ -1,13 +1,14 @@
 //! Puts the box together and takes it down again.
 //!
-//! Two threads: this one runs the supervisor and the links from the workers, the other one the front door, so that a
-//! crowd of viewers does not hold back a camera.
+//! Three threads: this one runs the supervisor and the links from the workers, another one the front door, so that a
+//! crowd of viewers does not hold back a camera, and the third one deals with the cloud, if one is wanted.
 
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -20,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::adopt::Adoption;
+use crate::cloud::{self, Cloud, Files, RealTime, Time};
 use crate::config::{Config, Discovery};
 use crate::door::{self, Hosts};
 use crate::floor::{Floor, KEEP_EVERY};
@@ -28,7 +30,7 @@ use crate::lan;
 use crate::state::Shared;
 use crate::supervisor::{Supervisor, now};
 
-/// Heaps of the C library: one per thread of this process.
+/// Heaps of the C library: one per thread that moves media.
 const HEAPS: i32 = 2;
 /// The first descriptor that is handed over with LISTEN_FDS (sd_listen_fds(3)).
 const LISTEN_FD: i32 = 3;
@@ -42,6 +44,12 @@ const END: Duration = Duration::from_millis(1800);
 /// The running front door.
 type Door = std::thread::JoinHandle<io::Result<()>>;
 
+/// The threads beside the supervisor's.
+struct Threads {
+    door: Door,
+    cloud: Option<std::thread::JoinHandle<()>>,
+}
+
 /// Runs the box until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -51,19 +59,35 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     more_descriptors();
     let listener = listener(config.http.listen)?;
     let address = listener.local_addr().context("cannot ask for the pages' address")?;
-    let shared = Shared::new();
+    let tunnel = config.tunnel.clone();
+    let cloud = Cloud::new(
+        tunnel.as_ref().map(|tunnel| tunnel.cloud.clone()),
+        tunnel.as_ref().and_then(|tunnel| tunnel.uplink),
+    );
+    let shared = Shared::new(cloud);
     let (stop, stopped) = watch::channel(false);
+    let files = Files::new(&config.state_dir);
+    // Before anything counts from the clock. Whoever wants no cloud keeps the clock as it is.
+    let time = tunnel.is_some().then(|| Arc::new(Time::open(files.clone(), Box::new(RealTime))));
 
     let own_name =
         nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let hosts = door::hosts(&own_name, &config.http.hosts);
-    let open_door = {
+    let pages = pages(address);
+    let open_doors = {
         let (shared, stopped) = (shared.clone(), stopped.clone());
         move || {
-            for page in pages(address) {
-                println!("{page}");
+            for page in &pages {
+                println!("page: {page}");
             }
-            door(listener, shared, hosts, stopped)
+            if let (Some(tunnel), Some(time)) = (tunnel, time) {
+                let page = pages.first().cloned().unwrap_or_default();
+                let (consent, cap_bit_rate) = (tunnel.join, tunnel.uplink);
+                let options = cloud::Options { ca: tunnel.ca, consent, cap_bit_rate, page };
+                let cloud = cloud::start(options, files, shared.clone(), time, stopped.clone())?;
+                return Ok(Threads { door: door(listener, shared, hosts, stopped)?, cloud: Some(cloud) });
+            }
+            Ok(Threads { door: door(listener, shared, hosts, stopped)?, cloud: None })
         }
     };
     let runtime = Builder::new_current_thread()
@@ -71,8 +95,11 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         .on_thread_park(|| std::thread::sleep(REST))
         .build()
         .context("cannot start the supervisor")?;
-    let door = runtime.block_on(supervise(config, shared, &stop, stopped, open_door))?;
-    match door.join() {
+    let threads = runtime.block_on(supervise(config, shared, &stop, stopped, open_doors))?;
+    if threads.cloud.is_some_and(|cloud| cloud.join().is_err()) {
+        tracing::error!("the part that talks to the cloud stopped unexpectedly");
+    }
+    match threads.door.join() {
         Ok(outcome) => outcome.context("the front door failed"),
         Err(_) => bail!("the front door stopped unexpectedly"),
     }
@@ -102,8 +129,8 @@ async fn supervise(
     shared: Shared,
     stop: &watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
-    open_door: impl FnOnce() -> anyhow::Result<Door>,
-) -> anyhow::Result<Door> {
+    open_doors: impl FnOnce() -> anyhow::Result<Threads>,
+) -> anyhow::Result<Threads> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let floor = Rc::new(Floor::open(&config.state_dir, now()));
@@ -112,7 +139,7 @@ async fn supervise(
         supervisor.add(source, None)?;
     }
     // Whoever comes in finds all cameras listed.
-    let door = open_door()?;
+    let threads = open_doors()?;
     tracing::info!(cameras = config.cameras.len(), "started");
     tokio::select! {
         _ = terminate.recv() => {}
@@ -125,7 +152,7 @@ async fn supervise(
     if tokio::time::timeout(END, supervisor.finish()).await.is_err() {
         tracing::warn!("not every worker ended in time");
     }
-    Ok(door)
+    Ok(threads)
 }
 
 /// Keeps the time for the next start, for ever.
@@ -199,7 +226,7 @@ fn listener(address: SocketAddr) -> anyhow::Result<StdTcpListener> {
     ::door::listen(address, "[http] listen").map_err(anyhow::Error::new)
 }
 
-/// The lines that tell where the page is.
+/// Where the page is, as people type it.
 fn pages(listening: SocketAddr) -> Vec<String> {
     let mut addresses = vec![listening.ip()];
     if listening.ip().is_unspecified() {
@@ -207,7 +234,7 @@ fn pages(listening: SocketAddr) -> Vec<String> {
         addresses.push(IpAddr::from([127, 0, 0, 1]));
     }
     let port = listening.port();
-    addresses.into_iter().map(|address| format!("page: http://{}/", SocketAddr::new(address, port))).collect()
+    addresses.into_iter().map(|address| format!("http://{}/", SocketAddr::new(address, port))).collect()
 }
 
 /// This machine's addresses on networks, IPv4 first. Link-local IPv6 addresses need an interface's name, which no

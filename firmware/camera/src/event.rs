@@ -41,6 +41,9 @@ pub struct DeviceFacts {
     pub clock_offset_s: Option<i64>,
     /// Names of the profiles that it offers, as it orders them.
     pub profiles: Vec<String>,
+    /// It offers a smaller picture than the one that was chosen.
+    #[serde(default)]
+    pub has_small: bool,
 }
 
 /// Where [`crate::run`] tells events. An error ends the run: nobody listens any more.

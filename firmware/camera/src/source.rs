@@ -23,6 +23,8 @@ pub struct Source {
     pub transport: Transport,
     /// Which of its streams is wanted.
     pub stream: StreamChoice,
+    /// Where its small picture is, when `address` is a stream and the owner knows another one.
+    pub small: Option<Address>,
 }
 
 /// Where a camera is, without user information. Some makers put a password into the path or query: `Display` and
@@ -110,7 +112,32 @@ impl Source {
             password: password.or_else(|| taken.password.map(Private::new)),
             transport: Transport::default(),
             stream: StreamChoice::default(),
+            small: None,
         })
+    }
+
+    /// The same with the address of its small picture, an `rtsp://` or `rtsps://` URL. A user and a password in it are
+    /// not used: those of the camera are.
+    ///
+    /// # Errors
+    /// [`AddressError`] when the text is no such address.
+    pub fn with_small(self, text: &str) -> Result<Self, AddressError> {
+        match take(text)?.address {
+            small @ Address::Rtsp(_) => Ok(Self { small: Some(small), ..self }),
+            Address::Onvif(_) | Address::Host { .. } => Err(AddressError::Scheme),
+        }
+    }
+
+    /// The same camera's small picture, as far as the owner's words tell: an ONVIF device names its streams itself and
+    /// may have none. `None` when the owner wants the small picture anyway, or none is known.
+    pub fn small_picture(&self) -> Option<Self> {
+        let source = Self { stream: StreamChoice::Sub, small: None, ..self.clone() };
+        match (&self.address, &self.small) {
+            _ if self.stream == StreamChoice::Sub => None,
+            (_, Some(small)) => Some(Self { address: small.clone(), ..source }),
+            (Address::Rtsp(_), None) => None,
+            (Address::Onvif(_) | Address::Host { .. }, None) => Some(source),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub struct InvalidCameraId;
 
 impl CameraId {
     /// First path segments that belong to the front door.
-    pub const RESERVED: [&'static str; 4] = ["api", "healthz", "metrics", "assets"];
+    pub const RESERVED: [&'static str; 5] = ["api", "healthz", "metrics", "assets", "join"];
 
     /// Checks a text.
     ///

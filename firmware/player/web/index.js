@@ -1,4 +1,4 @@
-// Keeps the two lists of the index page fresh. The server renders and escapes them, once for readers without
+// Keeps the lists of a page fresh. The server renders and escapes them, once for readers without
 // JavaScript and once for this script: a card is exchanged only when it changed, so that nothing that a
 // reader has opened or selected is taken away without need.
 
@@ -28,11 +28,11 @@ function renew(list, fresh) {
 
 async function refresh() {
   try {
-    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+    const answer = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(5000) });
     if (!answer.ok) throw new Error(answer.statusText);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const id of ["cameras", "devices"]) {
-      renew(document.getElementById(id), document.adoptNode(page.getElementById(id)));
+    for (const list of document.querySelectorAll("ul.cards[id]")) {
+      renew(list, document.adoptNode(page.getElementById(list.id)));
     }
     badge.hidden = true;
   } catch {
@@ -41,7 +41,21 @@ async function refresh() {
   setTimeout(refresh, document.visibilityState === "visible" ? 2000 : 10000);
 }
 
+/** Tells the box what its owner answers to the question of a session. */
+async function answer(button) {
+  const { accept, session } = button.dataset;
+  const said = await fetch("/api/v1/join", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ accept: accept === "yes", session }),
+    signal: AbortSignal.timeout(5000),
+  }).catch(() => null);
+  if (said?.ok) location.reload();
+  else button.textContent = (await said?.json().catch(() => null))?.error ?? "The box does not answer: try again";
+}
+
 document.addEventListener("click", async ({ target }) => {
+  if (target.dataset?.accept !== undefined) await answer(target);
   const copied = target.dataset?.copy;
   if (copied === undefined) return;
   const text = document.getElementById(copied);

@@ -47,11 +47,47 @@ fn an_unknown_key_is_named_with_its_line_and_the_likely_one() {
 }
 
 #[test]
-fn the_tunnel_may_be_left_out_by_name_but_not_asked_for() {
-    assert!(parse("[tunnel]\nenabled = false\n").is_ok());
+fn a_cloud_by_its_address_means_a_tunnel_to_it() {
+    assert!(parse("").unwrap().tunnel.is_none());
+    assert!(parse("[tunnel]\nenabled = false\ncloud = \"https://v.example\"\n").unwrap().tunnel.is_none());
+    let text =
+        "[tunnel]\ncloud = \"https://v.example\"\nca = \"x.pem\"\njoin = \"yes\"\nuplink_kbps = 2000\n";
+    let tunnel = parse(text).unwrap().tunnel.unwrap();
+    assert_eq!(tunnel.cloud.origin(), "https://v.example");
+    assert_eq!(tunnel.join, crate::cloud::Consent::Yes);
+    assert_eq!(tunnel.uplink, Some(2_000_000));
+    assert_eq!(
+        parse("[tunnel]\ncloud = \"https://v.example\"\n").unwrap().tunnel.unwrap().join,
+        crate::cloud::Consent::Ask,
+        "nobody joins unasked"
+    );
     assert_eq!(
         error("[tunnel]\nenabled = true\n"),
-        "box.toml:2: [tunnel]: enabled: this version has no tunnel yet: leave it false"
+        "box.toml:2: [tunnel]: enabled: a tunnel needs the cloud's address: give cloud, too"
+    );
+    assert_eq!(
+        error("[tunnel]\ncloud = \"http://v.example\"\n"),
+        "box.toml:2: [tunnel]: cloud: may be http:// only for a loopback or private IP address: write https://"
+    );
+}
+
+#[test]
+fn a_small_picture_is_a_stream_of_its_own() {
+    let camera = "[[camera]]\nid = \"gate\"\nurl = \"rtsp://10.0.0.2/1\"\nuser = \"u\"\npassword = \"p\"\n";
+    assert_eq!(parse(camera).unwrap().cameras[0].small_picture(), None);
+    let config = parse(&format!("{camera}sub_url = \"rtsp://10.0.0.2/2\"\n")).unwrap();
+    let small = config.cameras[0].small_picture().unwrap();
+    assert_eq!(small.address.to_string(), "rtsp://10.0.0.2/2");
+    assert_eq!(small.password.unwrap().expose(), "p");
+    assert!(
+        error(&format!("{camera}sub_url = \"http://x/\"\n"))
+            .starts_with("box.toml:6: [[camera]] gate: sub_url:")
+    );
+    assert_eq!(
+        parse(&format!("{camera}sub_url = \"rtsp://10.0.0.2/2\"\nstream = \"sub\"\n")).unwrap().cameras[0]
+            .small_picture(),
+        None,
+        "the owner's own choice is not changed"
     );
 }
 
@@ -80,7 +116,7 @@ fn wrong_values_name_file_line_and_key() {
         ),
         (
             "[[camera]]\nid = \"A b\"\nurl = \"cam\"\n",
-            "box.toml:2: [[camera]] A b: id: a camera id is 1 to 32 characters of a-z, 0-9, - and _, starts with a letter or digit, and is not one of api, healthz, metrics, assets",
+            "box.toml:2: [[camera]] A b: id: a camera id is 1 to 32 characters of a-z, 0-9, - and _, starts with a letter or digit, and is not one of api, healthz, metrics, assets, join",
         ),
     ];
     for (text, expected) in golden {

@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::{Response, StatusCode};
+use model::status::Picture;
 use model::{CameraState, Device, DeviceKey, Fact, Source};
 use serde::Serialize;
 
-use super::snippet;
 use super::{Body, reply};
+use super::{join, snippet};
+use crate::cloud;
 use crate::state::{Camera, Shared};
 
 /// The description of every route and field, OpenAPI 3.1.
@@ -32,6 +34,10 @@ pub(crate) struct CameraView {
     pub(crate) since_ms: u64,
     /// The box's clock at this answer, milliseconds since 1970.
     pub(crate) now_ms: u64,
+    /// Which of its pictures is streamed: `main`, or `sub` (the small one) while the uplink is short.
+    pub(crate) picture: Picture,
+    /// Why it is not the picture that the owner would expect; null when it is.
+    pub(crate) notice: Option<&'static str>,
     /// Where it can be watched.
     pub(crate) links: Links,
     /// What the device says of itself, once it did.
@@ -49,6 +55,8 @@ pub(crate) struct Links {
     pub(crate) hls: String,
     /// HLS with MPEG-TS segments, for old players.
     pub(crate) ts: String,
+    /// The player page for the whole Internet, through the cloud; null without a cloud or while it is switched off.
+    pub(crate) public: Option<String>,
 }
 
 /// What a device says of itself. Any text may be in it.
@@ -140,6 +148,7 @@ pub(crate) fn answer(shared: &Shared, rest: &str) -> Response<Body> {
     match rest {
         "cameras" => json(StatusCode::OK, &cameras(shared)),
         "devices" => json(StatusCode::OK, &devices(shared)),
+        "join" => json(StatusCode::OK, &join::view(shared)),
         "openapi.json" => reply(StatusCode::OK, JSON, OPENAPI),
         _ => match rest.strip_prefix("cameras/") {
             Some(id) => match camera(shared, id) {
@@ -158,13 +167,13 @@ pub(crate) fn error(status: StatusCode, sentence: &str) -> Response<Body> {
 
 /// One camera.
 pub(crate) fn camera(shared: &Shared, id: &str) -> Option<CameraView> {
-    shared.camera(id).map(|camera| view(&camera, &shared.devices(), now()))
+    shared.camera(id).map(|camera| view(shared, &camera, &shared.devices(), now()))
 }
 
 /// Every camera, by id.
 pub(crate) fn cameras(shared: &Shared) -> Vec<CameraView> {
     let (devices, now) = (shared.devices(), now());
-    shared.cameras().iter().map(|camera| view(camera, &devices, now)).collect()
+    shared.cameras().iter().map(|camera| view(shared, camera, &devices, now)).collect()
 }
 
 /// Every device that discovery knows.
@@ -218,7 +227,7 @@ fn port(url: &url::Url) -> u16 {
     url.port().unwrap_or(554)
 }
 
-fn view(camera: &Camera, devices: &[Device], now: Duration) -> CameraView {
+fn view(shared: &Shared, camera: &Camera, devices: &[Device], now: Duration) -> CameraView {
     let feed = camera.feed();
     let state = feed.state();
     let (sentence, age) = match feed.trouble() {
@@ -243,10 +252,13 @@ fn view(camera: &Camera, devices: &[Device], now: Duration) -> CameraView {
         sentence,
         since_ms: millis(now.saturating_sub(age)),
         now_ms: millis(now),
+        picture: camera.picture(),
+        notice: (camera.picture() == Picture::Sub).then_some(cloud::SHORT),
         links: Links {
             page: format!("/{id}/"),
             hls: format!("/{id}/index.m3u8"),
             ts: format!("/{id}/ts/index.m3u8"),
+            public: shared.cloud().link(camera.id()),
         },
         device: device.map(|device| DeviceView {
             maker: device.maker,
@@ -289,7 +301,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     match serde_json::to_vec(value) {
         Ok(bytes) => reply(status, JSON, bytes),
         // None of the types here can fail to serialise: their keys are strings.

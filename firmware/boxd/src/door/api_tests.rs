@@ -4,6 +4,7 @@ use model::{CodecKind, Trouble};
 use serde_json::Value;
 
 use super::*;
+use crate::cloud::Cloud;
 
 fn description() -> Value {
     serde_json::from_str(OPENAPI).unwrap()
@@ -75,10 +76,13 @@ fn sample(state: CameraState) -> CameraView {
         state,
         since_ms: 1,
         now_ms: 2,
+        picture: Picture::Main,
+        notice: None,
         links: Links {
             page: "/gate/".into(),
             hls: "/gate/index.m3u8".into(),
             ts: "/gate/ts/index.m3u8".into(),
+            public: None,
         },
         device: Some(DeviceView {
             maker: Some("Maker".into()),
@@ -168,7 +172,7 @@ fn a_discovered_device_is_described() {
         rtsp: vec![],
         ..full.clone()
     };
-    let shared = Shared::new();
+    let shared = Shared::new(Cloud::new(None, None));
     shared.set_devices(vec![full, bare]);
     for device in devices(&shared) {
         conforms(&device, "Device");
@@ -177,7 +181,7 @@ fn a_discovered_device_is_described() {
 
 #[test]
 fn every_described_route_answers_and_no_other() {
-    let shared = Shared::new();
+    let shared = Shared::new(Cloud::new(None, None));
     let document = description();
     let described: BTreeSet<&str> =
         document["paths"].as_object().unwrap().keys().map(String::as_str).collect();

@@ -125,12 +125,7 @@ fn camera_metrics(encoder: &mut DescriptorEncoder, rows: &[Row]) -> fmt::Result 
         MetricType::Gauge,
     )?;
     for row in rows {
-        let now = match row.view.state {
-            CameraState::Connecting => "connecting",
-            CameraState::Streaming(_) => "streaming",
-            CameraState::Waiting { .. } => "waiting",
-            CameraState::Stopped { .. } => "stopped",
-        };
+        let now = state_word(&row.view.state);
         for state in STATES {
             let labels = [("camera", row.view.id.as_str()), ("state", state)];
             ConstGauge::new(i64::from(state == now)).encode(family.encode_family(&labels)?)?;
@@ -218,6 +213,16 @@ fn camera_metrics(encoder: &mut DescriptorEncoder, rows: &[Row]) -> fmt::Result 
         }
     }
     Ok(())
+}
+
+/// A camera's state in one word.
+pub(crate) const fn state_word(state: &CameraState) -> &'static str {
+    match state {
+        CameraState::Connecting => "connecting",
+        CameraState::Streaming(_) => "streaming",
+        CameraState::Waiting { .. } => "waiting",
+        CameraState::Stopped { .. } => "stopped",
+    }
 }
 
 fn labelled(mut family: MetricEncoder<'_>, labels: &[(&str, &str)], value: f64) -> fmt::Result {

@@ -3,6 +3,7 @@ use media::Stream;
 use model::{CameraId, Trouble};
 
 use super::*;
+use crate::cloud::Cloud;
 use crate::feed::Feed;
 
 /// One sample of the OpenMetrics text format: name, labels as text, value.
@@ -70,7 +71,7 @@ async fn scrape(shared: &Shared) -> Vec<Sample> {
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_scrape_is_well_formed_and_tells_each_camera() {
-    let shared = Shared::new();
+    let shared = Shared::new(Cloud::new(None, None));
     let empty = scrape(&shared).await;
     assert!(empty.iter().all(|(name, ..)| name.starts_with("streambox_")));
     assert!(empty.iter().any(|(name, _, value)| name == "streambox_process_resident_bytes" && *value > 0.0));

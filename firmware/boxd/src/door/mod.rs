@@ -2,8 +2,11 @@
 
 mod api;
 mod hls;
+pub(crate) mod inner;
+mod join;
 mod metrics;
 mod pages;
+mod qr;
 mod router;
 mod snippet;
 
@@ -16,6 +19,8 @@ use tokio::sync::watch;
 
 pub(crate) use ::door::{Body, Counters, Hosts, not_found, reply, text};
 use ::door::{Limits, Service, Trouble, Visit};
+pub(crate) use api::cameras as camera_views;
+pub(crate) use metrics::state_word;
 pub(crate) use snippet::slug;
 
 use crate::state::Shared;

@@ -1,6 +1,7 @@
 use hyper::StatusCode;
 
 use super::*;
+use crate::cloud::Cloud;
 
 const NASTY: &str = "\"><script>alert(1)</script>'&{{id}}\u{202e}\0";
 
@@ -33,9 +34,9 @@ fn a_hostile_device_cannot_break_out_of_its_card() {
 
 #[test]
 fn an_empty_box_says_what_to_do() {
-    let response = index(&Shared::new(), Some("box.local:8080"));
+    let response = index(&Shared::new(Cloud::new(None, None)), Some("box.local:8080"));
     assert_eq!(response.status(), StatusCode::OK);
     let policy = response.headers()["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
-    assert_eq!(player(&Shared::new(), "gate").status(), StatusCode::NOT_FOUND);
+    assert_eq!(player(&Shared::new(Cloud::new(None, None)), "gate").status(), StatusCode::NOT_FOUND);
 }

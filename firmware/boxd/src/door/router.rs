@@ -6,21 +6,26 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use model::CameraId;
 
-use super::{Body, Hosts, api, hls, metrics, not_found, pages, text};
+use super::{Body, Hosts, api, hls, join, metrics, not_found, pages, text};
 use crate::state::Shared;
 
-/// Most bytes of a request's body. No route reads one yet, so this only tells an honest mistake from an attack.
+/// The one address that changes something.
+const QUESTION: &str = "/api/v1/join";
+/// Most bytes of a request's body. Who reads one has a lower limit: this only tells an honest mistake from an attack.
 const BODY_BYTES: u64 = 64 << 10;
 
 /// Answers a request: first whether it may come in, then what it asks for.
 pub(super) async fn answer(shared: &Shared, hosts: &Hosts, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    // The body of a request is never read. hyper closes the connection behind an answer that leaves one unread.
-    drop(body);
-    match refusal(hosts, &parts) {
-        Some(response) => response,
-        None => route(shared, &parts).await,
+    if let Some(response) = refusal(hosts, &parts) {
+        return response;
     }
+    if parts.method == Method::POST {
+        return join::answered(shared, &parts.headers, body).await;
+    }
+    // Any other body is never read. hyper closes the connection behind an answer that leaves one unread.
+    drop(body);
+    route(shared, &parts).await
 }
 
 /// The answer to a request that may not come in.
@@ -28,10 +33,12 @@ fn refusal(hosts: &Hosts, request: &Parts) -> Option<Response<Body>> {
     if let Some(response) = hosts.refusal(request) {
         return Some(response);
     }
-    if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&request.method) {
+    let allowed =
+        if request.uri.path() == QUESTION { "GET, HEAD, OPTIONS, POST" } else { "GET, HEAD, OPTIONS" };
+    if !allowed.split(", ").any(|method| request.method == method) {
         let mut response =
-            text(StatusCode::METHOD_NOT_ALLOWED, "Only GET, HEAD and OPTIONS are understood.\n");
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+            text(StatusCode::METHOD_NOT_ALLOWED, format!("Here only {allowed} are understood.\n"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         return Some(closing(response));
     }
     let announced = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
@@ -63,6 +70,7 @@ async fn route(shared: &Shared, request: &Parts) -> Response<Body> {
             let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
             pages::index(shared, host)
         }
+        ("join", None) => pages::join(shared),
         ("healthz", None) => text(StatusCode::OK, "ok\n"),
         ("metrics", None) => metrics::answer(shared),
         ("assets", Some(name)) => pages::asset(name, &request.headers),

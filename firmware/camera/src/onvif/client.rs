@@ -111,6 +111,8 @@ impl<'a> Device<'a> {
         facts.profiles = profiles.iter().map(|profile| profile.name.clone()).collect();
         let chosen = choose(&profiles, choice).ok_or(Trouble::NoVideo)?;
         let (note, profile) = (chosen.note, chosen.profile);
+        facts.has_small = choose(&profiles, StreamChoice::Sub)
+            .is_some_and(|sub| sub.note.is_none() && sub.profile.token != profile.token);
         let service = if profile.media2 { media2.as_ref().unwrap_or(&media) } else { &media };
         let stream = self.stream(service, profile).await?;
         let snapshot = if profile.media2 {

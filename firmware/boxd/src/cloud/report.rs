@@ -1,0 +1,172 @@
+//! Tells the cloud how the cameras are, through the tunnel, and takes what it answers: its time, and the public links.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdTcpStream};
+use std::time::{Duration, Instant};
+
+use ::tunnel::io::Handle;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use model::CameraId;
+use model::status::{Answer, CameraReport, Picture, Report, Uplink};
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::time::Time;
+use super::view::Counters;
+use crate::door;
+use crate::state::Shared;
+
+/// Between two reports.
+pub(crate) const EVERY: Duration = Duration::from_secs(30);
+/// Between two looks at the cameras, and how long they must have been the same before that is reported: what changes
+/// twice in a moment is told once.
+const LOOK: Duration = Duration::from_millis(200);
+/// At most this long after a change, however often it changes again.
+const AT_MOST: Duration = Duration::from_millis(600);
+/// After a report that failed.
+const AGAIN: Duration = Duration::from_secs(2);
+/// A report and its answer take at most this long.
+const TIME: Duration = Duration::from_secs(8);
+/// Most bytes of an answer.
+const MOST: usize = 256 << 10;
+/// Where every hub listens inside the tunnel.
+const PORT: u16 = 80;
+
+/// What makes a report worth sending at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Gist(Vec<(CameraId, &'static str, Option<&'static str>, Picture)>);
+
+/// Reports for ever. `inner` is the hub in use.
+pub(crate) async fn keep(shared: &Shared, time: &Time, handle: &Handle, inner: impl Fn() -> Ipv4Addr) {
+    let mut told: Option<Gist> = None;
+    let mut next = Instant::now();
+    let mut differs: Option<(Instant, Gist)> = None;
+    let mut seen = gist(shared);
+    loop {
+        let now = Instant::now();
+        let gist = gist(shared);
+        let stable = gist == seen;
+        seen = gist.clone();
+        if told.as_ref() == Some(&gist) {
+            differs = None;
+        } else if differs.is_none() {
+            differs = Some((now, gist.clone()));
+        }
+        let urgent = told.is_some()
+            && differs
+                .as_ref()
+                .is_some_and(|(since, _)| stable && now > *since || now.duration_since(*since) >= AT_MOST);
+        if urgent || now >= next {
+            let sent = tokio::time::timeout(TIME, send(shared, time, handle, inner())).await;
+            match sent.unwrap_or_else(|_| Err("no answer in time".into())) {
+                Ok(answer) => {
+                    Counters::add(&shared.cloud().counters().reports, 1);
+                    take(shared, time, answer);
+                    told = Some(gist);
+                    differs = None;
+                    next = Instant::now() + EVERY;
+                }
+                Err(error) => {
+                    Counters::add(&shared.cloud().counters().reports_failed, 1);
+                    tracing::debug!(%error, "a report did not reach the cloud");
+                    next = Instant::now() + AGAIN;
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn gist(shared: &Shared) -> Gist {
+    let row = |camera: &std::sync::Arc<crate::state::Camera>| {
+        let state = camera.feed().state();
+        let trouble = camera.feed().trouble().map(|(trouble, _)| trouble.code());
+        (camera.id().clone(), door::state_word(&state), trouble, camera.picture())
+    };
+    Gist(shared.cameras().iter().map(row).collect())
+}
+
+/// What is reported now.
+fn report(shared: &Shared, time: &Time) -> Report {
+    let status = shared.cloud().status();
+    let cameras = door::camera_views(shared)
+        .into_iter()
+        .filter_map(|view| {
+            let id = CameraId::new(&view.id).ok()?;
+            Some(CameraReport {
+                stream: shared.camera(&view.id)?.picture(),
+                id,
+                name: view.name,
+                state: view.state,
+                fps: view.facts.fps as f32,
+                bit_rate: view.facts.bit_rate,
+            })
+        })
+        .collect();
+    Report {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_s: shared.uptime().as_secs(),
+        time_ms: u64::try_from(time.now().as_millis()).unwrap_or(u64::MAX),
+        cameras,
+        uplink: Uplink {
+            via: status.tunnel.map(|tunnel| tunnel.via).unwrap_or_default(),
+            sent_bit_rate: status.uplink.sent_bit_rate,
+            short: status.uplink.short,
+            cap_bit_rate: status.uplink.cap_bit_rate,
+        },
+    }
+}
+
+/// Takes what the cloud answered.
+fn take(shared: &Shared, time: &Time, answer: Answer) {
+    time.told(Duration::from_millis(answer.time_ms));
+    shared.cloud().update(|status| {
+        status.links = answer
+            .cameras
+            .into_iter()
+            // A link is shown and opened: it must be one.
+            .filter(|link| {
+                url::Url::parse(&link.url).is_ok_and(|url| matches!(url.scheme(), "https" | "http"))
+            })
+            .map(|link| (link.id.clone(), link))
+            .collect();
+    });
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn send(shared: &Shared, time: &Time, handle: &Handle, inner: Ipv4Addr) -> Result<Answer, Failure> {
+    let body = serde_json::to_vec(&report(shared, time))?;
+    let stream = connect(handle, SocketAddr::from((inner, PORT))).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri("/box/v1/status")
+        .header(HOST, inner.to_string())
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))?;
+    let exchange = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MOST).collect().await?.to_bytes();
+        if !status.is_success() {
+            return Err(Failure::from(format!("status {status}")));
+        }
+        Ok(serde_json::from_slice(&body)?)
+    };
+    tokio::pin!(exchange);
+    tokio::select! {
+        answer = &mut exchange => answer,
+        _ = connection => exchange.await,
+    }
+}
+
+/// A connection inside the tunnel.
+async fn connect(handle: &Handle, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::from_std_stream(StdTcpStream::from(handle.tcp_socket()?));
+    socket.connect(to).await
+}

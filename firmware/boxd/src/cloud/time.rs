@@ -1,0 +1,302 @@
+//! The box's clock: what [`clock`](super::clock) decides is done here.
+//!
+//! Where the clock may not be set (no CAP_SYS_TIME), the box counts with the right time beside it: certificates are
+//! judged by [`Time::now`]. What WireGuard stamps its handshakes with is the system's clock; then the status says that
+//! it is wrong.
+
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_settime};
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
+use tokio::sync::watch;
+
+use super::clock::{self, Step};
+use super::files::Files;
+use crate::state::lock;
+
+/// The latest trusted time, seconds since 1970 as decimal text. Not the media's own `time-floor`, which follows the
+/// box's clock.
+const FLOOR: &str = "trusted-time";
+/// How often the clock is looked at for others setting it.
+const LOOK: Duration = Duration::from_secs(2);
+/// When this program was built, seconds since 1970.
+const BUILT: &str = env!("BOXD_BUILT");
+
+/// The system's clock, or a test's.
+pub(crate) trait SystemClock: Send + Sync {
+    /// The time since 1970.
+    fn now(&self) -> Duration;
+    /// Sets it.
+    ///
+    /// # Errors
+    /// When this process may not.
+    fn set(&self, time: Duration) -> io::Result<()>;
+}
+
+/// The kernel's real-time clock.
+pub(crate) struct RealTime;
+
+impl SystemClock for RealTime {
+    fn now(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn set(&self, time: Duration) -> io::Result<()> {
+        Ok(clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::from_duration(time))?)
+    }
+}
+
+/// The box's clock and the floor below it.
+pub(crate) struct Time {
+    files: Files,
+    clock: Box<dyn SystemClock>,
+    /// The floor as it is kept.
+    kept: Mutex<Option<Duration>>,
+    /// The right time minus the clock where it could not be set, milliseconds.
+    beside: AtomicI64,
+    /// What the owner should know.
+    sentence: Mutex<Option<String>>,
+    /// Counts every jump of the clock, whoever set it.
+    jumps: watch::Sender<u64>,
+}
+
+impl std::fmt::Debug for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Time").field("now", &self.now()).finish_non_exhaustive()
+    }
+}
+
+impl TimeProvider for Time {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(self.now()))
+    }
+}
+
+impl Time {
+    /// Reads the floor, and sets a clock that is behind it or behind the build.
+    pub(crate) fn open(files: Files, clock: Box<dyn SystemClock>) -> Self {
+        let time = Self {
+            files,
+            clock,
+            kept: Mutex::new(None),
+            beside: AtomicI64::new(0),
+            sentence: Mutex::new(None),
+            jumps: watch::Sender::new(0),
+        };
+        let floor = time.read_floor();
+        *lock(&time.kept) = floor;
+        let built = Duration::from_secs(BUILT.parse().unwrap_or(0));
+        time.step(clock::at_start(time.clock.now(), floor, built), "what an earlier run knew");
+        time
+    }
+
+    /// The best that the box knows, since 1970.
+    pub(crate) fn now(&self) -> Duration {
+        let beside = self.beside.load(Ordering::Relaxed);
+        let by = Duration::from_millis(beside.unsigned_abs());
+        let clock = self.clock.now();
+        if beside < 0 { clock.saturating_sub(by) } else { clock.saturating_add(by) }
+    }
+
+    /// The cloud has told its time with proof. Sets a clock that is wrong, and keeps the time now and then.
+    pub(crate) fn told(&self, time: Duration) {
+        self.step(clock::when_told(self.now(), time), "the cloud");
+        let floor = {
+            let mut kept = lock(&self.kept);
+            let floor = clock::floor_to_keep(*kept, time);
+            *kept = floor.or(*kept);
+            floor
+        };
+        if let Some(floor) = floor {
+            if let Err(error) = self.files.write(FLOOR, format!("{}\n", floor.as_secs()).as_bytes()) {
+                tracing::warn!(%error, "cannot keep the trusted time for the next start ([state] dir)");
+            }
+        }
+    }
+
+    /// A server whose certificate is not valid yet has told its time: the clock is certainly behind. Whether it changed.
+    pub(crate) fn hinted(&self, time: Duration) -> bool {
+        let step = clock::when_hinted(self.now(), time);
+        self.step(step, "the cloud, unproven");
+        step != Step::Leave
+    }
+
+    /// What is wrong with the clock and what the owner can do, if anything.
+    pub(crate) fn sentence(&self) -> Option<String> {
+        lock(&self.sentence).clone()
+    }
+
+    /// Changes whenever the clock jumped.
+    pub(crate) fn jumps(&self) -> watch::Receiver<u64> {
+        self.jumps.subscribe()
+    }
+
+    /// Notices when others set the clock (an NTP daemon, an administrator), for ever.
+    pub(crate) async fn watch(&self) {
+        let mut before = (self.clock.now(), Instant::now());
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let after = (self.clock.now(), Instant::now());
+            if clock::jumped(before.0, after.0, after.1.saturating_duration_since(before.1)) {
+                // Whoever sets the clock is believed to know it better than what was counted beside it.
+                self.beside.store(0, Ordering::Relaxed);
+                *lock(&self.sentence) = None;
+                self.jumps.send_modify(|jumps| *jumps += 1);
+            }
+            before = after;
+        }
+    }
+
+    fn step(&self, step: Step, who: &str) {
+        let Some(target) = step.target() else { return };
+        let before = self.now();
+        match self.clock.set(target) {
+            Ok(()) => {
+                self.beside.store(0, Ordering::Relaxed);
+                *lock(&self.sentence) = None;
+                tracing::info!(from = %date(before), to = %date(target), by = who, "set the clock");
+            }
+            Err(error) => {
+                let beside = target.as_millis() as i64 - self.clock.now().as_millis() as i64;
+                self.beside.store(beside, Ordering::Relaxed);
+                let sentence = format!(
+                    "The box's clock is wrong (it says {}, it should say {}) and the box may not set it: set it, or \
+                     give boxd the right to (CAP_SYS_TIME). The tunnel may be refused until then.",
+                    date(self.clock.now()),
+                    date(target)
+                );
+                tracing::warn!(%error, "{sentence}");
+                *lock(&self.sentence) = Some(sentence);
+            }
+        }
+        self.jumps.send_modify(|jumps| *jumps += 1);
+    }
+
+    fn read_floor(&self) -> Option<Duration> {
+        let text = match self.files.read(FLOOR) {
+            Ok(text) => String::from_utf8(text?).ok()?,
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the trusted time ([state] dir)");
+                return None;
+            }
+        };
+        text.trim().parse().ok().map(Duration::from_secs)
+    }
+}
+
+/// A time since 1970 for people: `Thu, 01 Jan 1970 00:00:12 GMT`.
+pub(crate) fn date(time: Duration) -> String {
+    // The year 9999 is the last one that can be written so.
+    let last = Duration::from_secs(253_402_300_799);
+    httpdate::fmt_http_date(UNIX_EPOCH + time.min(last))
+}
+
+/// The time of an HTTP `Date` header (RFC 9110, 5.6.7), since 1970.
+pub(crate) fn parse_date(text: &str) -> Option<Duration> {
+    httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cloud::files::tests::Scratch;
+
+    /// A clock that a test holds, milliseconds.
+    #[derive(Clone, Default)]
+    pub(crate) struct Fake {
+        now: Arc<AtomicI64>,
+        fixed: bool,
+    }
+
+    impl Fake {
+        pub(crate) fn at(seconds: i64) -> Self {
+            Self { now: Arc::new(AtomicI64::new(seconds * 1000)), fixed: false }
+        }
+    }
+
+    impl SystemClock for Fake {
+        fn now(&self) -> Duration {
+            Duration::from_millis(self.now.load(Ordering::Relaxed) as u64)
+        }
+
+        fn set(&self, time: Duration) -> io::Result<()> {
+            if self.fixed {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            self.now.store(time.as_millis() as i64, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    const TRUTH: i64 = 4_000_000_000;
+
+    fn s(seconds: i64) -> Duration {
+        Duration::from_secs(seconds as u64)
+    }
+
+    #[test]
+    fn a_box_without_a_battery_goes_on_where_the_cloud_last_saw_it() {
+        let scratch = Scratch::new("time");
+        let clock = Fake::at(TRUTH);
+        let time = Time::open(scratch.files(), Box::new(clock.clone()));
+        assert_eq!(time.now(), s(TRUTH), "a clock that can be right is left alone");
+        time.told(s(TRUTH + 1));
+        assert_eq!(time.now(), s(TRUTH));
+
+        let clock = Fake::at(7);
+        let time = Time::open(scratch.files(), Box::new(clock.clone()));
+        assert!(clock.now() > s(TRUTH), "the clock itself is set");
+        assert_eq!(time.sentence(), None);
+        let jumps = time.jumps();
+        time.told(s(TRUTH + 86_400));
+        assert_eq!(clock.now(), s(TRUTH + 86_400));
+        assert!(jumps.has_changed().unwrap(), "the tunnel must take the new clock");
+    }
+
+    #[test]
+    fn a_lying_time_server_moves_no_floor() {
+        let scratch = Scratch::new("time-ntp");
+        let clock = Fake::at(TRUTH);
+        let time = Time::open(scratch.files(), Box::new(clock.clone()));
+        time.told(s(TRUTH));
+        // It says 2160, then the cloud tells the time again.
+        clock.set(s(6_000_000_000)).unwrap();
+        time.told(s(TRUTH + 600));
+        assert_eq!(clock.now(), s(TRUTH + 600));
+        // An unproven hint sets the clock, and is not kept either.
+        assert!(time.hinted(s(6_000_000_000)));
+        let again = Time::open(scratch.files(), Box::new(Fake::at(7)));
+        assert!(again.now() < s(TRUTH + 3600), "{:?}", again.now());
+    }
+
+    #[test]
+    fn a_box_that_may_not_set_the_clock_says_so_and_counts_beside_it() {
+        let scratch = Scratch::new("time-fixed");
+        let clock = Fake { fixed: true, ..Fake::at(7) };
+        let time = Time::open(scratch.files(), Box::new(clock.clone()));
+        time.told(s(TRUTH));
+        assert_eq!(clock.now(), s(7));
+        assert_eq!(time.now(), s(TRUTH));
+        let sentence = time.sentence().unwrap();
+        assert!(sentence.contains("01 Jan 1970") && sentence.contains("CAP_SYS_TIME"), "{sentence}");
+        time.told(s(TRUTH));
+        assert_eq!(time.now(), s(TRUTH), "being told the same again changes nothing");
+    }
+
+    #[test]
+    fn rubbish_in_the_file_is_no_time() {
+        let scratch = Scratch::new("time-rubbish");
+        scratch.files().write(FLOOR, b"\xff 99999999999999999999999").unwrap();
+        assert_eq!(Time::open(scratch.files(), Box::new(Fake::at(TRUTH))).now(), s(TRUTH));
+        assert_eq!(date(Duration::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(parse_date("Thu, 01 Jan 1970 00:00:12 GMT"), Some(s(12)));
+        assert_eq!(parse_date("yesterday"), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! The box's end of the tunnel: brought up, kept, told of; and all that goes through it.
+//!
+//! Without the rights that a tunnel needs the box says so and goes on for its own network.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::tunnel::client::{self, ClientStatus};
+use ::tunnel::io::{Handle, Namespace, Options, Tunnel};
+use ::tunnel::net::Cidr;
+use model::enrol::Joined;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::client::{Client, Obstacle};
+use super::identity::Keys;
+use super::join::{self, REVOKED};
+use super::meter::Meter;
+use super::pause::{Pause, jittered};
+use super::time::Time;
+use super::view::TunnelStatus;
+use super::{report, uplink};
+use crate::door;
+use crate::state::Shared;
+
+/// The device's name, in a network namespace of its own.
+const INTERFACE: &str = "streambox";
+/// Largest packet inside, bytes, until probing finds more: every IPv6 path carries it (RFC 8200, 5).
+const MTU: u16 = 1280;
+/// The only peer is the hub: more than a handshake a second is an attack.
+const HANDSHAKES: u64 = 10;
+/// Where the gateway fetches media.
+const PORT: u16 = 80;
+/// Between two looks at the tunnel; the bit rate counts on it.
+const LOOK: Duration = Duration::from_secs(1);
+/// A tunnel that has been down for this long is worth a sentence.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// After so long without a tunnel the cloud is asked over HTTPS whether it still knows the box; then ever more rarely.
+const DOUBT: Duration = Duration::from_secs(60);
+const DOUBTS: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(1800));
+/// Before a tunnel that could not be made is tried again.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
+/// Looks over which the sent bit rate is averaged: 30 s.
+const RATE: usize = 31;
+
+/// The cloud wants nothing to do with this box any more.
+pub(super) struct Revoked;
+
+/// Everything that the tunnel serves or needs.
+pub(super) struct End<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) client: &'a Client,
+    pub(super) keys: &'a Keys,
+    pub(super) time: &'a Arc<Time>,
+    pub(super) joined: &'a Joined,
+    pub(super) cap_bit_rate: Option<u64>,
+}
+
+impl End<'_> {
+    /// Keeps the tunnel up until the box is revoked.
+    pub(super) async fn keep(&self) -> Revoked {
+        let mut pause = Pause::new(AGAIN);
+        loop {
+            let address = self.joined.address.to_string();
+            self.shared.cloud().update(|status| {
+                status.tunnel = Some(TunnelStatus { address, mtu: MTU, ..TunnelStatus::default() })
+            });
+            let served = match self.open() {
+                Ok((tunnel, listener)) => self.serve(&tunnel.handle(), listener).await,
+                Err(sentence) => Err(sentence),
+            };
+            let sentence = match served {
+                Ok(revoked) => return revoked,
+                Err(sentence) => sentence,
+            };
+            tracing::warn!("{sentence}");
+            self.obstacle(Some(sentence));
+            tokio::time::sleep(pause.next()).await;
+        }
+    }
+
+    /// Makes the device and the listening socket inside.
+    fn open(&self) -> Result<(Tunnel, TcpListener), String> {
+        let options = Options {
+            private: self.keys.tunnel.clone(),
+            addresses: vec![Cidr::host(IpAddr::V4(self.joined.address))],
+            mtu: MTU,
+            listen: None,
+            handshakes_per_second: HANDSHAKES,
+            interface: INTERFACE.to_owned(),
+            namespace: Namespace::Own,
+        };
+        let sentence = |error: &dyn std::fmt::Display| {
+            format!(
+                "The tunnel to the cloud cannot be made, so the public links do not work; the pages on this network \
+                 do. Start boxd as root, or with CAP_NET_ADMIN, CAP_SYS_ADMIN and /dev/net/tun: {error}."
+            )
+        };
+        let tunnel = Tunnel::start(options).map_err(|error| sentence(&error))?;
+        let listener = tunnel.handle().listen_tcp((self.joined.address, PORT).into());
+        let listener = listener.and_then(TcpListener::from_std).map_err(|error| sentence(&error))?;
+        Ok((tunnel, listener))
+    }
+
+    async fn serve(&self, handle: &Handle, listener: TcpListener) -> Result<Revoked, String> {
+        let hubs = &self.joined.hubs;
+        let options = client::Options { tls: self.client.tls(), seed: RandomState::new().hash_one(0) };
+        let way = client::Client::start(handle.clone(), hubs, options)
+            .map_err(|error| format!("The cloud's answer cannot be used: {error}. Ask its operator."))?;
+        let status = way.status();
+        let inner = || {
+            let used = status.borrow().hub.clone();
+            let hub = hubs.iter().find(|hub| hub.endpoints.first() == used.as_ref()).or(hubs.first());
+            hub.map_or(self.joined.address, |hub| hub.inner)
+        };
+        let meter = Arc::new(Meter::default());
+        // Only the last of them ever ends.
+        tokio::select! {
+            () = door::inner::serve(listener, self.shared.clone(), meter.clone()) => Ok(Revoked),
+            () = uplink::keep(self.shared, &meter, self.cap_bit_rate) => Ok(Revoked),
+            () = report::keep(self.shared, self.time, handle, inner) => Ok(Revoked),
+            () = self.follow_clock(handle) => Ok(Revoked),
+            revoked = self.watch(handle, &status) => Ok(revoked),
+        }
+    }
+
+    /// Whenever the clock jumps, the tunnel takes it anew: the hub refuses stamps that are not later than the last.
+    async fn follow_clock(&self, handle: &Handle) {
+        let mut jumps = self.time.jumps();
+        while jumps.changed().await.is_ok() {
+            handle.rebuild_clock();
+        }
+    }
+
+    /// Shows how the tunnel is. When it stays down, asks the cloud over HTTPS whether the box was revoked.
+    async fn watch(&self, handle: &Handle, way: &watch::Receiver<ClientStatus>) -> Revoked {
+        let mut sent = VecDeque::new();
+        let mut doubts = Pause::new(DOUBTS);
+        let mut down_since = Instant::now();
+        let mut doubt_at = down_since + jittered(DOUBT);
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let seen = way.borrow().clone();
+            let now = Instant::now();
+            if seen.stands {
+                (down_since, doubt_at) = (now, now + jittered(DOUBT));
+                doubts.reset();
+            }
+            self.show(handle, &seen, now.duration_since(down_since), &mut sent);
+            if now >= doubt_at {
+                match join::hello(self.client, self.keys).await {
+                    Err(join::Failed { obstacle: Obstacle::Refused { status: REVOKED, .. }, .. }) => {
+                        return Revoked;
+                    }
+                    // Without HTTPS either, the network is what is wrong.
+                    Err(failed) => self.obstacle(Some(failed.obstacle.to_string())),
+                    Ok(_) => {}
+                }
+                doubt_at = Instant::now() + doubts.next();
+            }
+        }
+    }
+
+    fn show(&self, handle: &Handle, way: &ClientStatus, down: Duration, sent: &mut VecDeque<u64>) {
+        let peers = handle.status();
+        let sent_bytes: u64 = peers.iter().map(|peer| peer.tx_bytes).sum();
+        let received_bytes = peers.iter().map(|peer| peer.rx_bytes).sum();
+        sent.push_back(sent_bytes);
+        if sent.len() > RATE {
+            sent.pop_front();
+        }
+        let bytes = sent_bytes.saturating_sub(sent.front().copied().unwrap_or(0));
+        let seconds = (sent.len() as u64).saturating_sub(1).max(1);
+        let clock = self.time.sentence();
+        self.shared.cloud().update(|status| {
+            status.clock = clock;
+            status.uplink.sent_bit_rate = bytes * 8 / seconds;
+            let Some(tunnel) = &mut status.tunnel else { return };
+            tunnel.up = way.stands;
+            tunnel.via = way.via.map(|via| via.name().to_owned()).unwrap_or_default();
+            tunnel.hub = way.hub.clone().unwrap_or_default();
+            tunnel.last_handshake = peers.iter().filter_map(|peer| peer.last_handshake).min();
+            (tunnel.sent_bytes, tunnel.received_bytes) = (sent_bytes, received_bytes);
+            if way.stands {
+                tunnel.obstacle = None;
+            } else if down >= PATIENCE && tunnel.obstacle.is_none() {
+                tunnel.obstacle = Some(down_sentence(way));
+            }
+        });
+    }
+
+    fn obstacle(&self, sentence: Option<String>) {
+        self.shared.cloud().update(|status| {
+            if let Some(tunnel) = &mut status.tunnel {
+                tunnel.obstacle = sentence;
+            }
+        });
+    }
+}
+
+/// What the owner reads while no way leads to the cloud.
+fn down_sentence(way: &ClientStatus) -> String {
+    let tls = way.trouble.as_ref().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+    format!(
+        "The cloud answers neither over UDP nor through TLS{tls}: check that this network has Internet access. The box \
+         keeps trying, and the pages on this network go on."
+    )
+}

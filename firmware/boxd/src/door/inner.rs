@@ -1,0 +1,103 @@
+//! The door inside the tunnel: the cloud's gateway fetches media here, and nothing else is behind it. No pages, no API,
+//! no set-up.
+//!
+//! WireGuard says who is there: a packet from any other address than the hub's is dropped before it comes this far.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::{Body, hls, not_found, text};
+use crate::cloud::{Connection, Counters, Meter};
+use crate::state::Shared;
+
+/// Most connections: one gateway, some for each of 32 cameras.
+const CONNECTIONS: usize = 256;
+/// A request's head must be there after this, and the next one of an open connection must come in this: the gateway keeps
+/// connections of cameras that are watched.
+const HEAD_TIME: Duration = Duration::from_secs(60);
+/// Most bytes of a request's head.
+const HEAD_BYTES: usize = 16 << 10;
+/// A connection that acknowledges nothing for this long is gone: its other end lost its memory, or the way changed.
+const UNREAD_TIME: Duration = Duration::from_secs(20);
+/// Wait after an error of `accept`: it would come again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves for ever; dropped, it cuts off whoever is there.
+pub(crate) async fn serve(listener: TcpListener, shared: Shared, meter: Arc<Meter>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept(), if connections.len() < CONNECTIONS => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, shared.clone(), meter.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot take a connection from the tunnel");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Shared, meter: Arc<Meter>) {
+    let socket = socket2::SockRef::from(&stream);
+    // Both only make it better.
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_user_timeout(Some(UNREAD_TIME));
+    let Ok(watched) = meter.connection(&stream) else { return };
+    let service = service_fn(|request| answer(&shared, &meter, &watched, request));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection from the tunnel ended early");
+    }
+}
+
+async fn answer(
+    shared: &Shared,
+    meter: &Meter,
+    connection: &Connection,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let (parts, _unread) = request.into_parts();
+    let response = route(shared, meter, connection, &parts).await;
+    let counters = shared.cloud().counters();
+    Counters::add(&counters.requests, 1);
+    if parts.method == Method::GET {
+        let bytes = hyper::body::Body::size_hint(response.body()).lower();
+        Counters::add(&counters.media_bytes, bytes);
+    }
+    Ok(response)
+}
+
+async fn route(shared: &Shared, meter: &Meter, connection: &Connection, request: &Parts) -> Response<Body> {
+    if ![Method::GET, Method::HEAD].contains(&request.method) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are understood.\n");
+    }
+    let path = request.uri.path().strip_prefix('/').unwrap_or_default();
+    if path == "healthz" {
+        return text(StatusCode::OK, "ok\n");
+    }
+    let Some((id, name)) = path.split_once('/') else { return not_found() };
+    let Some(camera) = shared.camera(id) else { return not_found() };
+    meter.asked(connection, camera.id());
+    Counters::add(&shared.cloud().counters().objects, 1);
+    hls::answer(shared, id, name, request).await
+}
