@@ -1,9 +1,18 @@
 //! The cloud: boxes enrol here, keep a WireGuard tunnel to its hub, and viewers watch their cameras through its
 //! gateway.
 //!
-//! * [`gateway`]: viewers' requests, answered from a cache or fetched from the box, once, however many watch.
+//! * [`wiring`] puts it together; [`config`] and [`cli`] are what the operator chooses, [`owner`] the commands.
 //! * [`store`]: what must survive a restart, in SQLite or PostgreSQL, and the [`store::Directory`] in memory that hub and
 //!   gateway read: a database that is gone does not stop a stream.
+//! * [`enrol`]: how boxes come in. [`http`]: what strangers reach, and its limits, certificates and figures.
+//! * [`gateway`]: viewers' requests, answered from a cache or fetched from the box, once, however many watch.
 
+pub mod cli;
+pub mod config;
+pub mod enrol;
 pub mod gateway;
+pub mod http;
+pub mod log;
+pub mod owner;
 pub mod store;
+pub mod wiring;

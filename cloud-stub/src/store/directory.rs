@@ -22,6 +22,22 @@ pub enum BoxState {
     Revoked,
 }
 
+impl BoxState {
+    /// Its word in the database and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Released => "released",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// The state of a word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Active, Self::Released, Self::Revoked].into_iter().find(|state| state.name() == name)
+    }
+}
+
 /// When a box last reported. Shared by all directories that follow each other.
 #[derive(Debug, Clone, Default)]
 pub struct Seen(Arc<AtomicU64>);
@@ -187,6 +203,20 @@ impl Directory {
         }
         if !by_id.is_empty() {
             self.of_box.insert(of.clone(), by_id);
+        }
+    }
+
+    /// Takes over from `old` when boxes were last heard of.
+    pub(super) fn carry_on(&mut self, old: &Self) {
+        for (id, row) in std::mem::take(&mut self.boxes) {
+            let mut row = BoxRow::clone(&row);
+            if let Some(before) = old.boxes.get(&id) {
+                if let Some(at) = row.seen.last_ms() {
+                    before.seen.note(at);
+                }
+                row.seen = before.seen.clone();
+            }
+            self.put_box(row);
         }
     }
 

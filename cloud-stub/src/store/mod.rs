@@ -1,5 +1,135 @@
-//! What must survive a restart.
+//! What must survive a restart: boxes, cameras, sessions of enrolment, a few settings; in SQLite or PostgreSQL.
+//!
+//! Every question to the database ends within seconds, with an answer or an [`Error`] that says what to do. Whatever
+//! was answered is on the disk. What hub and gateway need is in the [`Directory`], which outlives the database's
+//! troubles; it follows the database within [`POLL`], whichever process has changed it.
 
+mod database;
 mod directory;
+mod enrolment;
+mod error;
+mod fleet;
+mod follow;
+mod network;
+mod reports;
+mod setting;
+mod world;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::BoxId;
+use ring::hmac;
+use tokio::sync::{Notify, watch};
 
 pub use directory::{BoxRow, BoxState, CameraRow, Directory, Seen, Watched};
+pub use enrolment::{Admitted, CODE_LIFE_S, Claimed, HelloWords, SessionRow};
+pub use error::{Error, Refused};
+pub use follow::POLL;
+pub use network::{InvalidNetwork, Network};
+pub use world::{System, World};
+
+use database::Database;
+use reports::Pending;
+
+use crate::http::Up;
+
+/// What a store must know beside its database.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where boxes get their addresses.
+    pub network: Network,
+    /// Where the public links begin, without a slash at the end.
+    pub url: String,
+}
+
+/// The open store; a handle, cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    options: Options,
+    world: Box<dyn World>,
+    /// Hashes codes.
+    codes: hmac::Key,
+    directory: watch::Sender<Arc<Directory>>,
+    /// Wakes the follower: this process has changed something.
+    nudge: Notify,
+    /// Who waits for a session to move.
+    waiting: Mutex<HashMap<String, Arc<Notify>>>,
+    /// Whether the database worked when it was last asked in passing.
+    up: Up,
+    /// Reports that need not be written at once.
+    pending: Mutex<HashMap<BoxId, Pending>>,
+}
+
+impl Store {
+    /// Opens the database at `url` (`sqlite:PATH` or `postgres://…`), brings its tables up to date and reads the
+    /// directory.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn open(url: &str, options: Options, world: impl World) -> Result<Self, Error> {
+        let database = Database::open(url).await?;
+        let codes = setting::code_key(&database, &world).await?;
+        let directory = follow::whole(&database).await?;
+        let inner = Inner {
+            database,
+            options,
+            world: Box::new(world),
+            codes,
+            directory: watch::Sender::new(Arc::new(directory)),
+            nudge: Notify::new(),
+            waiting: Mutex::default(),
+            up: Up::default(),
+            pending: Mutex::default(),
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The boxes and cameras, now and whenever they change.
+    pub fn directory(&self) -> watch::Receiver<Arc<Directory>> {
+        self.0.directory.subscribe()
+    }
+
+    /// The clock, milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.0.world.now_ms()
+    }
+
+    /// Whether the database worked when the follower last asked it.
+    pub fn up(&self) -> bool {
+        self.0.up.get()
+    }
+
+    /// Writes what is pending and closes the database.
+    ///
+    /// # Errors
+    /// When the pending reports cannot be written; nothing else is lost.
+    pub async fn close(&self) -> Result<(), Error> {
+        let flushed = self.flush().await;
+        self.0.database.close().await;
+        flushed
+    }
+
+    fn random(&self, doing: &'static str) -> Result<[u8; 16], Error> {
+        random(&*self.0.world, doing)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+fn random(world: &dyn World, doing: &'static str) -> Result<[u8; 16], Error> {
+    let none = || Error::Gone { doing, cause: "the system has no random numbers".to_owned() };
+    world.random().ok_or_else(none)
+}
+
+/// Nobody leaves a half-made value behind: a poisoned lock is used as it is.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

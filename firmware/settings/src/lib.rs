@@ -16,4 +16,4 @@ mod keys;
 mod reader;
 
 pub use keys::{Key, key, manual};
-pub use reader::{Error, Section, Table, document};
+pub use reader::{Error, Section, Table, document, refuse};

@@ -33,6 +33,21 @@ pub fn document<'t>(file: &str, text: &'t str) -> Result<Spanned<DeTable<'t>>, E
     })
 }
 
+/// Refuses a section, with a reason for whoever expected it.
+///
+/// # Errors
+/// When the document has it.
+pub fn refuse(
+    file: &str,
+    text: &str,
+    document: &Spanned<DeTable<'_>>,
+    section: &str,
+    reason: &str,
+) -> Result<(), Error> {
+    let found = document.get_ref().keys().find(|name| name.get_ref() == section);
+    found.map_or(Ok(()), |name| Err(Error::at(file, text, name.span().start, reason.to_owned())))
+}
+
 /// The whole file.
 #[derive(Debug)]
 pub struct Table<'a> {

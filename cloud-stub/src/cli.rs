@@ -1,0 +1,208 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use enrol::Code;
+use model::{BoxId, CameraId};
+
+use crate::config::KEYS;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+    /// Anything that needs the configuration.
+    Do {
+        /// The configuration file, if one was named.
+        config: Option<PathBuf>,
+        /// What to do.
+        what: What,
+    },
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum What {
+    /// Be the cloud.
+    Serve,
+    /// Claim the box that shows this code.
+    Claim {
+        /// What the box's page shows.
+        code: Code,
+        /// By what name.
+        owner: String,
+    },
+    /// List the boxes.
+    Boxes,
+    /// List the cameras with their links.
+    Cameras,
+    /// Refuse a box for good.
+    Revoke(BoxId),
+    /// Let another owner claim a box.
+    Release(BoxId),
+    /// Switch a camera's link.
+    Camera {
+        /// The camera.
+        public_id: CameraId,
+        /// On or off.
+        on: bool,
+    },
+}
+
+/// Reads the arguments after the program's name.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, String> {
+    let mut config = None;
+    let mut owner = None;
+    let mut words = Vec::new();
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+            _ => (argument.as_str(), None),
+        };
+        match name {
+            "--help" | "-h" => return Ok(Command::Help),
+            "--version" | "-V" => return Ok(Command::Version),
+            "--config" | "-c" => {
+                let path = value.or_else(|| arguments.next());
+                config = Some(PathBuf::from(path.ok_or("--config needs a file: cloud --config cloud.toml")?));
+            }
+            "--owner" => {
+                let name = value.or_else(|| arguments.next());
+                owner = Some(name.ok_or("--owner needs a name: cloud claim ABCD-EFGH --owner \"ACME\"")?);
+            }
+            _ if argument.starts_with('-') => {
+                return Err(format!("unknown argument {argument:?}: see cloud --help"));
+            }
+            _ => words.push(argument),
+        }
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let box_id =
+        |word: &str| word.parse::<BoxId>().map_err(|error| format!("{word:?}: {error}: see cloud boxes"));
+    let what = match words.as_slice() {
+        [] => What::Serve,
+        ["claim", code] => {
+            let owner = owner.take().ok_or("claim needs an owner: cloud claim ABCD-EFGH --owner \"ACME\"")?;
+            // The code is not repeated: a mistyped one is nearly a right one.
+            What::Claim { code: code.parse().map_err(|error| format!("claim: {error}"))?, owner }
+        }
+        ["boxes"] => What::Boxes,
+        ["cameras"] => What::Cameras,
+        ["revoke", id] => What::Revoke(box_id(id)?),
+        ["release", id] => What::Release(box_id(id)?),
+        ["camera", switch @ ("on" | "off"), id] => What::Camera {
+            public_id: CameraId::new(id)
+                .map_err(|_| format!("{id:?} is no camera's public id: see cloud cameras"))?,
+            on: *switch == "on",
+        },
+        [first, ..] => {
+            return Err(format!("cannot make sense of {first:?} and what follows: see cloud --help"));
+        }
+    };
+    if owner.is_some() {
+        return Err("--owner belongs to claim only: see cloud --help".to_owned());
+    }
+    Ok(Command::Do { config, what })
+}
+
+/// The help: usage, then every key of the configuration.
+pub fn help() -> String {
+    let keys = settings::manual(KEYS, &[]);
+    format!("{USAGE}{keys}{CODES}")
+}
+
+const USAGE: &str = "\
+cloud lets boxes enrol, keeps their tunnels, and shows their cameras by public links.
+
+Usage: cloud [--config FILE] [COMMAND]
+
+  (no command)              serve
+  claim CODE --owner NAME   take the box that shows CODE, and print the check words that its page shows, too
+  boxes                     list the boxes
+  cameras                   list the cameras with their links
+  camera on|off PUBLIC_ID   switch a camera's link
+  release BOX               let another owner claim a box
+  revoke BOX                refuse a box for good
+
+  -c, --config FILE  read this configuration (TOML); without it the defaults below hold
+  -h, --help         print this
+  -V, --version      print the version
+
+Commands work on the database and act within a second in the cloud that runs.
+
+Examples:
+  cloud --config cloud.toml
+  cloud --config cloud.toml claim ABCD-EFGH --owner \"ACME\"
+
+A small cloud.toml:
+  [http]
+  listen = \"0.0.0.0:443\"
+  url = \"https://video.example.org\"
+  tls = \"acme\"
+  [hub]
+  endpoint = \"video.example.org:51820\"
+
+Every key of the configuration, with an example and its default:
+";
+
+const CODES: &str = "
+Exit codes: 0 done or stopped by a signal, 1 something failed, 2 the command line or the configuration is wrong.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Command, String> {
+        parse(arguments.iter().map(|&argument| argument.to_owned()))
+    }
+
+    fn what(arguments: &[&str]) -> What {
+        match parsed(arguments).unwrap() {
+            Command::Do { what, .. } => what,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn arguments_are_understood() {
+        assert_eq!(parsed(&[]), Ok(Command::Do { config: None, what: What::Serve }));
+        let config = Some(PathBuf::from("c.toml"));
+        assert_eq!(
+            parsed(&["--config=c.toml", "boxes"]),
+            Ok(Command::Do { config: config.clone(), what: What::Boxes })
+        );
+        assert_eq!(parsed(&["cameras", "-c", "c.toml"]), Ok(Command::Do { config, what: What::Cameras }));
+        let claim = What::Claim { code: "ABCDEFGH".parse().unwrap(), owner: "ACME & Co".to_owned() };
+        assert_eq!(what(&["claim", "abcd-efgh", "--owner", "ACME & Co"]), claim);
+        let id = "a".repeat(26);
+        assert_eq!(what(&["revoke", &id]), What::Revoke(id.parse().unwrap()));
+        let off = What::Camera { public_id: CameraId::new(&id).unwrap(), on: false };
+        assert_eq!(what(&["camera", "off", &id]), off);
+    }
+
+    #[test]
+    fn mistakes_are_named_and_codes_are_not() {
+        assert!(parsed(&["--confg"]).unwrap_err().contains("--confg"));
+        assert!(parsed(&["claim", "ABCD-EFGH"]).unwrap_err().contains("--owner"));
+        let error = parsed(&["claim", "ABCD-EFG1", "--owner", "A"]).unwrap_err();
+        assert!(error.contains("eight letters") && !error.contains("EFG1"), "{error}");
+        assert!(parsed(&["boxes", "--owner", "A"]).unwrap_err().contains("--owner"));
+        assert!(parsed(&["revoke", "x"]).unwrap_err().contains("cloud boxes"));
+        assert!(parsed(&["serve"]).unwrap_err().contains("serve"));
+    }
+
+    #[test]
+    fn the_help_shows_each_key_with_an_example() {
+        for key in KEYS {
+            assert!(help().contains(&format!("  {} = {}\n", key.name, key.example)), "{key:?}");
+        }
+    }
+}

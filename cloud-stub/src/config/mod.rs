@@ -1,0 +1,275 @@
+//! What the operator may choose, read from a TOML file. [`KEYS`] is the one list of keys: the reader refuses what is not
+//! in it, and `cloud --help` prints it.
+
+mod keys;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+pub use keys::KEYS;
+use model::Private;
+pub use settings::Error;
+use settings::{Section, Table};
+use url::Url;
+
+use crate::store::Network;
+
+/// The ACME server that most people mean.
+const ACME_DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+/// Everything that the operator chose.
+#[derive(Debug)]
+pub struct Config {
+    /// Pages, links, enrolment.
+    pub http: Http,
+    /// WireGuard.
+    pub hub: Hub,
+    /// The database: `sqlite:PATH` or `postgres://…`, which may hold a password.
+    pub store: Private<String>,
+    /// Most memory for cached video, bytes.
+    pub cache_bytes: u64,
+    /// Logging.
+    pub log: Log,
+}
+
+/// Where and how HTTP is served.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// How the cloud is called from outside: scheme, host and port.
+    pub url: Url,
+    /// Where certificates come from.
+    pub tls: Tls,
+    /// Where plain requests are sent to `url`.
+    pub redirect_listen: Option<SocketAddr>,
+    /// More names by which the cloud may be called.
+    pub hosts: Vec<String>,
+    /// Addresses beside loopback that speak for others.
+    pub proxies: Vec<IpAddr>,
+}
+
+impl Http {
+    /// Where the links begin: scheme, host and, unless it is the usual one, port. Without a slash at the end.
+    pub fn base(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+}
+
+/// Where certificates come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// None: plain HTTP, behind a proxy.
+    Off,
+    /// Files, PEM.
+    Files {
+        /// The certificate chain.
+        cert: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+    /// An ACME server (RFC 8555).
+    Acme(Acme),
+}
+
+/// Whom certificates are asked from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acme {
+    /// The directory's address.
+    pub directory: String,
+    /// Whom the server may write to: `mailto:…`.
+    pub contact: Option<String>,
+    /// One more root for the server's own certificate, PEM.
+    pub ca: Option<PathBuf>,
+}
+
+/// The hub.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    /// Address and port, UDP.
+    pub listen: SocketAddr,
+    /// What boxes are told: `host:port`.
+    pub endpoint: String,
+    /// The boxes' addresses.
+    pub network: Network,
+    /// Endpoints of other hubs that share the database.
+    pub more: Vec<String>,
+}
+
+/// How log lines look, and how many there are.
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// The least important level that is written.
+    pub level: tracing::Level,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line of text each.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Sections that other versions will have.
+const LATER: [(&str, &str); 2] = [
+    ("camera", "[[camera]]: this version shows only the cameras of boxes; cameras without a box come later"),
+    ("rtmp", "[rtmp]: this version takes no RTMP; it comes later"),
+];
+
+impl Config {
+    /// Reads a file's text; `file` is its name for errors.
+    ///
+    /// # Errors
+    /// The first thing in the text that is wrong, with its line.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
+        let document = settings::document(file, text)?;
+        for (section, reason) in LATER {
+            settings::refuse(file, text, &document, section, reason)?;
+        }
+        let root = Table::root(file, text, &document, KEYS)?;
+        let http = http(&root.section("http")?)?;
+        let hub = hub(&root.section("hub")?, &http)?;
+        let store = root.section("store")?;
+        let form = "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME";
+        let store = store.parsed("url", form, store_url)?;
+        let store =
+            store.unwrap_or_else(|| Private::new("sqlite:/var/lib/streambox-cloud/cloud.db".to_owned()));
+        let cache_bytes = root.section("cache")?.integer("mib", 16..=65_536)?.unwrap_or(256) << 20;
+        let log = root.section("log")?;
+        let log = Log {
+            format: log
+                .choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?
+                .unwrap_or(LogFormat::Text),
+            level: log.choice("level", &LEVELS)?.unwrap_or(tracing::Level::INFO),
+        };
+        Ok(Self { http, hub, store, cache_bytes, log })
+    }
+}
+
+const LEVELS: [(&str, tracing::Level); 5] = [
+    ("error", tracing::Level::ERROR),
+    ("warn", tracing::Level::WARN),
+    ("info", tracing::Level::INFO),
+    ("debug", tracing::Level::DEBUG),
+    ("trace", tracing::Level::TRACE),
+];
+
+fn http(table: &Section<'_>) -> Result<Http, Error> {
+    #[derive(Clone, Copy)]
+    enum Way {
+        Off,
+        Files,
+        Acme,
+    }
+    let socket = |key, form| table.parsed(key, form, |text| text.parse::<SocketAddr>().ok());
+    let listen = socket("listen", "an address and port such as \"0.0.0.0:8443\"")?
+        .unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443)));
+    let way = table.choice("tls", &[("off", Way::Off), ("files", Way::Files), ("acme", Way::Acme)])?;
+    let path = |key| Ok(table.string(key)?.map(PathBuf::from));
+    let url =
+        table.parsed("url", "an address such as \"https://video.example.org\" without a path", base_url)?;
+    let tls = match way.unwrap_or(Way::Off) {
+        Way::Off => Tls::Off,
+        Way::Files => Tls::Files {
+            cert: table.required("cert", path("cert")?)?,
+            key: table.required("key", path("key")?)?,
+        },
+        Way::Acme => {
+            let named = url.as_ref().is_some_and(|url| url.scheme() == "https" && url.domain().is_some());
+            if !named {
+                return Err(
+                    table.error("url", "acme needs the name that the certificate is for: https://NAME")
+                );
+            }
+            Tls::Acme(Acme {
+                directory: table.string("acme_directory")?.unwrap_or(ACME_DIRECTORY).to_owned(),
+                contact: table.string("acme_contact")?.map(str::to_owned),
+                ca: path("acme_ca")?,
+            })
+        }
+    };
+    let unused = match tls {
+        Tls::Off => &["cert", "key", "acme_directory", "acme_contact", "acme_ca"][..],
+        Tls::Files { .. } => &["acme_directory", "acme_contact", "acme_ca"],
+        Tls::Acme(_) => &["cert", "key"],
+    };
+    for key in unused {
+        if table.string(key)?.is_some() {
+            return Err(table.error(key, "has no effect with this tls"));
+        }
+    }
+    let usual = matches!(tls, Tls::Acme(_)).then_some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)));
+    let redirect_listen = socket("redirect_listen", "an address and port such as \"0.0.0.0:80\"")?.or(usual);
+    let mut proxies = Vec::new();
+    for text in table.strings("proxies")? {
+        proxies.push(text.parse().map_err(|_| table.error("proxies", "is not a list of IP addresses"))?);
+    }
+    let url = match url {
+        Some(url) => url,
+        None => {
+            let scheme = if tls == Tls::Off { "http" } else { "https" };
+            let own = Url::parse(&format!("{scheme}://127.0.0.1:{}", listen.port()));
+            own.map_err(|_| table.error("url", "is missing"))?
+        }
+    };
+    let hosts = table.strings("hosts")?.into_iter().map(|host| host.to_ascii_lowercase()).collect();
+    Ok(Http { listen, url, tls, redirect_listen, hosts, proxies })
+}
+
+fn hub(table: &Section<'_>, http: &Http) -> Result<Hub, Error> {
+    let form = "an address and port such as \"0.0.0.0:51820\"";
+    let listen: SocketAddr = table
+        .parsed("listen", form, |text| text.parse().ok())?
+        .unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 51_820)));
+    let form = "a host and port such as \"hub.example.org:51820\"";
+    let endpoint = table
+        .parsed("endpoint", form, endpoint)?
+        .unwrap_or_else(|| format!("{}:{}", http.url.host_str().unwrap_or("127.0.0.1"), listen.port()));
+    let network = table.parsed("network", "a network such as \"10.13.0.0/16\"", |text| text.parse().ok())?;
+    let network = match network {
+        Some(network) => network,
+        None => "10.13.0.0/16".parse().map_err(|_| table.error("network", "is missing"))?,
+    };
+    let mut more = Vec::new();
+    for text in table.strings("more")? {
+        more.push(
+            self::endpoint(&text).ok_or_else(|| table.error("more", "is not a list of hosts and ports"))?,
+        );
+    }
+    Ok(Hub { listen, endpoint, network, more })
+}
+
+/// `host:port`, as boxes are told.
+fn endpoint(text: &str) -> Option<String> {
+    let (host, port) = text.rsplit_once(':')?;
+    let url = Url::parse(&format!("http://{text}/")).ok()?;
+    let plain =
+        url.username().is_empty() && url.password().is_none() && url.path() == "/" && url.query().is_none();
+    let fits = plain && !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0);
+    fits.then(|| text.to_owned())
+}
+
+fn base_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    plain.then_some(url)
+}
+
+fn store_url(text: &str) -> Option<Private<String>> {
+    let known = text.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty() && !path.contains('?'))
+        || ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
+            && Url::parse(text).is_ok();
+    known.then(|| Private::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+use std::net::SocketAddr;
+
+use super::{Config, KEYS, Tls};
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse("cloud.toml", text).map_err(|error| error.to_string())
+}
+
+#[test]
+fn nothing_written_means_the_defaults() {
+    let config = parse("").unwrap();
+    assert_eq!(config.http.listen.to_string(), "0.0.0.0:8443");
+    assert_eq!(config.http.base(), "http://127.0.0.1:8443");
+    assert_eq!(config.hub.endpoint, "127.0.0.1:51820");
+    assert_eq!(config.hub.network.to_string(), "10.13.0.0/16");
+    assert_eq!(config.store.expose(), "sqlite:/var/lib/streambox-cloud/cloud.db");
+    assert_eq!((config.cache_bytes, config.http.redirect_listen), (256 << 20, None));
+}
+
+#[test]
+fn acme_brings_its_own_defaults() {
+    let config = parse("[http]\ntls = \"acme\"\nurl = \"https://video.example.org\"\n").unwrap();
+    let Tls::Acme(acme) = &config.http.tls else { panic!("{config:?}") };
+    assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
+    assert_eq!(config.http.redirect_listen, Some(SocketAddr::from(([0, 0, 0, 0], 80))));
+    assert_eq!(config.hub.endpoint, "video.example.org:51820");
+    assert_eq!(config.http.base(), "https://video.example.org");
+}
+
+#[test]
+fn wrong_values_name_file_line_and_key() {
+    let golden = [
+        (
+            "[http]\n\nlisen = \"x\"\n",
+            "cloud.toml:3: [http]: unknown key \"lisen\" (did you mean \"listen\"?)",
+        ),
+        ("[htp]\n", "cloud.toml:1: unknown section \"htp\" (did you mean \"http\"?)"),
+        (
+            "[http]\nurl = \"https://a.example/path\"\n",
+            "cloud.toml:2: [http]: url: is not an address such as \"https://video.example.org\" without a path",
+        ),
+        ("[http]\ntls = \"files\"\nkey = \"k\"\n", "cloud.toml:1: [http]: cert: is missing"),
+        (
+            "[http]\ntls = \"acme\"\nurl = \"http://a.example\"\n",
+            "cloud.toml:3: [http]: url: acme needs the name that the certificate is for: https://NAME",
+        ),
+        ("[http]\ncert = \"c\"\n", "cloud.toml:2: [http]: cert: has no effect with this tls"),
+        ("[http]\nproxies = [\"a\"]\n", "cloud.toml:2: [http]: proxies: is not a list of IP addresses"),
+        (
+            "[hub]\nendpoint = \"hub.example.org\"\n",
+            "cloud.toml:2: [hub]: endpoint: is not a host and port such as \"hub.example.org:51820\"",
+        ),
+        (
+            "[hub]\nnetwork = \"10.13.0.1/16\"\n",
+            "cloud.toml:2: [hub]: network: is not a network such as \"10.13.0.0/16\"",
+        ),
+        ("[cache]\nmib = 1\n", "cloud.toml:2: [cache]: mib: is not a whole number from 16 to 65536"),
+        (
+            "[[camera]]\nid = \"x\"\n",
+            "cloud.toml:1: [[camera]]: this version shows only the cameras of boxes; cameras without a box come later",
+        ),
+        ("\n[rtmp]\n", "cloud.toml:2: [rtmp]: this version takes no RTMP; it comes later"),
+    ];
+    for (text, expected) in golden {
+        assert_eq!(parse(text).unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn the_databases_password_is_never_shown() {
+    let config = parse("[store]\nurl = \"postgres://u:canary@h/d\"\n").unwrap();
+    assert!(!format!("{config:?}").contains("canary"));
+    let error = parse("[store]\nurl = \"mysql://u:canary@h/d\"\n").unwrap_err();
+    assert!(!error.contains("canary") && error.contains("sqlite:PATH"), "{error}");
+}
+
+#[test]
+fn every_example_of_the_help_is_valid() {
+    for key in KEYS {
+        let rest = match key.name {
+            "cert" => "tls = \"files\"\nkey = \"k\"\n",
+            "key" => "tls = \"files\"\ncert = \"c\"\n",
+            "acme_directory" | "acme_contact" | "acme_ca" | "tls" => {
+                "url = \"https://video.example.org\"\nredirect_listen = \"127.0.0.1:80\"\n"
+            }
+            _ => "",
+        };
+        let acme = if key.name.starts_with("acme_") { "tls = \"acme\"\n" } else { "" };
+        parse(&format!("[{}]\n{rest}{acme}{} = {}\n", key.section, key.name, key.example)).unwrap();
+    }
+}

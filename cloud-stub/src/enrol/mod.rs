@@ -1,0 +1,216 @@
+//! Enrolment over HTTP: the box's side of it. The owner's side is the command line.
+//!
+//! Every message is judged by its signature before the database hears of it, and how often an address may ask is
+//! bounded. A revoked box gets 410 whatever it asks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::enrol::{Refused as Unbelieved, verify_hello, verify_join};
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use hyper::{Request, StatusCode};
+use model::enrol::{Hello, Hub, Join, Joined, Progress};
+use serde::Deserialize;
+use url::Url;
+
+use crate::config::Config;
+use crate::http::{Bucket, Client, failed, gone_wrong, json, not_found, sentence};
+use crate::store::{Error, HelloWords, Store};
+
+/// How long a question with `wait=1` waits for a session to move.
+const WAIT: Duration = Duration::from_secs(20);
+/// While waiting, the database is asked this often even when nothing was heard of.
+const LOOK: Duration = Duration::from_secs(5);
+/// Hellos of one address: an installer with ten boxes behind one router, each trying again now and then.
+const HELLOS: (u32, u32) = (60, 60);
+/// Other questions of one address. A waiting box asks three times a minute.
+const QUESTIONS: (u32, u32) = (300, 600);
+
+/// What enrolment needs.
+#[derive(Debug)]
+pub struct Enrolment {
+    store: Store,
+    url: Url,
+    hosts: Vec<String>,
+    hubs: Vec<Hub>,
+    hellos: Bucket,
+    questions: Bucket,
+}
+
+impl Enrolment {
+    /// Enrolment into this store; `hub_key` is the hub's WireGuard public key, base64.
+    pub fn new(store: Store, config: &Config, hub_key: &str) -> Self {
+        let inner = config.hub.network.hub();
+        let mut carrier = config.http.url.clone();
+        let scheme = if carrier.scheme() == "https" { "wss" } else { "ws" };
+        carrier.set_path("/tunnel/v1");
+        let carrier = carrier.set_scheme(scheme).ok().map(|()| carrier.to_string());
+        let hub = |endpoint: &String, carrier| Hub {
+            public_key: hub_key.to_owned(),
+            endpoints: vec![endpoint.clone()],
+            carrier,
+            inner,
+        };
+        let first = hub(&config.hub.endpoint, carrier);
+        let more = config.hub.more.iter().map(|endpoint| hub(endpoint, None));
+        Self {
+            store,
+            url: config.http.url.clone(),
+            hosts: config.http.hosts.clone(),
+            hubs: std::iter::once(first).chain(more).collect(),
+            hellos: Bucket::new(HELLOS.0, HELLOS.1),
+            questions: Bucket::new(QUESTIONS.0, QUESTIONS.1),
+        }
+    }
+
+    /// The addresses under `/api/v1/enrol`.
+    pub fn routes(self) -> Router {
+        Router::new()
+            .route("/api/v1/enrol", post(hello))
+            .route("/api/v1/enrol/{session}", get(progress))
+            .route("/api/v1/enrol/{session}/join", post(join))
+            .with_state(Arc::new(self))
+    }
+
+    /// Whether a hello that means `cloud` means this one: nobody can pass it on to another.
+    fn is_meant(&self, cloud: &str) -> bool {
+        Url::parse(cloud).is_ok_and(|cloud| {
+            cloud.origin() == self.url.origin()
+                || cloud.host_str().is_some_and(|host| self.hosts.iter().any(|own| own == host))
+        })
+    }
+}
+
+async fn hello(
+    State(enrolment): State<Arc<Enrolment>>,
+    Extension(client): Extension<Client>,
+    request: Request<Body>,
+) -> Response {
+    if let Err(wait) = enrolment.hellos.take(client.0, Instant::now()) {
+        return too_often(wait.retry_after_s);
+    }
+    let hello: Hello = match json(request).await {
+        Ok(hello) => hello,
+        Err(refusal) => return *refusal,
+    };
+    let identity = match verify_hello(&hello) {
+        Ok(identity) => identity,
+        Err(why) => return unbelieved(why),
+    };
+    if !enrolment.is_meant(&hello.cloud) {
+        return sentence(StatusCode::FORBIDDEN, "This hello is meant for another cloud.");
+    }
+    let words = HelloWords { box_id: &hello.box_id, identity, version: &hello.version, nonce: &hello.nonce };
+    match enrolment.store.hello(words).await {
+        Ok(session) => {
+            tracing::info!(%hello.box_id, client = %client.0, "a box asks to enrol");
+            answer(session)
+        }
+        Err(error) => refused("a hello", &error),
+    }
+}
+
+/// What follows the `?`.
+#[derive(Debug, Deserialize)]
+struct Waiting {
+    wait: Option<String>,
+}
+
+async fn progress(
+    State(enrolment): State<Arc<Enrolment>>,
+    Extension(client): Extension<Client>,
+    Path(session): Path<String>,
+    Query(waiting): Query<Waiting>,
+) -> Response {
+    if let Err(wait) = enrolment.questions.take(client.0, Instant::now()) {
+        return too_often(wait.retry_after_s);
+    }
+    let movement = enrolment.store.movement(&session);
+    let deadline = tokio::time::Instant::now() + WAIT;
+    loop {
+        // Waiting begins before asking: a step in between is not missed.
+        let mut moved = std::pin::pin!(movement.moved());
+        moved.as_mut().enable();
+        let row = match enrolment.store.session(&session).await {
+            Ok(row) => row,
+            Err(error) => return refused("a question", &error),
+        };
+        let patient = waiting.wait.as_deref() == Some("1") && tokio::time::Instant::now() < deadline;
+        if !patient || !matches!(row.progress, Progress::Waiting { .. }) {
+            return answer(row.progress);
+        }
+        let look = (tokio::time::Instant::now() + LOOK).min(deadline);
+        let _ = tokio::time::timeout_at(look, moved).await;
+    }
+}
+
+async fn join(
+    State(enrolment): State<Arc<Enrolment>>,
+    Extension(client): Extension<Client>,
+    Path(session): Path<String>,
+    request: Request<Body>,
+) -> Response {
+    if let Err(wait) = enrolment.questions.take(client.0, Instant::now()) {
+        return too_often(wait.retry_after_s);
+    }
+    let join: Join = match json(request).await {
+        Ok(join) => join,
+        Err(refusal) => return *refusal,
+    };
+    if join.session != session {
+        return not_found();
+    }
+    let identity = match enrolment.store.session(&session).await {
+        Ok(row) if row.box_id == join.box_id => row.identity,
+        Ok(_) => return not_found(),
+        Err(error) => return refused("a yes", &error),
+    };
+    if let Err(why) = verify_join(&join, &identity) {
+        return unbelieved(why);
+    }
+    match enrolment.store.join(&join).await {
+        Ok(admitted) => {
+            tracing::info!(%join.box_id, address = %admitted.address, "a box has joined");
+            answer(Joined {
+                address: admitted.address,
+                owner: admitted.owner,
+                url: enrolment.url.origin().ascii_serialization(),
+                hubs: enrolment.hubs.clone(),
+                time_ms: enrolment.store.now_ms(),
+            })
+        }
+        Err(error) => refused("a yes", &error),
+    }
+}
+
+/// An answer that no cache keeps.
+fn answer(body: impl serde::Serialize) -> Response {
+    let mut response = Json(body).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn unbelieved(why: Unbelieved) -> Response {
+    let status = match why {
+        Unbelieved::Malformed => StatusCode::BAD_REQUEST,
+        Unbelieved::WrongName | Unbelieved::WrongSignature => StatusCode::FORBIDDEN,
+    };
+    sentence(status, &why.to_string())
+}
+
+fn too_often(retry_after_s: u64) -> Response {
+    failed(StatusCode::TOO_MANY_REQUESTS, "This address asks too often.", retry_after_s)
+}
+
+fn refused(what: &'static str, error: &Error) -> Response {
+    match error {
+        Error::Refused(why) => tracing::debug!(%why, "{what} was refused"),
+        _ => tracing::warn!("{error}; {what} was answered with 503"),
+    }
+    gone_wrong(error)
+}

@@ -1,0 +1,275 @@
+//! What boxes report of themselves and their cameras.
+//!
+//! A new camera, a new name, a camera that begins or ends to stream: that is written at once, and everybody hears of it.
+//! All else (when a box was last heard of, figures) is written together every few seconds. While the database is gone,
+//! boxes whose cameras are all known are answered from the directory.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use enrol::name128;
+use model::status::{Answer, CameraLink, CameraReport, Report};
+use model::{BoxId, CameraId, CameraState};
+
+use super::database::Write;
+use super::directory::{BoxRow, CameraRow, Directory};
+use super::follow::{BOX, camera_row};
+use super::{Error, Refused, Store, lock};
+
+/// Most cameras of one box.
+const CAMERAS: usize = 256;
+/// Longest name that is kept, characters.
+const NAME: usize = 100;
+
+/// A report that waits to be written.
+#[derive(Debug, Clone)]
+pub(super) struct Pending {
+    at_ms: u64,
+    cameras: Vec<CameraReport>,
+}
+
+impl Store {
+    /// Takes the report of the box that has this address inside the tunnel.
+    ///
+    /// # Errors
+    /// [`Refused::NoBox`], [`Refused::TooManyCameras`]; the database's only when something new had to be written.
+    pub async fn report(&self, from: Ipv4Addr, report: &Report) -> Result<Answer, Error> {
+        let now = self.now_ms();
+        let directory = self.0.directory.borrow().clone();
+        let sender = directory.by_address(from).ok_or_else(|| Refused::NoBox(from.to_string()))?;
+        if report.cameras.len() > CAMERAS {
+            return Err(Refused::TooManyCameras(CAMERAS).into());
+        }
+        sender.seen.note(now);
+        let cameras = tidy(&report.cameras);
+        let version: String = report.version.chars().take(NAME).collect();
+        let links = match known(&directory, sender, &cameras, &version) {
+            Some(links) => {
+                let pending = Pending { at_ms: now, cameras };
+                lock(&self.0.pending).insert(sender.id.clone(), pending);
+                links
+            }
+            None => {
+                lock(&self.0.pending).remove(&sender.id);
+                self.write_report(&sender.id, &cameras, &version, now).await?
+            }
+        };
+        let cameras = links.into_iter().map(|(id, public_id, on)| {
+            let url = self.link(&public_id);
+            CameraLink { id, public_id, url, on }
+        });
+        Ok(Answer { time_ms: now, cameras: cameras.collect() })
+    }
+
+    async fn write_report(
+        &self,
+        of: &BoxId,
+        cameras: &[CameraReport],
+        version: &str,
+        now: u64,
+    ) -> Result<Vec<Link>, Error> {
+        const DOING: &str = "write a report";
+        let database = &self.0.database;
+        database
+            .within(DOING, async {
+                let mut write = database.write(DOING).await?;
+                let error = write.error();
+                sqlx::query("UPDATE boxes SET version = $2, last_report_ms = $3 WHERE id = $1")
+                    .bind(of.as_str())
+                    .bind(version)
+                    .bind(now as i64)
+                    .execute(&mut *write.tx)
+                    .await
+                    .map_err(error)?;
+                let rows = sqlx::query("SELECT * FROM camera WHERE box_id = $1")
+                    .bind(of.as_str())
+                    .fetch_all(&mut *write.tx)
+                    .await
+                    .map_err(error)?;
+                let mut before: HashMap<CameraId, CameraRow> = HashMap::new();
+                for row in &rows {
+                    let row = camera_row(row)?;
+                    before.insert(row.camera_id.clone(), row);
+                }
+                let mut links = Vec::new();
+                for camera in cameras {
+                    links.push(match before.remove(&camera.id) {
+                        Some(row) => {
+                            let since =
+                                if streams(&row.report) == streams(camera) { row.since_ms } else { now };
+                            put_camera(&mut write, of, camera, since).await?;
+                            (row.camera_id, row.public_id, row.on)
+                        }
+                        None => {
+                            let public_id = CameraId::new(&name128(self.random(DOING)?))
+                                .map_err(|error| Error::broken(DOING, error))?;
+                            add_camera(&mut write, of, &public_id, camera, now).await?;
+                            (camera.id.clone(), public_id, true)
+                        }
+                    });
+                }
+                // A camera that is not reported any more does not stream.
+                for row in before.into_values().filter(|row| streams(&row.report)) {
+                    let silent =
+                        CameraReport { state: CameraState::Connecting, fps: 0.0, bit_rate: 0, ..row.report };
+                    put_camera(&mut write, of, &silent, now).await?;
+                }
+                write.change(BOX, of.as_str(), now).await?;
+                write.commit().await?;
+                self.0.nudge.notify_one();
+                Ok(links)
+            })
+            .await
+    }
+
+    /// Writes the reports that wait, and reads those that other processes have written. What could not be written waits
+    /// on.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn flush(&self) -> Result<(), Error> {
+        const DOING: &str = "write the reports of boxes";
+        let waiting = std::mem::take(&mut *lock(&self.0.pending));
+        let database = &self.0.database;
+        let outcome = database
+            .within(DOING, async {
+                if !waiting.is_empty() {
+                    let mut write = database.write(DOING).await?;
+                    for (of, report) in &waiting {
+                        put_pending(&mut write, of, report).await?;
+                    }
+                    write.commit().await?;
+                }
+                self.read_seen().await
+            })
+            .await;
+        if outcome.is_err() {
+            let mut pending = lock(&self.0.pending);
+            for (of, report) in waiting {
+                // A newer one may have come in.
+                pending.entry(of).or_insert(report);
+            }
+        }
+        outcome
+    }
+}
+
+/// Id, public id, and whether the link is on.
+type Link = (CameraId, CameraId, bool);
+
+/// The links of a report that says nothing new; `None` when it does.
+fn known(
+    directory: &Directory,
+    sender: &BoxRow,
+    cameras: &[CameraReport],
+    version: &str,
+) -> Option<Vec<Link>> {
+    let gone = directory
+        .cameras_of(&sender.id)
+        .filter(|row| streams(&row.report))
+        .any(|row| !cameras.iter().any(|camera| camera.id == row.camera_id));
+    if gone || sender.version != version {
+        return None;
+    }
+    cameras
+        .iter()
+        .map(|camera| {
+            let row = directory.camera_of(&sender.id, &camera.id)?;
+            let same = row.name == camera.name
+                && row.report.stream == camera.stream
+                && same_state(&row.report.state, &camera.state);
+            same.then(|| (row.camera_id.clone(), row.public_id.clone(), row.on))
+        })
+        .collect()
+}
+
+/// Equal but for the time until the next try.
+fn same_state(a: &CameraState, b: &CameraState) -> bool {
+    match (a, b) {
+        (CameraState::Waiting { trouble: a, .. }, CameraState::Waiting { trouble: b, .. }) => a == b,
+        _ => a == b,
+    }
+}
+
+fn streams(report: &CameraReport) -> bool {
+    matches!(report.state, CameraState::Streaming(_))
+}
+
+/// The cameras of a report, each once, with names that are not too long.
+fn tidy(cameras: &[CameraReport]) -> Vec<CameraReport> {
+    let mut tidy: Vec<CameraReport> = Vec::with_capacity(cameras.len());
+    for camera in cameras {
+        if !tidy.iter().any(|other| other.id == camera.id) {
+            let name = camera.name.chars().filter(|char| !char.is_control()).take(NAME).collect();
+            tidy.push(CameraReport { name, ..camera.clone() });
+        }
+    }
+    tidy
+}
+
+fn json(report: &CameraReport, doing: &'static str) -> Result<String, Error> {
+    serde_json::to_string(report).map_err(|error| Error::broken(doing, error))
+}
+
+async fn put_camera(write: &mut Write, of: &BoxId, camera: &CameraReport, since: u64) -> Result<(), Error> {
+    let error = write.error();
+    sqlx::query(
+        "UPDATE camera SET name = $3, report = $4, since_ms = $5 WHERE box_id = $1 AND camera_id = $2",
+    )
+    .bind(of.as_str())
+    .bind(camera.id.as_str())
+    .bind(&camera.name)
+    .bind(json(camera, write.doing())?)
+    .bind(since as i64)
+    .execute(&mut *write.tx)
+    .await
+    .map_err(error)?;
+    Ok(())
+}
+
+async fn add_camera(
+    write: &mut Write,
+    of: &BoxId,
+    public_id: &CameraId,
+    camera: &CameraReport,
+    now: u64,
+) -> Result<(), Error> {
+    let error = write.error();
+    let insert = "INSERT INTO camera (public_id, box_id, camera_id, name, is_on, report, since_ms) \
+                  VALUES ($1, $2, $3, $4, 1, $5, $6)";
+    sqlx::query(insert)
+        .bind(public_id.as_str())
+        .bind(of.as_str())
+        .bind(camera.id.as_str())
+        .bind(&camera.name)
+        .bind(json(camera, write.doing())?)
+        .bind(now as i64)
+        .execute(&mut *write.tx)
+        .await
+        .map_err(error)?;
+    Ok(())
+}
+
+async fn put_pending(write: &mut Write, of: &BoxId, report: &Pending) -> Result<(), Error> {
+    let error = write.error();
+    let newer = sqlx::query("UPDATE boxes SET last_report_ms = $2 WHERE id = $1 AND last_report_ms < $2")
+        .bind(of.as_str())
+        .bind(report.at_ms as i64)
+        .execute(&mut *write.tx)
+        .await
+        .map_err(error)?;
+    if newer.rows_affected() == 0 {
+        // A later report was written at once.
+        return Ok(());
+    }
+    for camera in &report.cameras {
+        sqlx::query("UPDATE camera SET report = $3 WHERE box_id = $1 AND camera_id = $2")
+            .bind(of.as_str())
+            .bind(camera.id.as_str())
+            .bind(json(camera, write.doing())?)
+            .execute(&mut *write.tx)
+            .await
+            .map_err(error)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! Puts the cloud together and takes it down again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use door::{Counters, Hosts, Limits, Service};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::{Config, Http, Tls};
+use crate::enrol::Enrolment;
+use crate::http::acme::Renewal;
+use crate::http::certificate::{Files, Shown};
+use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source, not_found};
+use crate::store::{Options, Store, World};
+
+/// Most connections in all. Each waiting box, carrier and viewer is one.
+const SEATS: usize = 20_000;
+/// Most connections of one address: an office or a mobile network behind one.
+const SEATS_PER_PEER: usize = 2048;
+/// What a wrong name is answered with.
+const REFUSAL: &str =
+    "This cloud does not go by that name. Call it by its url, or add the name to http.hosts.\n";
+/// The end may last this long before the process leaves anyway.
+const END: Duration = Duration::from_millis(1800);
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(config: Config, world: impl World) -> anyhow::Result<()> {
+    more_descriptors();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the cloud")?;
+    let outcome = runtime.block_on(serve(config, world));
+    // Whatever still runs has had its time.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome
+}
+
+async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    let front = door::listen(config.http.listen, "[http] listen")?;
+    let plain = match config.http.redirect_listen {
+        Some(address) => Some(door::listen(address, "[http] redirect_listen")?),
+        None => None,
+    };
+    let options = Options { network: config.hub.network, url: config.http.base() };
+    let store = Store::open(config.store.expose(), options, world).await?;
+    let hub_key = tunnel::keys::PrivateKey::from_bytes(store.hub_key().await?);
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = vec![tokio::spawn(store.clone().follow())];
+
+    let challenges = Challenges::default();
+    let acceptor = certificates(&config.http, &store, &challenges, &mut tasks).await?;
+    let counters = Arc::new(Counters::default());
+    let proxies = Proxies::new(&config.http.proxies);
+    let registry = Registry::with_prefix("cloud");
+    let routes = Router::new()
+        .merge(Enrolment::new(store.clone(), &config, &hub_key.public().to_string()).routes())
+        .fallback(async || not_found());
+    let source = Source { store: store.clone(), door: counters.clone() };
+    let metrics = Arc::new(Metrics::new(registry, source));
+    let names = config.http.hosts.iter().map(String::as_str).chain(config.http.url.host_str());
+    let service = Front::new(routes, metrics, Hosts::new(names, REFUSAL), proxies.clone());
+
+    let limits = Limits { seats: SEATS, seats_per_peer: SEATS_PER_PEER, proxies: proxies.addresses() };
+    let address = front.local_addr().context("cannot ask for the pages' address")?;
+    let mut doors = vec![open(front, acceptor, limits.clone(), counters.clone(), service, &stopped)?];
+    if let Some(plain) = plain {
+        let service = Redirect { challenges, base: config.http.base() };
+        doors.push(open(plain, None, limits, counters, service, &stopped)?);
+    }
+    for line in greeting(&config, address) {
+        println!("{line}");
+    }
+    tracing::info!("started");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    let end = async {
+        for door in doors {
+            let _ = door.await;
+        }
+        for task in &tasks {
+            task.abort();
+        }
+        store.close().await
+    };
+    match tokio::time::timeout(END, end).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!("{error}"),
+        Err(_) => tracing::warn!("not everything ended in time"),
+    }
+    Ok(())
+}
+
+/// Begins to take connections.
+fn open<S: Service>(
+    listener: std::net::TcpListener,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    counters: Arc<Counters>,
+    service: S,
+    stopped: &watch::Receiver<bool>,
+) -> anyhow::Result<JoinHandle<()>> {
+    let listener = TcpListener::from_std(listener).context("cannot use a listening socket")?;
+    Ok(tokio::spawn(door::serve(listener, tls, limits, counters, Arc::new(service), stopped.clone())))
+}
+
+/// TLS as the operator chose it, and the tasks that keep its certificate fresh.
+async fn certificates(
+    http: &Http,
+    store: &Store,
+    challenges: &Challenges,
+    tasks: &mut Vec<JoinHandle<()>>,
+) -> anyhow::Result<Option<TlsAcceptor>> {
+    let shown = Shown::default();
+    match &http.tls {
+        Tls::Off => return Ok(None),
+        Tls::Files { cert, key } => {
+            let files = Files::open(cert, key, shown.clone()).context("[http] cert and key")?;
+            tasks.push(tokio::spawn(files.watch()));
+        }
+        Tls::Acme(acme) => {
+            let names = http.url.domain().into_iter().map(str::to_owned).chain(http.hosts.iter().cloned());
+            let renewal = Renewal::new(store.clone(), acme.clone(), names, challenges.clone(), shown.clone());
+            renewal.show_kept().await?;
+            tasks.push(tokio::spawn(renewal.keep()));
+        }
+    }
+    Ok(Some(TlsAcceptor::from(shown.server_config()?)))
+}
+
+/// The lines that tell where the cloud is and what to do next.
+fn greeting(config: &Config, listening: SocketAddr) -> Vec<String> {
+    let base = config.http.base();
+    vec![
+        format!("listening: {listening} ({})", if config.http.tls == Tls::Off { "plain" } else { "TLS" }),
+        format!("links begin with: {base}/"),
+        format!("boxes enrol at: {base} and find the hub at {}", config.hub.endpoint),
+        "claim a box: cloud --config FILE claim CODE --owner NAME, with the code that the box's page shows"
+            .to_owned(),
+    ]
+}
+
+/// Takes as many descriptors as the administrator allows: one per connection.
+fn more_descriptors() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Without it, fewer find room; nothing else changes.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
