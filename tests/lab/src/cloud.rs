@@ -159,8 +159,7 @@ impl Cloud {
     /// # Errors
     /// When the command fails.
     pub fn links(&self) -> Result<Vec<Link>> {
-        let printed = self.owner(&["cameras"])?;
-        Ok(printed.lines().filter_map(Link::read).collect())
+        Ok(Link::list(&self.owner(&["cameras"])?))
     }
 
     /// Runs a command of the owner's and gives what it printed.
@@ -198,6 +197,11 @@ impl Cloud {
 }
 
 impl Link {
+    /// The links in what `cloud cameras` prints.
+    pub fn list(printed: &str) -> Vec<Self> {
+        printed.lines().filter_map(Self::read).collect()
+    }
+
     /// A line of the list with an address in it.
     fn read(line: &str) -> Option<Self> {
         let url = line.split_whitespace().find(|word| word.starts_with("http"))?.to_owned();

@@ -18,6 +18,7 @@ pub mod factory;
 pub mod http;
 pub mod internet;
 pub mod judge;
+pub mod link;
 pub mod load;
 pub mod paths;
 pub mod process;

@@ -45,8 +45,9 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     let variable = format!("STREAMBOX_{}", name.to_uppercase());
     let path = env::var_os(&variable).map_or_else(|| target().join("release").join(name), PathBuf::from);
     if !path.is_file() {
+        let package = if name == "cloud" { "cloud-stub" } else { name };
         bail!(
-            "{} is missing: run `cargo build --release -p {name}`, or name the binary in {variable}",
+            "{} is missing: run `cargo build --release -p {package}`, or name the binary in {variable}",
             path.display()
         );
     }

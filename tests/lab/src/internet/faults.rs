@@ -34,7 +34,7 @@ pub(super) struct NatState {
 impl NatState {
     /// The NAT's address on the internet.
     pub(super) const fn outside(&self) -> Ipv4Addr {
-        Ipv4Addr::new(198, 51, 100, 2 + self.moves)
+        Ipv4Addr::new(198, 51, 100, 2 + self.moves % 200)
     }
 }
 
@@ -82,7 +82,7 @@ impl Internet {
     /// When iproute2 or conntrack fails.
     pub fn move_nat(&mut self) -> Result<()> {
         let old = self.nat.outside();
-        self.nat.moves += 1;
+        self.nat.moves = self.nat.moves.wrapping_add(1);
         let new = self.nat.outside();
         run("ip", &["-n", "nat2", "address", "delete", &format!("{old}/24"), "dev", "out"])?;
         run("ip", &["-n", "nat2", "address", "add", &format!("{new}/24"), "dev", "out"])?;
@@ -95,10 +95,11 @@ impl Internet {
     /// # Errors
     /// When iproute2 fails.
     pub fn move_hub(&mut self) -> Result<()> {
-        self.hub = 1;
-        let [_, second] = HUB_ADDRESSES;
+        let [first, second] = HUB_ADDRESSES;
+        run("ip", &["-n", "cloud", "address", "delete", &format!("{}/24", self.hub), "dev", "eth0"])?;
+        self.hub = if self.hub == first { second } else { first };
         self.place_hub()?;
-        self.name(HUB, second)
+        self.name(HUB, self.hub)
     }
 
     /// Bounds what the factory may send to so many kbit/s; none: no bound.

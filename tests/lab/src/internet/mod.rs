@@ -45,7 +45,7 @@ pub struct Internet {
     names: BTreeMap<String, Ipv4Addr>,
     faults: Faults,
     nat: NatState,
-    hub: usize,
+    hub: Ipv4Addr,
 }
 
 impl Internet {
@@ -78,6 +78,7 @@ impl Internet {
         for name in boxes {
             name.route_out()?;
         }
+        let [first, _] = HUB_ADDRESSES;
         let mut internet = Self {
             nat1,
             nat2,
@@ -87,14 +88,13 @@ impl Internet {
             names: BTreeMap::new(),
             faults: Faults::default(),
             nat: NatState::default(),
-            hub: 0,
+            hub: first,
         };
         internet.apply_nat()?;
         internet.place_hub()?;
         fs::write(hosts_file(), "")?;
         run("mount", &["--bind", &hosts_file().to_string_lossy(), "/etc/hosts"])?;
         internet.name(VIDEO, WEB_ADDRESS)?;
-        let [first, _] = HUB_ADDRESSES;
         internet.name(HUB, first)?;
         Ok(internet)
     }
@@ -137,17 +137,11 @@ impl Internet {
         Ok(())
     }
 
-    /// The cloud's host sends from the address that the hub has now, and has no other one of the hub's.
+    /// The cloud's host has the hub's address, and sends from it.
     fn place_hub(&self) -> Result<()> {
-        for (index, address) in HUB_ADDRESSES.iter().enumerate() {
-            let here = index == self.hub;
-            if here || index < self.hub {
-                let verb = if here { "add" } else { "delete" };
-                run("ip", &["-n", "cloud", "address", verb, &format!("{address}/24"), "dev", "eth0"])?;
-            }
-        }
-        let Some(address) = HUB_ADDRESSES.get(self.hub) else { return Ok(()) };
-        route(&self.cloud, &["default", "via", "203.0.113.1", "src", &address.to_string()])
+        let address = self.hub.to_string();
+        run("ip", &["-n", "cloud", "address", "add", &format!("{address}/24"), "dev", "eth0"])?;
+        route(&self.cloud, &["default", "via", "203.0.113.1", "src", &address])
     }
 }
 
