@@ -4,9 +4,11 @@
 //! * [`peers`]: everybody we speak with, as a state machine without sockets.
 //! * [`route`]: which hub, which address, UDP or TLS, as a state machine without sockets.
 //! * [`carrier`]: the same datagrams in a WebSocket.
+//! * [`client`]: the box's way to its cloud, kept open by both.
 //! * [`io`]: the kernel's side: a TUN device in a network namespace of its own, UDP, one thread.
 
 pub mod carrier;
+pub mod client;
 pub mod io;
 pub mod keys;
 pub mod net;

@@ -143,13 +143,13 @@ where
     let mut ping_at = Instant::now() + PING_EVERY;
     loop {
         let message = tokio::select! {
-            datagram = outgoing.recv() => match datagram {
-                Some(datagram) => Message::Binary(datagram.to_vec()),
-                None => {
+            datagram = outgoing.recv() => {
+                let Some(datagram) = datagram else {
                     let _ = timeout(Duration::from_secs(1), sink.close()).await;
                     return Error::Closed;
-                }
-            },
+                };
+                Message::Binary(datagram.to_vec())
+            }
             () = sleep_until(ping_at) => {
                 ping_at = Instant::now() + PING_EVERY;
                 Message::Ping(Vec::new())

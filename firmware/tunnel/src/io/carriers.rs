@@ -28,6 +28,12 @@ impl Carrier {
     pub fn deliver(&self, bytes: &[u8]) {
         self.handle.deliver(self.id, bytes);
     }
+
+    /// Both directions at once: what takes datagrams that came from the peer, and those to take to it.
+    pub fn ends(&mut self) -> (impl FnMut(&[u8]), &mut mpsc::Receiver<Bytes>) {
+        let Self { id, outgoing, handle } = self;
+        (|bytes: &[u8]| handle.deliver(*id, bytes), outgoing)
+    }
 }
 
 impl Drop for Carrier {
