@@ -14,3 +14,4 @@ pub mod keys;
 pub mod net;
 pub mod peers;
 pub mod route;
+pub mod segments;

@@ -77,7 +77,8 @@ impl Carriers {
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<(CarrierId, Bytes)> {
-        self.incoming.pop_front()
+    /// What came in since it was last asked.
+    pub(super) fn delivered(&mut self) -> VecDeque<(CarrierId, Bytes)> {
+        core::mem::take(&mut self.incoming)
     }
 }

@@ -1,24 +1,29 @@
-//! The thread: waits for the TUN device, the UDP socket, a handle or the clock, and moves packets. One lock per batch.
+//! The thread: waits for the TUN device, the UDP socket, a handle or the clock, and moves packets. One lock per round;
+//! nothing is allocated per packet.
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use boringtun::noise::Tunn;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::socket::{setsockopt, sockopt};
 
-use super::{Core, Shared};
+use super::kernel::{self, BATCH, NOTHING, ROOM};
+use super::outbox::{Outbox, inward};
+use super::{Core, Shared, carriers::Carriers};
 use crate::net::Cidr;
 use crate::peers::{Remote, Sink};
+use crate::segments::{VIRTIO, Virtio, cut, join::Joined};
 
 /// How often timers move: fine enough for WireGuard's seconds.
 const TICK: Duration = Duration::from_millis(250);
-/// Packets of one kind before the other gets its turn.
-const BATCH: usize = 64;
-/// Bytes of `struct virtio_net_hdr` before each packet.
-const VIRTIO: usize = 10;
+/// Reads from the TUN device, of up to 64 KiB, before the socket gets its turn.
+const READS: usize = 16;
 
 /// Datagrams that a handle wants sent.
 #[derive(Default)]
@@ -38,135 +43,151 @@ impl Sink for Later {
     fn packet(&mut self, _: &[u8]) {}
 }
 
+/// The thread's own things.
 pub(super) struct Engine {
     shared: Arc<Shared>,
     epoll: Epoll,
-    tun: std::fs::File,
-    udp: UdpSocket,
-    v6: bool,
-    buffer: Box<[u8]>,
-    plain: Vec<u8>,
+    tun: File,
+    outbox: Outbox,
+    joined: Joined,
+    /// Where datagrams are received.
+    datagrams: Box<[u8]>,
+    /// Where one packet is read from the TUN device.
+    packet: Box<[u8]>,
 }
 
+/// Takes what peers give.
 struct Output<'a> {
-    udp: &'a UdpSocket,
-    v6: bool,
-    tun: &'a mut std::fs::File,
-    carriers: &'a super::carriers::Carriers,
+    outbox: &'a mut Outbox,
+    tun: &'a File,
+    joined: &'a mut Joined,
+    carriers: &'a Carriers,
     own: Option<&'a [Cidr]>,
     filter: Option<fn(&[u8]) -> bool>,
-    plain: &'a mut Vec<u8>,
 }
 
 impl Sink for Output<'_> {
     fn datagram(&mut self, to: Remote, bytes: &[u8]) {
         match to {
-            Remote::Udp(address) => drop(self.udp.send_to(bytes, outward(address, self.v6))),
+            Remote::Udp(address) => self.outbox.push(address, bytes),
             Remote::Carrier(id) => self.carriers.send(id, bytes),
         }
     }
 
     fn packet(&mut self, ip: &[u8]) {
-        let to = boringtun::noise::Tunn::dst_address(ip);
-        if self.own.is_some_and(|own| !own.iter().any(|address| Some(address.address) == to)) {
+        let to = Tunn::dst_address(ip);
+        let ours = self.own.is_none_or(|own| own.iter().any(|address| Some(address.address) == to));
+        if !ours || self.filter.is_some_and(|passes| !passes(ip)) {
             return;
         }
-        if self.filter.is_some_and(|passes| !passes(ip)) {
-            return;
-        }
-        self.plain.clear();
-        self.plain.resize(VIRTIO, 0);
-        self.plain.extend_from_slice(ip);
-        let _ = self.tun.write(self.plain);
+        self.joined.push(ip, &mut write_to(self.tun));
     }
 }
 
-/// As the socket wants it: one for both versions takes IPv4 addresses mapped into IPv6 (RFC 4291 section 2.5.5.2).
-fn outward(address: SocketAddr, v6: bool) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v6 => SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into(),
-        other => other,
-    }
+/// Packets that the kernel does not take are dropped: its queue is full, or they are no IP.
+fn write_to(mut tun: &File) -> impl FnMut(&[u8]) {
+    move |bytes| drop(tun.write(bytes))
 }
 
-/// As everybody else knows it.
-fn inward(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V6(v6) => match Ipv6Addr::to_ipv4_mapped(v6.ip()) {
-            Some(v4) => SocketAddr::new(IpAddr::V4(v4), v6.port()),
-            None => address,
-        },
-        SocketAddr::V4(_) => address,
+impl Output<'_> {
+    fn flush(&mut self) {
+        self.joined.flush(&mut write_to(self.tun));
+        self.outbox.flush();
     }
 }
 
 impl Engine {
-    pub(super) fn new(shared: Arc<Shared>, tun: OwnedFd, udp: UdpSocket) -> std::io::Result<Self> {
+    pub(super) fn new(shared: Arc<Shared>, tun: OwnedFd, udp: UdpSocket) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&tun, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
-        epoll.add(&udp, EpollEvent::new(EpollFlags::EPOLLIN, 1))?;
-        epoll.add(&shared.wake, EpollEvent::new(EpollFlags::EPOLLIN, 2))?;
-        let v6 = udp.local_addr()?.is_ipv6();
+        for watched in [&tun as &dyn std::os::fd::AsFd, &udp, &shared.wake] {
+            epoll.add(watched.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        }
+        if let Err(error) = kernel::offload_tcp(&tun) {
+            tracing::debug!("the TUN device takes no packets larger than its MTU: {error}");
+        }
+        if let Err(errno) = setsockopt(&udp, sockopt::UdpGroSegment, &true) {
+            tracing::debug!("the kernel does not join UDP: {errno}");
+        }
         Ok(Self {
             shared,
             epoll,
             tun: tun.into(),
-            udp,
-            v6,
-            buffer: vec![0; 1 << 16].into(),
-            plain: Vec::new(),
+            outbox: Outbox::new(udp)?,
+            joined: Joined::default(),
+            datagrams: vec![0; BATCH * ROOM].into(),
+            packet: vec![0; VIRTIO + ROOM].into(),
         })
     }
 
+    /// Runs until the tunnel is dropped.
     pub(super) fn run(mut self) {
         let mut events = [EpollEvent::empty(); 4];
         let mut next = Instant::now();
         while !self.shared.stop.load(Ordering::Acquire) {
             let wait = next.saturating_duration_since(Instant::now());
-            let timeout =
-                EpollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(EpollTimeout::ZERO);
-            match self.epoll.wait(&mut events, timeout) {
+            // A millisecond more, because a timeout is cut to whole ones.
+            let timeout = EpollTimeout::try_from(wait + Duration::from_millis(1));
+            match self.epoll.wait(&mut events, timeout.unwrap_or(EpollTimeout::ZERO)) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(errno) => {
-                    tracing::error!("the tunnel stops: epoll_wait: {errno}");
+                    tracing::error!("the tunnel stops: waiting for its sockets: {errno}");
                     return;
                 }
             }
-            let shared = Arc::clone(&self.shared);
-            let _ = shared.wake.read();
-            let mut core = shared.core();
-            let Core { peers, carriers, later, own, filter } = &mut *core;
             let now = Instant::now();
-            let delivered: Vec<_> = std::iter::from_fn(|| carriers.next()).collect();
-            let mut out = Output {
-                udp: &self.udp,
-                v6: self.v6,
-                tun: &mut self.tun,
-                carriers,
-                own: own.as_deref(),
-                filter: *filter,
-                plain: &mut self.plain,
-            };
-            for (to, bytes) in later.0.drain(..) {
-                out.datagram(to, &bytes);
-            }
-            for (id, bytes) in delivered {
-                peers.datagram(Remote::Carrier(id), &bytes, &mut out, now);
-            }
-            for _ in 0..BATCH {
-                let Ok((length, from)) = self.udp.recv_from(&mut self.buffer) else { break };
-                let bytes = self.buffer.get(..length).unwrap_or_default();
-                peers.datagram(Remote::Udp(inward(from)), bytes, &mut out, now);
-            }
-            for _ in 0..BATCH {
-                let Ok(length) = out.tun.read(&mut self.buffer) else { break };
-                let packet = self.buffer.get(VIRTIO..length).unwrap_or_default();
-                peers.packet(packet, &mut out, now);
-            }
-            if now >= next {
+            let tick = now >= next;
+            if tick {
                 next = now + TICK;
-                peers.tick(&mut out, now);
+            }
+            self.round(now, tick);
+        }
+    }
+
+    /// Moves what there is, up to a bound, so that a handle waits for the lock no longer than some milliseconds.
+    fn round(&mut self, now: Instant, tick: bool) {
+        let shared = Arc::clone(&self.shared);
+        let _ = shared.wake.read();
+        let mut core = shared.core();
+        let Core { peers, carriers, later, own, filter } = &mut *core;
+        let delivered = carriers.delivered();
+        let mut out = Output {
+            outbox: &mut self.outbox,
+            tun: &self.tun,
+            joined: &mut self.joined,
+            carriers,
+            own: own.as_deref(),
+            filter: *filter,
+        };
+        for (to, bytes) in later.0.drain(..) {
+            out.datagram(to, &bytes);
+        }
+        for (id, bytes) in delivered {
+            peers.datagram(Remote::Carrier(id), &bytes, &mut out, now);
+        }
+        let mut received = [NOTHING; BATCH];
+        let count = kernel::receive(out.outbox.socket(), &mut self.datagrams, &mut received).unwrap_or(0);
+        for (room, message) in self.datagrams.chunks_exact(ROOM).zip(&received).take(count) {
+            let from = Remote::Udp(inward(message.from));
+            let bytes = room.get(..message.length).unwrap_or_default();
+            for datagram in bytes.chunks(message.segment.max(1)) {
+                peers.datagram(from, datagram, &mut out, now);
             }
         }
+        for _ in 0..READS {
+            let Ok(length) = (&self.tun).read(&mut self.packet) else { break };
+            let Some((virtio, packet)) =
+                self.packet.get_mut(..length).and_then(|read| read.split_first_chunk_mut::<VIRTIO>())
+            else {
+                continue;
+            };
+            let cut = cut::cut(Virtio::read(*virtio), packet, |packet| peers.packet(packet, &mut out, now));
+            if let Err(error) = cut {
+                tracing::debug!("dropped a packet of {length} bytes: {error}");
+            }
+        }
+        if tick {
+            peers.tick(&mut out, now);
+        }
+        out.flush();
     }
 }

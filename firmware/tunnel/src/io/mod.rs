@@ -14,6 +14,7 @@ mod engine;
 mod kernel;
 mod namespace;
 mod netlink;
+mod outbox;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
