@@ -10,6 +10,7 @@
 //! * [`object`] names what can be fetched, and reads how long it is true.
 //! * [`cache`] and [`shelf`] keep it within a bound, and let all who ask at once wait for one fetch.
 //! * [`upstream`] fetches; every await has a deadline.
+//! * [`routes`] mounts it, [`inside`] is its way through the tunnel.
 //! * [`answer`] and [`status`] speak to viewers: uniform, and without anything that only the owner may know.
 //!
 //! Only names that [`media::ObjectName`] knows ever go to a box.
@@ -17,8 +18,10 @@
 mod answer;
 mod cache;
 mod directory;
+mod inside;
 mod numbers;
 mod object;
+mod routes;
 mod shelf;
 mod status;
 mod upstream;
@@ -37,9 +40,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use directory::{Camera, Directory, Place};
+pub use inside::inside;
 use numbers::By;
 pub use numbers::Numbers;
 use object::{Key, Object};
+pub use routes::routes;
 use shelf::{Asked, Failure, Order, Shelf};
 pub use upstream::{Connector, Limits, Stream};
 use upstream::{Upstream, now_ms};

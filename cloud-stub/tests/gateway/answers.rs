@@ -1,5 +1,6 @@
 //! What browsers, CDNs and players from other sites get.
 
+use cloud_stub::gateway::routes;
 use hyper::Method;
 use model::{CameraState, CodecKind, StreamFacts};
 
@@ -127,4 +128,38 @@ async fn a_link_has_a_page_a_status_and_a_picture_of_itself() {
     let expected = expected.render::<qrcode::render::svg::Color<'_>>().min_dimensions(256, 256).build();
     assert_eq!(svg, expected, "the code holds the full link");
     assert!(fetches.all().is_empty(), "none of this asks the box");
+}
+
+#[tokio::test]
+async fn the_page_finds_its_files_and_a_link_beside_the_other_rooms_of_the_cloud() {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+    let (port, _) = start_box(ordinary).await;
+    let stage = Stage::before(port);
+    let routes = routes(stage.gateway.clone());
+    let get = |path: String| {
+        let request = hyper::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let routes = routes.clone();
+        async move {
+            let response = routes.oneshot(request).await.unwrap();
+            let status = response.status().as_u16();
+            (status, response.into_body().collect().await.unwrap().to_bytes())
+        }
+    };
+    let (status, page) = get(format!("/{GATE}/")).await;
+    assert_eq!(status, 200);
+    let page = String::from_utf8(page.to_vec()).unwrap();
+    let mut files = 0;
+    for reference in page.split("\"/assets/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert_eq!(get(format!("/assets/{name}")).await.0, 200, "{name}");
+        files += 1;
+    }
+    assert!(files >= 4, "{page}");
+    let nothing = get("/nobody/".to_owned()).await;
+    assert_eq!(nothing.0, 404);
+    for path in ["/", "/assets/x.js", "/assets/", "/a/b/c/d"] {
+        assert_eq!(get(path.to_owned()).await, nothing, "{path}");
+    }
+    assert_eq!(get(format!("/{GATE}/7.m4s")).await.1, "0123456789");
 }

@@ -1,0 +1,35 @@
+//! The way to the boxes in production: TCP inside the tunnel's namespace.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpSocket;
+use tunnel::io::Handle;
+
+use super::upstream::{Connector, Stream};
+
+/// Where a box listens inside the tunnel.
+const PORT: u16 = 80;
+/// A box that acknowledges nothing for this long is gone (TCP_USER_TIMEOUT): whoever waits for it tries anew instead of
+/// waiting for TCP's own patience of a quarter of an hour.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+/// A connection on which nothing moves is tried after this, at this interval.
+const QUIET: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(1));
+
+/// Connects to boxes through this tunnel.
+pub fn inside(handle: Handle) -> Connector {
+    Arc::new(move |address: Ipv4Addr| {
+        let handle = handle.clone();
+        Box::pin(async move {
+            let socket = TcpSocket::from_std_stream(handle.tcp_socket()?.into());
+            let options = SockRef::from(&socket);
+            options.set_tcp_nodelay(true)?;
+            options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+            options.set_tcp_keepalive(&TcpKeepalive::new().with_time(QUIET.0).with_interval(QUIET.1))?;
+            let stream = socket.connect(SocketAddr::from((address, PORT))).await?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    })
+}
