@@ -17,6 +17,7 @@ pub const PACKAGES: &[&str] = &[
     "ca-certificates",
     "chromium",
     "conntrack",
+    "curl",
     "ffmpeg",
     "firefox-esr",
     "fonts-dejavu-core",

@@ -111,6 +111,14 @@ impl Peer {
         Ok(said.split_whitespace().nth(1).context("no peer")?.to_owned())
     }
 
+    /// Gives the interface one more address, to send from.
+    ///
+    /// # Errors
+    /// When iproute2 refuses.
+    pub fn pretend(&self, address: &str) -> Result<()> {
+        run("ip", &["-n", self.host.name(), "address", "add", address, "dev", &self.interface])
+    }
+
     fn set(&self, words: &[String]) -> Result<()> {
         let mut command = self.host.command("wg");
         command.args(["set", &self.interface]).args(words);

@@ -1,14 +1,17 @@
-//! Two sample cameras, a box that finds them through WS-Discovery, and the page where both play.
+//! Two sample cameras, a box that finds them, and a cloud where anybody may watch: the box joins it through the same
+//! calls that a user's browser and an owner's command line make.
 //!
-//! Everything runs in namespaces of its own and dies with this process, whatever ends it. Only the page's listening
-//! socket is in the host's network: it is opened here and handed down.
+//! Everything runs in namespaces of its own and dies with this process, whatever ends it. Only two listening sockets are
+//! in the host's network, the box's page and the public links: they are opened here and handed down.
 //!
 //! ```text
-//! host   page's socket, this process, your browser
-//! world  box 10.77.0.1 ──┬── cam1 10.77.0.2   (own mount, process and network namespaces)
-//!                        └── cam2 10.77.0.3
+//! host   both sockets, this process, your browser
+//! world  cam1 10.77.0.2 ──┬── box 10.77.0.1     (own mount, process and network namespaces)
+//!        cam2 10.77.0.3 ──┤
+//!                         └── NAT ── NAT ── internet ── cloud 203.0.113.10
 //! ```
 
+mod enrol;
 mod factory;
 mod needs;
 mod stop;
@@ -17,16 +20,17 @@ use std::{
     fs,
     net::{Ipv4Addr, TcpListener},
     os::{fd::OwnedFd, unix::process::CommandExt},
+    path::PathBuf,
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
-use lab::{http::Site, world};
+use lab::{cloud::Link, http::Site, paths, world};
 use serde_json::Value;
 
 use self::stop::Stop;
-use crate::step::{self, cargo};
+use crate::step;
 
 /// Set for the process inside the namespaces.
 const INSIDE: &str = "STREAMBOX_DEMO_INSIDE";
@@ -34,8 +38,13 @@ const INSIDE: &str = "STREAMBOX_DEMO_INSIDE";
 const CAMERAS: usize = 2;
 /// How often the state is looked at.
 const LOOK: Duration = Duration::from_millis(250);
-/// Discovery, login and the first GOP take about 5 s.
+/// Discovery, login and the first GOP take about 5 s, joining the cloud 2 s more.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the cloud keeps, until the demo ends.
+fn home() -> PathBuf {
+    paths::lab().join("demo")
+}
 
 /// Runs until Ctrl-C, or for the time given.
 ///
@@ -52,72 +61,128 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     needs::check()?;
     // asks the kernel, so before the long build
     let mut world = world::unshared(&std::env::current_exe()?)?;
-    step::run(
-        "building boxd and simcam (a few minutes the first time)",
-        &mut cargo(&["build", "--release", "--package", "boxd", "--package", "simcam"]),
-    )?;
-    let listener = listen(port)?;
-    let site = Site::new(Ipv4Addr::LOCALHOST, listener.local_addr()?.port());
+    step::run("building boxd, cloud and simcam (a few minutes the first time)", &mut step::release_build())?;
+    let page = listen(port)?;
+    let site = Site::new(Ipv4Addr::LOCALHOST, page.local_addr()?.port());
+    let public = listen(page.local_addr()?.port().saturating_add(1))?;
+    let public_site = Site::new(Ipv4Addr::LOCALHOST, public.local_addr()?.port());
 
     let stop = Stop::new()?;
     let logs = world::logs("demo");
     if logs.exists() {
         fs::remove_dir_all(&logs)?;
     }
+    enrol::furnish(public_site)?;
     let child = world
         .arg("demo")
         .env(INSIDE, "1")
-        .stdin(Stdio::from(OwnedFd::from(listener)))
+        .stdin(Stdio::from(OwnedFd::from(page)))
+        .stdout(Stdio::from(OwnedFd::from(public)))
         .process_group(0) // Ctrl-C is for us alone, we end the rest
         .spawn()
         .context("starting unshare")?;
-    let mut factory = Factory(child);
-    if !cameras_play(site, &mut factory, &stop)? {
+    let mut demo = Demo { world: child, page: site, public: public_site };
+    if !demo.plays(&stop)? {
         return Ok(());
     }
     println!("\nStop with Ctrl-C; nothing is left behind. Logs: {}", logs.display());
     let end = (seconds > 0).then(|| Instant::now() + Duration::from_secs(seconds));
     while end.is_none_or(|end| Instant::now() < end) && !stop.came_within(LOOK)? {
-        factory.check()?;
+        demo.check()?;
     }
     Ok(())
 }
 
-/// Waits until all cameras were heard by WS-Discovery and play, and prints where; false: asked to stop before.
-fn cameras_play(site: Site, factory: &mut Factory, stop: &Stop) -> Result<bool> {
-    let start = Instant::now();
-    let mut said = (usize::MAX, usize::MAX);
-    while start.elapsed() < PATIENCE {
-        let (found, playing) = (found(site), playing(site));
-        if (found, playing.len()) != said {
-            said = (found, playing.len());
-            let seconds = start.elapsed().as_secs_f32();
-            eprintln!(
-                "xtask: {seconds:4.1} s: {found} of {CAMERAS} cameras found, {} playing",
-                playing.len()
-            );
-        }
-        if found >= CAMERAS && playing.len() >= CAMERAS {
-            println!("\nAll cameras: {}\n", site.url("/"));
-            for camera in playing {
-                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                let links = &camera["links"];
-                println!("{}", text(&camera["name"]));
-                println!("  page  {}", site.url(&text(&links["page"])));
-                println!("  link  {}", site.url(&text(&links["hls"])));
+/// The running demo: the first process of the world, with which the kernel kills the others, and where it is seen.
+struct Demo {
+    world: Child,
+    page: Site,
+    public: Site,
+}
+
+impl Demo {
+    /// Waits until all cameras were heard by WS-Discovery and play, brings the box into the cloud and waits until they
+    /// play there, too; prints where. False: asked to stop before.
+    fn plays(&mut self, stop: &Stop) -> Result<bool> {
+        let start = Instant::now();
+        let mut said = String::new();
+        let mut tell = |news: String| {
+            if news != said {
+                eprintln!("xtask: {:4.1} s: {news}", start.elapsed().as_secs_f32());
+                said = news;
             }
-            return Ok(true);
+        };
+        let mut joining = enrol::Joining::default();
+        let mut shown = false;
+        while start.elapsed() < PATIENCE {
+            let (found, playing) = (found(self.page), playing(self.page));
+            if found < CAMERAS || playing.len() < CAMERAS {
+                tell(format!("{found} of {CAMERAS} cameras found, {} playing", playing.len()));
+            } else {
+                if !shown {
+                    shown = true;
+                    self.show_cameras(&playing);
+                }
+                if joining.look(self.page)? {
+                    let links = self.public()?;
+                    tell(format!(
+                        "the box has joined its cloud, {} of {CAMERAS} public links playing",
+                        links.len()
+                    ));
+                    if links.len() >= CAMERAS {
+                        println!("\nPublic links, as viewers anywhere would have them");
+                        for link in links {
+                            println!("  public  {}", link.url);
+                        }
+                        return Ok(true);
+                    }
+                }
+            }
+            if stop.came_within(LOOK)? {
+                return Ok(false);
+            }
+            self.check()?;
         }
-        if stop.came_within(LOOK)? {
-            return Ok(false);
-        }
-        factory.check()?;
+        bail!(
+            "the cameras do not play after {} s; the logs are in {}",
+            PATIENCE.as_secs(),
+            world::logs("demo").display()
+        )
     }
-    bail!(
-        "the cameras do not play after {} s; the logs are in {}",
-        PATIENCE.as_secs(),
-        world::logs("demo").display()
-    )
+
+    fn show_cameras(&self, playing: &[Value]) {
+        println!("\nAll cameras: {}\n", self.page.url("/"));
+        for camera in playing {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let links = &camera["links"];
+            println!("{}", text(&camera["name"]));
+            println!("  page  {}", self.page.url(&text(&links["page"])));
+            println!("  link  {}", self.page.url(&text(&links["hls"])));
+        }
+        println!("\nSet-up page: {}", self.page.url("/join"));
+    }
+
+    /// The public links that play.
+    fn public(&self) -> Result<Vec<Link>> {
+        let links = enrol::links()?;
+        let plays = |link: &Link| self.public.get(&format!("/{}/index.m3u8", link.id)).is_ok();
+        Ok(links.into_iter().filter(plays).collect())
+    }
+
+    fn check(&mut self) -> Result<()> {
+        if let Some(status) = self.world.try_wait()? {
+            bail!("the demo's factory ended ({status}); its logs are in {}", world::logs("demo").display());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.world.kill();
+        let _ = self.world.wait();
+        let _ = fs::remove_dir_all(home());
+    }
 }
 
 /// How many devices answered WS-Discovery.
@@ -148,23 +213,4 @@ fn listen(wanted: u16) -> Result<TcpListener> {
         }
     }
     bail!("no free port from {wanted} on: name another with --port")
-}
-
-/// The first process of the world; the kernel kills the others with it.
-struct Factory(Child);
-
-impl Factory {
-    fn check(&mut self) -> Result<()> {
-        if let Some(status) = self.0.try_wait()? {
-            bail!("the demo's factory ended ({status}); its logs are in {}", world::logs("demo").display());
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Factory {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

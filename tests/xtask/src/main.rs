@@ -15,12 +15,13 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  demo     two sample cameras, a box that finds them, and the page where both play
+  demo     two sample cameras, a box that finds them, a cloud that it joins, and the pages and public links that play
            [--for SECONDS]  ends by itself after so long     [--port N]  wanted port of the page (8080)
   test     everything that a change must pass: format, lints, licences, tests, the lab
            [--quick]  without the lab
   bench    figures beside other programs' in the same run, one JSON object a line   [words for the benchmark]
   soak     the long tests   [--minutes N]  (30)
+           [--link]  only the public link, under random faults     [--seed N]  the same faults as in that run
   fuzz     fuzzing, with a nightly toolchain   [TARGET] [--seconds N]  (60 each)
   setup    installs what the lab needs (test does it too)
   web      fetches hls.js for the player
@@ -29,6 +30,7 @@ Examples:
   cargo xtask demo
   cargo xtask test --quick
   cargo xtask fuzz --seconds 600
+  cargo xtask soak --link --minutes 480
 ";
 
 fn main() -> ExitCode {

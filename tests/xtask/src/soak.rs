@@ -1,4 +1,5 @@
-//! The long tests: the lab's scenarios again and again, so that what happens once in a hundred times happens here.
+//! The long tests, so that what happens once in a hundred times happens here: the public link under random faults, then
+//! the lab's scenarios again and again.
 
 use std::time::{Duration, Instant};
 
@@ -6,19 +7,29 @@ use anyhow::{Context, Result};
 
 use crate::step::{self, cargo};
 
-/// Repeats the lab until the time is over; always at least once.
+/// Takes half of the time for the link and the rest for the lab, which always has at least one round; `--link`: all of it
+/// for the link.
 ///
 /// # Errors
 /// At the first round that fails.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
-    step::only(words, &["--minutes"], &[])?;
+    step::only(words, &["--minutes", "--seed"], &["--link"])?;
     let minutes = step::number(words, "--minutes", 30)?;
+    let link_only = words.contains(&"--link");
     let (start, limit) = (Instant::now(), Duration::from_secs(minutes * 60));
     lab::setup::ensure()?;
-    step::run(
-        "release build",
-        &mut cargo(&["build", "--release", "--package", "boxd", "--package", "simcam"]),
-    )?;
+    step::run("release build", &mut step::release_build())?;
+
+    let for_link = if link_only { minutes } else { minutes.div_ceil(2) };
+    let mut link = cargo(&["test", "--package", "lab", "--test", "soak", "--", "--nocapture"]);
+    link.env("STREAMBOX_SOAK_MINUTES", for_link.to_string());
+    if words.contains(&"--seed") {
+        link.env("STREAMBOX_SOAK_SEED", step::number(words, "--seed", 1)?.to_string());
+    }
+    step::run(&format!("the public link under random faults for {for_link} minutes"), &mut link)?;
+    if link_only {
+        return Ok(());
+    }
     let mut rounds = 0;
     while rounds == 0 || start.elapsed() < limit {
         rounds += 1;

@@ -15,6 +15,14 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// Builds the programs that the lab and the demo run.
+pub(crate) fn release_build() -> Command {
+    let programs = ["--package", "boxd", "--package", "cloud-stub", "--package", "simcam"];
+    let mut command = cargo(&["build", "--release"]);
+    command.args(programs);
+    command
+}
+
 /// Runs one command with its output shown.
 ///
 /// # Errors

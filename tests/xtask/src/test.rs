@@ -60,11 +60,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     }
     if !quick {
         lab::setup::ensure().with_context(|| failed("setup of the lab", start))?;
-        step(
-            "release build",
-            "release build for the lab",
-            &mut cargo(&["build", "--release", "--package", "boxd", "--package", "simcam"]),
-        )?;
+        step("release build", "release build for the lab", &mut step::release_build())?;
         step(
             "lab",
             "the lab: real cameras, players and judges",

@@ -83,13 +83,20 @@ fn number(playlist: &str, tag: &str) -> u64 {
     line.unwrap_or_else(|| panic!("{tag} in {playlist}")).parse().unwrap()
 }
 
-/// Both cameras have a page, and their newest segment goes on.
+/// Both cameras have a page and a public link, and the newest segment of each goes on; the box joined as a user would
+/// have it, by its set-up page.
 fn plays(lines: &[String]) {
     let all = |word: &str| -> Vec<&str> {
         lines.iter().filter_map(|line| line.strip_prefix(word)).map(str::trim).collect()
     };
-    let (pages, links) = (all("page "), all("link "));
-    assert_eq!((pages.len(), links.len()), (2, 2), "{lines:?}");
+    let (mut pages, mut links, public) = (all("page "), all("link "), all("public "));
+    assert_eq!((pages.len(), links.len(), public.len()), (2, 2, 2), "{lines:?}");
+    let playlists: Vec<String> = public.iter().map(|page| format!("{page}index.m3u8")).collect();
+    for wanted in [all("code "), all("check words "), all("Set-up page:")] {
+        assert_eq!(wanted.len(), 1, "{lines:?}");
+    }
+    links.extend(playlists.iter().map(String::as_str));
+    pages.extend(public);
     let split = |url: &str| {
         let (host, path) = url.strip_prefix("http://127.0.0.1:").unwrap().split_once('/').unwrap();
         (Site::new(Ipv4Addr::LOCALHOST, host.parse().unwrap()), format!("/{path}"))
@@ -132,7 +139,10 @@ fn plays_and_leaves_nothing(command: Command) {
     let (mut demo, lines, _output) = started(command);
     plays(&lines);
     let processes = tree(demo.0.id());
-    assert!(processes.len() >= 8, "demo, unshare, factory, two cameras, box, two workers: {processes:?}");
+    assert!(
+        processes.len() >= 9,
+        "demo, unshare, factory, two cameras, box, two workers, cloud: {processes:?}"
+    );
     kill(Pid::from_raw(demo.0.id() as i32), Signal::SIGINT).unwrap();
     let asked = Instant::now();
     while demo.0.try_wait().unwrap().is_none() {
@@ -202,7 +212,7 @@ fn without_a_way_it_says_so_in_one_line() {
 fn as_nobody() -> PathBuf {
     let home = std::env::temp_dir().join(format!("streambox-demo-{}", std::process::id()));
     fs::create_dir_all(home.join("release")).unwrap();
-    for binary in ["boxd", "simcam"] {
+    for binary in ["boxd", "cloud", "simcam"] {
         fs::copy(paths::target().join("release").join(binary), home.join("release").join(binary)).unwrap();
     }
     fs::copy(XTASK, home.join("xtask")).unwrap();

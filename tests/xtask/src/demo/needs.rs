@@ -1,6 +1,6 @@
 //! What the demo needs of the machine, installed where that is possible, else named.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anyhow::{Result, bail};
 use nix::unistd::geteuid;
@@ -8,8 +8,10 @@ use nix::unistd::geteuid;
 use crate::step;
 
 /// A program and its Debian package.
-const PROGRAMS: [(&str, &str, &str); 5] = [
+const PROGRAMS: [(&str, &str, &str); 7] = [
     ("ip", "-V", "iproute2"),
+    ("nft", "--version", "nftables"),
+    ("sysctl", "--version", "procps"),
     ("unshare", "--version", "util-linux"),
     ("nsenter", "--version", "util-linux"),
     ("setpriv", "--version", "util-linux"),
@@ -21,6 +23,9 @@ const PROGRAMS: [(&str, &str, &str); 5] = [
 /// # Errors
 /// One line that says what to install.
 pub(super) fn check() -> Result<()> {
+    if !Path::new("/dev/net/tun").exists() {
+        bail!("the demo needs /dev/net/tun for its tunnel: sudo modprobe tun");
+    }
     let mut packages = missing();
     packages.dedup();
     if !packages.is_empty() {
