@@ -5,6 +5,7 @@
 //! * [`store`]: what must survive a restart, in SQLite or PostgreSQL, and the [`store::Directory`] in memory that hub and
 //!   gateway read: a database that is gone does not stop a stream.
 //! * [`enrol`]: how boxes come in. [`http`]: what strangers reach, and its limits, certificates and figures.
+//! * [`hub`]: the cloud's end of every box's tunnel.
 //! * [`gateway`]: viewers' requests, answered from a cache or fetched from the box, once, however many watch.
 
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod config;
 pub mod enrol;
 pub mod gateway;
 pub mod http;
+pub mod hub;
 pub mod log;
 pub mod owner;
 pub mod store;
