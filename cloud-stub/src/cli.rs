@@ -153,6 +153,7 @@ Every key of the configuration, with an example and its default:
 ";
 
 const CODES: &str = "
+A listening socket may be inherited (LISTEN_FDS=1, descriptor 3); it is then served beside http.listen, always plain.
 Exit codes: 0 done or stopped by a signal, 1 something failed, 2 the command line or the configuration is wrong.
 ";
 

@@ -54,6 +54,7 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         Some(address) => Some(door::listen(address, "[http] redirect_listen")?),
         None => None,
     };
+    let handed_down = door::inherited()?;
     let options = Options { network: config.hub.network, url: config.http.base() };
     let store = Store::open(config.store.expose(), options, world).await?;
     let hub_key = tunnel::keys::PrivateKey::from_bytes(store.hub_key().await?);
@@ -75,7 +76,12 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
 
     let limits = Limits { seats: SEATS, seats_per_peer: SEATS_PER_PEER, proxies: proxies.addresses() };
     let address = front.local_addr().context("cannot ask for the pages' address")?;
-    let mut doors = vec![open(front, acceptor, limits.clone(), counters.clone(), service, &stopped)?];
+    let mut doors = Vec::new();
+    // Whoever opened it for us stands before it, as a proxy would.
+    if let Some(plain) = handed_down {
+        doors.push(open(plain, None, limits.clone(), counters.clone(), service.clone(), &stopped)?);
+    }
+    doors.push(open(front, acceptor, limits.clone(), counters.clone(), service, &stopped)?);
     if let Some(plain) = plain {
         let service = Redirect { challenges, base: config.http.base() };
         doors.push(open(plain, None, limits, counters, service, &stopped)?);

@@ -9,6 +9,7 @@
 
 mod body;
 mod host;
+mod inherited;
 mod listen;
 pub mod range;
 mod seats;
@@ -16,5 +17,6 @@ mod serve;
 
 pub use body::{Body, not_found, reply, text};
 pub use host::Hosts;
+pub use inherited::{InheritError, inherited};
 pub use listen::{ListenError, listen};
 pub use serve::{Counters, Limits, Service, Trouble, Visit, serve};
