@@ -16,6 +16,11 @@ pub(crate) enum Command {
     },
     /// Be one camera's worker (started by the supervisor only).
     Camera(CameraId),
+    /// Be one end of a standard WireGuard tunnel.
+    Tunnel {
+        /// The wg-quick file.
+        config: PathBuf,
+    },
     /// Print the help.
     Help,
     /// Print the version.
@@ -28,7 +33,7 @@ pub(crate) enum Command {
 /// A sentence for the owner.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, String> {
     let mut arguments = arguments.into_iter();
-    let mut config = None;
+    let (mut config, mut tunnel) = (None, false);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--help" | "-h" => return Ok(Command::Help),
@@ -37,6 +42,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
                 let path = arguments.next().ok_or("--config needs a file: boxd --config box.toml")?;
                 config = Some(PathBuf::from(path));
             }
+            "tunnel" => tunnel = true,
             "camera" => {
                 let id = arguments.next().ok_or("camera needs an id")?;
                 return CameraId::new(&id).map(Command::Camera).map_err(|error| error.to_string());
@@ -47,20 +53,26 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
             },
         }
     }
-    Ok(Command::Run { config })
+    match (tunnel, config) {
+        (false, config) => Ok(Command::Run { config }),
+        (true, Some(config)) => Ok(Command::Tunnel { config }),
+        (true, None) => Err("tunnel needs a wg-quick file: boxd tunnel --config wg0.conf".to_owned()),
+    }
 }
 
 /// The help: usage, then every key of the configuration.
 pub(crate) fn help() -> String {
     let mut help = String::from(
         "boxd shows the IP cameras of a network in a browser.\n\n\
-         Usage: boxd [--config FILE]\n\n\
+         Usage: boxd [--config FILE]\n\
+         \x20      boxd tunnel --config WG-QUICK-FILE\n\n\
          \x20 -c, --config FILE  read this configuration (TOML); without it the defaults below hold\n\
          \x20 -h, --help         print this\n\
          \x20 -V, --version      print the version\n\n\
          Examples:\n\
          \x20 boxd                      look for cameras, pages on port 8080 of every address\n\
-         \x20 boxd --config box.toml    the same, with the owner's choices\n\n\
+         \x20 boxd --config box.toml    the same, with the owner's choices\n\
+         \x20 boxd tunnel --config wg0.conf    join any WireGuard server (as root), as interface wg0, and nothing else\n\n\
          A small box.toml:\n\
          \x20 [[camera]]\n\
          \x20 id = \"gate\"\n\
@@ -94,6 +106,9 @@ mod tests {
         assert_eq!(parsed(&["--config"]).unwrap_err(), "--config needs a file: boxd --config box.toml");
         assert!(parsed(&["--confg"]).unwrap_err().contains("--confg"));
         assert!(parsed(&["camera", "../x"]).is_err());
+        let tunnel = Ok(Command::Tunnel { config: "wg0.conf".into() });
+        assert_eq!(parsed(&["tunnel", "--config", "wg0.conf"]), tunnel);
+        assert!(parsed(&["tunnel"]).unwrap_err().contains("boxd tunnel --config wg0.conf"));
     }
 
     #[test]

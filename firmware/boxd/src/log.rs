@@ -2,12 +2,17 @@
 
 use std::io::IsTerminal as _;
 
+use tracing_subscriber::EnvFilter;
+
 use crate::config::{Log, LogFormat};
 
 /// Starts logging; a second call changes nothing.
 pub(crate) fn start(log: Log) {
     let lines = tracing_subscriber::fmt()
-        .with_max_level(log.level)
+        // boringtun calls a peer that does not answer an error; the tunnel's own lines say what the owner needs.
+        .with_env_filter(
+            EnvFilter::builder().with_default_directive(log.level.into()).parse_lossy("boringtun=off"),
+        )
         .with_target(false)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());

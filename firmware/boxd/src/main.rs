@@ -1,7 +1,7 @@
 //! The box: supervisor, camera workers, front door.
 //!
 //! `main` → [`cli`] → [`wiring`] → the rest. `boxd` alone is the supervisor and front door; `boxd camera ID` is one
-//! camera's worker, started by the supervisor only.
+//! camera's worker, started by the supervisor only; `boxd tunnel` joins a standard WireGuard server and does nothing else.
 //!
 //! ```text
 //!             ┌── boxd camera gate (sandbox) ── RTSP ── camera
@@ -31,6 +31,7 @@ mod rest;
 mod sandbox;
 mod state;
 mod supervisor;
+mod tunnel_command;
 mod wiring;
 mod worker;
 
@@ -49,6 +50,10 @@ fn main() -> ExitCode {
         Ok(Command::Help) => print(&cli::help()),
         Ok(Command::Version) => print(&format!("boxd {}\n", env!("CARGO_PKG_VERSION"))),
         Ok(Command::Camera(id)) => finished(worker::run(&id)),
+        Ok(Command::Tunnel { config }) => {
+            log::start(config::Log { format: config::LogFormat::Text, level: tracing::Level::INFO });
+            finished(tunnel_command::run(&config))
+        }
         Ok(Command::Run { config }) => match configuration(config.as_deref()) {
             Ok(config) => {
                 log::start(config.log);

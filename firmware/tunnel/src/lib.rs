@@ -5,6 +5,8 @@
 //! * [`route`]: which hub, which address, UDP or TLS, as a state machine without sockets.
 //! * [`carrier`]: the same datagrams in a WebSocket.
 //! * [`client`]: the box's way to its cloud, kept open by both.
+//! * [`quick`]: wg-quick files.
+//! * [`segments`]: TCP packets larger than the MTU, cut and joined.
 //! * [`io`]: the kernel's side: a TUN device in a network namespace of its own, UDP, one thread.
 
 pub mod carrier;
@@ -13,5 +15,6 @@ pub mod io;
 pub mod keys;
 pub mod net;
 pub mod peers;
+pub mod quick;
 pub mod route;
 pub mod segments;
