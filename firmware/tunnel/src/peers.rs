@@ -26,6 +26,8 @@ use crate::keys::{PresharedKey, PrivateKey, PublicKey};
 use crate::net::{Cidr, Owners};
 
 mod ping;
+#[cfg(test)]
+mod tests;
 
 /// What a data message adds to a packet: header and tag (section 5.4.6).
 pub const DATA_OVERHEAD: usize = 32;
