@@ -91,13 +91,20 @@ fn a_thin_line_gets_the_small_picture_within_seconds() {
 
 #[test]
 fn a_line_that_stays_thin_is_tried_ever_more_rarely() {
-    let mut world = World::new(1_000_000, None, vec![camera("gate", 4_000_000, Some(500_000))]);
+    let mut world = World::new(1_000_000, None, vec![camera("gate", 4_000_000, Some(300_000))]);
     world.run(24 * 3600);
     let tries = world.changes.iter().filter(|(.., picture)| *picture == Main).count();
     assert!((5..=30).contains(&tries), "{tries} tries in a day");
     let large = |pair: &[(Duration, String, Picture)]| (pair[0].2 == Main).then(|| pair[1].0 - pair[0].0);
     let longest = world.changes.windows(2).filter_map(large).max().unwrap();
     assert!(longest <= SETTLE + JUDGED + LOOK * 2, "a bad try ends soon: {longest:?}");
+}
+
+#[test]
+fn a_line_that_the_small_picture_fills_is_not_tried_at_all() {
+    let mut world = World::new(1_000_000, None, vec![camera("gate", 4_000_000, Some(500_000))]);
+    world.run(24 * 3600);
+    assert_eq!(world.changes.len(), 1, "{:?}", world.changes);
 }
 
 #[test]

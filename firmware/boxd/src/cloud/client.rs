@@ -349,3 +349,7 @@ impl Answer {
         text.trim_end_matches('.').to_owned()
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

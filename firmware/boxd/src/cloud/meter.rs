@@ -191,6 +191,8 @@ mod tests {
         while let Ok(some) = (&ours).write(&[0; 65_536]) {
             written += some;
         }
+        // Until the other end's buffers are full, too.
+        std::thread::sleep(Duration::from_millis(300));
         meter.look();
         std::thread::sleep(OUTAGE + Duration::from_millis(200));
         let look = meter.look();

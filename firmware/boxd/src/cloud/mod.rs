@@ -50,6 +50,9 @@ use trust::Trust;
 pub(crate) use uplink::SHORT;
 pub(crate) use view::{Claim, Cloud, Counters, OwnersAnswer, Phase, Status};
 
+#[cfg(test)]
+pub(crate) use view::TunnelStatus;
+
 use crate::state::{Shared, stopping};
 
 /// What the owner of a box that has been revoked reads.

@@ -180,12 +180,48 @@ fn a_discovered_device_is_described() {
 }
 
 #[test]
+fn every_step_of_joining_is_described() {
+    use std::time::Instant;
+
+    use crate::cloud::{Claim, CloudAddress, Phase, TunnelStatus};
+    let text = || "x".to_owned();
+    let claim = Claim { session: text(), owner: text(), words: text() };
+    let phases = [
+        Phase::Off,
+        Phase::Asking,
+        Phase::Code { session: text(), code: text(), until: Instant::now() },
+        Phase::Claimed(claim),
+        Phase::Joining { owner: text() },
+        Phase::Joined { owner: text() },
+        Phase::Stopped,
+    ];
+    for phase in phases {
+        let cloud = Cloud::new(CloudAddress::parse("https://video.example.org").ok(), Some(5));
+        let shared = Shared::new(cloud.clone());
+        cloud.set_phase(phase);
+        conforms(&join::view(&shared), "Join");
+        cloud.update(|status| {
+            status.tunnel = Some(TunnelStatus { via: "udp".into(), ..TunnelStatus::default() })
+        });
+        cloud.set_obstacle(text());
+        conforms(&join::view(&shared), "Join");
+    }
+    conforms(&join::view(&Shared::new(Cloud::new(None, None))), "Join");
+}
+
+#[test]
 fn every_described_route_answers_and_no_other() {
     let shared = Shared::new(Cloud::new(None, None));
     let document = description();
     let described: BTreeSet<&str> =
         document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-    let known = ["/api/v1/cameras", "/api/v1/cameras/{id}", "/api/v1/devices", "/api/v1/openapi.json"];
+    let known = [
+        "/api/v1/cameras",
+        "/api/v1/cameras/{id}",
+        "/api/v1/devices",
+        "/api/v1/join",
+        "/api/v1/openapi.json",
+    ];
     assert_eq!(described, known.into());
     for path in described {
         let rest = path.strip_prefix("/api/v1/").unwrap().replace("{id}", "gate");

@@ -16,6 +16,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::api::{self, CameraView};
+use super::cloud_metrics as cloud;
 use super::{Body, reply};
 use crate::state::Shared;
 
@@ -46,6 +47,7 @@ impl Collector for Scrape {
         let encoder = &mut encoder;
         let shared = &self.0;
         box_metrics(encoder, shared)?;
+        cloud::encode(encoder, shared)?;
         let cameras: Vec<Row> = shared
             .cameras()
             .iter()

@@ -1,6 +1,7 @@
 //! The front door: what the box answers to strangers' HTTP. The limits are the room `door`'s.
 
 mod api;
+mod cloud_metrics;
 mod hls;
 pub(crate) mod inner;
 mod join;
