@@ -178,9 +178,13 @@ impl Inside {
     }
 }
 
-/// Rules of our own namespace: nothing is forwarded; TCP finds out by itself when large packets vanish (RFC 4821).
-const SYSCTL: [(&str, &str); 2] =
-    [("/proc/sys/net/ipv4/ip_forward", "0"), ("/proc/sys/net/ipv4/tcp_mtu_probing", "1")];
+/// Rules of our own namespace: nothing is forwarded; TCP finds out by itself when large packets vanish (RFC 4821), and does
+/// not forget between two segments of a stream how wide the way is (RFC 2861 would have it begin anew after each).
+const SYSCTL: [(&str, &str); 3] = [
+    ("/proc/sys/net/ipv4/ip_forward", "0"),
+    ("/proc/sys/net/ipv4/tcp_mtu_probing", "1"),
+    ("/proc/sys/net/ipv4/tcp_slow_start_after_idle", "0"),
+];
 
 /// The network of all IPv4 addresses.
 const EVERYWHERE: Cidr = Cidr { address: std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), prefix: 0 };
