@@ -21,6 +21,7 @@ pub mod judge;
 pub mod link;
 pub mod load;
 pub mod paths;
+pub mod postgres;
 pub mod process;
 pub mod setup;
 pub mod simcam;

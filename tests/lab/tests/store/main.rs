@@ -1,0 +1,46 @@
+//! The cloud's store on both of its databases: what enrolment promises, and what is left of it when the database is
+//! gone, locked or full.
+
+mod faults;
+mod promises;
+mod stage;
+
+use lab::{test_name, world};
+use stage::Stage;
+
+#[test]
+fn enrolment_keeps_its_word_on_both_databases() {
+    let test = test_name!();
+    world::inside(test, || {
+        let stage = Stage::new(test)?;
+        stage.each("joining", promises::joining)?;
+        stage.each("guessing", promises::guessing)?;
+        stage.each("owners", promises::owners)?;
+        stage.each("keys", promises::keys)?;
+        stage.each("time", promises::time)?;
+        stage.each("pool", promises::pool)?;
+        stage.each("links", promises::links)
+    });
+}
+
+#[test]
+fn two_hundred_boxes_that_join_at_once_share_no_address() {
+    let test = test_name!();
+    world::inside(test, || {
+        let stage = Stage::new(test)?;
+        stage.each("crowd", promises::crowd)
+    });
+}
+
+#[test]
+fn a_database_in_trouble_says_so_and_loses_nothing() {
+    let test = test_name!();
+    world::inside(test, || {
+        let mut stage = Stage::new(test)?;
+        faults::postgres_stopped(&mut stage)?;
+        faults::postgres_locked(&stage)?;
+        faults::sqlite_locked(&stage)?;
+        faults::sqlite_full(&stage)?;
+        faults::sqlite_not_writable(&stage)
+    });
+}
