@@ -85,6 +85,10 @@ pub(crate) struct Segmenter {
     audio_leaps: bool,
     /// The last predicted interval was longer than the part target.
     slow: bool,
+    /// Presentation time of the last picture.
+    shown: i64,
+    /// Pictures of this format came in another order than they are shown in.
+    reorders: bool,
     gop: Gop,
     /// How long segments that left the playlists stay, video ticks.
     pub(crate) grace: i64,
@@ -137,6 +141,8 @@ impl Segmenter {
             audio_interval: 1024,
             audio_leaps: false,
             slow: false,
+            shown: i64::MIN,
+            reorders: false,
             gop: Gop::default(),
             grace: 0,
         }
@@ -149,6 +155,11 @@ impl Segmenter {
 
     pub(crate) fn gop(&self) -> Gop {
         self.gop
+    }
+
+    /// Whether the stream has B-frames, as far as was seen.
+    pub(crate) fn reorders(&self) -> bool {
+        self.reorders
     }
 
     /// The media sequence number and part that come next.
@@ -165,6 +176,7 @@ impl Segmenter {
             self.audio.end = i64::try_from((i128::from(end) * after).div_euclid(before.max(1))).ok();
         }
         packaging.number = self.next_msn;
+        self.reorders = false;
         self.packaging = Some(Arc::new(packaging));
     }
 
@@ -205,6 +217,8 @@ impl Segmenter {
             return;
         }
         self.gop.picture(&unit);
+        self.reorders |= unit.pts < self.shown;
+        self.shown = unit.pts;
         self.fit_part_target(window, interval, cut);
         self.close_before(window, &unit, interval, cut);
         if !self.bound_open(window, unit.data.len() as u64, cut) {

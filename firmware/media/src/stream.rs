@@ -350,6 +350,7 @@ fn view<'a>(window: &'a Window, segmenter: &Segmenter, rules: Rules) -> View<'a>
         window,
         part_target: segmenter.part_target(),
         next_part: segmenter.next_part(window),
+        reorders: segmenter.reorders(),
         listed: rules.window,
     }
 }

@@ -17,9 +17,6 @@ use lab::{
 const SECONDS: u64 = 60;
 /// Share of the frames that a browser must have counted.
 const FRAMES: f64 = 0.95;
-/// The same for Firefox, whose count of a stream without sound now and then misses a fifth of the B-frames while the picture
-/// moves on; `frames.rs` holds their times and number by ffmpeg's word.
-const FIREFOX_FRAMES: f64 = 0.5;
 /// How far the picture may lag behind the camera in hls.js, seconds.
 const LATENCY: f64 = 2.0;
 /// Which browser plays by which engine, and how many such pages two cores play side by side with time to spare.
@@ -90,14 +87,13 @@ fn watch(
     let log = format!("{browser:?}-{engine}-{round}").to_lowercase();
     let watched = browser::play(viewer, browser, &log, &pages, SECONDS)?;
     println!("{browser:?} with {engine}, {} pages side by side:", pages.len());
-    let share = if browser == Browser::Firefox { FIREFOX_FRAMES } else { FRAMES };
     let mut complaints = Vec::new();
     if watched.len() != pages.len() {
         complaints.push(format!("{browser:?} reported on {} of {} pages", watched.len(), pages.len()));
     }
     for page in watched {
         println!("  {}", page.figures());
-        let mut found = page.complaints(FRAMES_PER_SECOND, share);
+        let mut found = page.complaints(FRAMES_PER_SECOND, FRAMES);
         if page.playing && page.seconds < SECONDS as f64 {
             found.push(format!("{}: watched for {:.0} s only", page.name, page.seconds));
         }

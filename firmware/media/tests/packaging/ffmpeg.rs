@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clips::{Clip, directory, encode, ffmpeg_is_there, read, run};
+use crate::viewer::Playlist;
 use media::{Answer, Container, ObjectName, Options, Request, Stream, Track};
 
 const H264: [&str; 8] = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-keyint_min", "25"];
@@ -78,6 +79,11 @@ fn judge(name: &str, video: &[&str], audio: &[&str]) {
     let end = clip.units.iter().rposition(|unit| unit.track == Track::Video).unwrap();
     clip.units.truncate(end + 1);
     let (mp4, ts) = package(&directory, &clip);
+
+    // Decoders that give out B-frames late need more of the stream before they run dry.
+    let live = Playlist::read(&fs::read_to_string(directory.join("live.m3u8")).unwrap());
+    let held = live.control("PART-HOLD-BACK").unwrap();
+    assert_eq!(held, if name.contains("b-frames") { 4 } else { 3 } * live.part_target.unwrap(), "{name}");
 
     let pictures = decoded_pictures(&input);
     assert!(pictures.len() >= 12, "{name}: the clip has pictures");
