@@ -19,7 +19,7 @@ use axum::body::Body;
 use axum::routing::get;
 use door::{Hosts, Service, Trouble, Visit};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Request, Response, StatusCode};
 use tower::ServiceExt as _;
 
@@ -73,9 +73,10 @@ impl Service for Front {
         parts.extensions.insert(visit);
         let request = Request::from_parts(parts, Body::new(body));
         match self.router.clone().oneshot(request).await {
+            // Whoever asks for what is not there learns nothing from how it is said.
+            Ok(response) if response.status() == StatusCode::NOT_FOUND => reply::not_found(),
             Ok(mut response) => {
-                // hyper's own answers have no type; nobody shall guess one.
-                response.headers_mut().entry("x-content-type-options").or_insert(reply::NOSNIFF);
+                response.headers_mut().entry(X_CONTENT_TYPE_OPTIONS).or_insert(reply::NOSNIFF);
                 response
             }
             Err(impossible) => match impossible {},

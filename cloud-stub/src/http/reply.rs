@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode};
 
 use crate::store::{self, Refused};
@@ -23,9 +25,14 @@ pub(super) fn text(status: StatusCode, sentence: &'static str) -> Response<Body>
     door::text(status, sentence).map(Body::new)
 }
 
-/// The one answer for everything that is not there.
+/// The one answer for everything that is not there. Pages of other origins may read it, as they may read video: else a
+/// link that is off would look different to them from one that never was.
 pub fn not_found() -> Response<Body> {
-    door::not_found().map(Body::new)
+    let mut response = door::not_found().map(Body::new);
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    response
 }
 
 /// A method that this address does not know. axum has said which it knows.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::{Migration, MigrationSource, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
+use sqlx::{Any, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::error::{Error, Kind};
@@ -99,6 +99,11 @@ impl Database {
                     }
                     Ok(())
                 })
+            })
+            // SQLite ends a transaction by itself when its disk is full, and the driver then never believes that it is over.
+            .before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(usable) })
             })
             .connect(&url)
             .await
