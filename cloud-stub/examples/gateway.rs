@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release -p cloud-stub --example gateway -- LISTEN UPSTREAM CAMERA MIB
 //!
-//! The link is `/bench/`. Ends when its standard input does.
+//! The link is `/bench/`. Runs until it is killed.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -72,16 +72,10 @@ fn main() -> anyhow::Result<()> {
         let (_links, directory) = watch::channel(Arc::new(One(camera)));
         let gateway = Arc::new(Gateway::new(directory, connector, options));
         let limits = door::Limits { seats: 20_000, seats_per_peer: 20_000, proxies: Vec::new() };
-        let (stop, stopped) = watch::channel(false);
+        let (_stop, stopped) = watch::channel(false);
         let listener = TcpListener::bind(listen).await?;
-        println!("ready");
         let front = Arc::new(Front(routes(gateway)));
-        let serve = door::serve(listener, None, limits, Arc::new(Counters::default()), front, stopped);
-        std::thread::spawn(move || {
-            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-            stop.send_replace(true);
-        });
-        serve.await;
+        door::serve(listener, None, limits, Arc::new(Counters::default()), front, stopped).await;
         anyhow::Ok(())
     })
 }

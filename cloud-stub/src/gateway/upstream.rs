@@ -43,6 +43,8 @@ pub struct Limits {
     pub body: u64,
     /// Requests to one box at a time.
     pub per_box: usize,
+    /// Bytes on their way from one box: none may take the memory that others need.
+    pub bytes_per_box: u64,
     /// For a free place among those.
     pub queue: Duration,
     /// For the connection.
@@ -60,6 +62,7 @@ impl Default for Limits {
         Self {
             body: 32 << 20,
             per_box: 128,
+            bytes_per_box: 64 << 20,
             queue: Duration::from_secs(3),
             connect: Duration::from_secs(4),
             head: Duration::from_secs(20),
@@ -88,6 +91,8 @@ pub(super) struct Upstream {
 struct Line {
     places: Semaphore,
     kept: Mutex<Kept>,
+    /// Bytes of bodies on their way.
+    coming: AtomicU64,
     /// When it last answered, and when it last could not be reached; milliseconds since 1970, 0 for never.
     answered_ms: AtomicU64,
     failed_ms: AtomicU64,
@@ -228,6 +233,7 @@ impl Upstream {
         if length > self.limits.body {
             return Err(Failure::TooLarge);
         }
+        let _share = Share::take(line, length, self.limits.bytes_per_box).ok_or(Failure::Busy)?;
         if !room.grow(length) {
             return Err(Failure::Busy);
         }
@@ -264,6 +270,7 @@ impl Line {
         Self {
             places: Semaphore::new(places),
             kept: Mutex::new(Kept { idle: Vec::new(), used: Instant::now() }),
+            coming: AtomicU64::new(0),
             answered_ms: AtomicU64::new(0),
             failed_ms: AtomicU64::new(0),
         }
@@ -279,6 +286,23 @@ impl Line {
             }
         }
         None
+    }
+}
+
+/// A box's bytes on their way, given back when dropped.
+struct Share<'a>(&'a Line, u64);
+
+impl<'a> Share<'a> {
+    fn take(line: &'a Line, bytes: u64, most: u64) -> Option<Self> {
+        let more = |coming: u64| coming.checked_add(bytes).filter(|coming| *coming <= most);
+        line.coming.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Self(line, bytes))
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(self.1, Ordering::Relaxed);
     }
 }
 

@@ -10,12 +10,13 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::stage::{GATE, IMMUTABLE, Stage, YARD, found, ordinary, start_box};
+use crate::stage::{BOX, GATE, IMMUTABLE, Stage, YARD, found, ordinary, start_box, until};
 
 fn quick() -> Limits {
     Limits {
         body: 1 << 20,
         per_box: 4,
+        bytes_per_box: 3 << 20,
         queue: Duration::from_millis(200),
         connect: Duration::from_millis(200),
         head: Duration::from_millis(300),
@@ -206,6 +207,28 @@ async fn one_camera_full_of_slow_objects_leaves_the_others_alone() {
     let start = Instant::now();
     assert_eq!(stage.get(&format!("/{YARD}/7.m4s")).await.status, 200);
     assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_box_that_announces_much_and_sends_little_leaves_memory_to_the_others() {
+    const OTHER: Ipv4Addr = Ipv4Addr::new(10, 13, 1, 2);
+    let (greedy, _) = raw_box(|mut stream, _| async move {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await?;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        stream.shutdown().await
+    })
+    .await;
+    let (modest, _) = start_box(|_| async { found(IMMUTABLE, vec![1; 900_000]) }).await;
+    let limits =
+        Limits { idle: Duration::from_secs(2), whole: Duration::from_secs(2), per_box: 64, ..quick() };
+    let stage = Stage::of(&[(BOX, greedy), (OTHER, modest)], 4 << 20, limits);
+    stage.change(|links| *links = links.clone().with(YARD, OTHER, "yard"));
+    let greed: Vec<_> = (0..16).map(|n| stage.later(&format!("/{GATE}/{n}.m4s"))).collect();
+    until("most of them are refused", || greed.iter().filter(|one| one.is_finished()).count() >= 13).await;
+    for n in 0..6 {
+        assert_eq!(stage.get(&format!("/{YARD}/{n}.m4s")).await.status, 200, "{n}");
+    }
+    assert!(greed.iter().any(|one| !one.is_finished()), "meanwhile the greedy one goes on");
 }
 
 proptest! {

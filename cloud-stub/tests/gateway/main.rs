@@ -1,6 +1,6 @@
 //! The gateway before a box that is a small web server: counted, slow, hostile or gone.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod answers;
 mod crowd;
