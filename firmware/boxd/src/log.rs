@@ -10,9 +10,7 @@ use crate::config::{Log, LogFormat};
 pub(crate) fn start(log: Log) {
     let lines = tracing_subscriber::fmt()
         // boringtun calls a peer that does not answer an error; the tunnel's own lines say what the owner needs.
-        .with_env_filter(
-            EnvFilter::builder().with_default_directive(log.level.into()).parse_lossy("boringtun=off"),
-        )
+        .with_env_filter(EnvFilter::new(format!("{},boringtun=off", log.level)))
         .with_target(false)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());

@@ -188,13 +188,13 @@ impl TestBox {
         let file = directory.join("box.toml");
         std::fs::write(&file, config).unwrap();
         let log = |name: &str| File::options().create(true).append(true).open(directory.join(name)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_boxd"))
-            .arg("--config")
-            .arg(&file)
-            .stdout(log("stdout"))
-            .stderr(log("stderr"))
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_boxd"));
+        if name.starts_with("unprivileged") && nix::unistd::geteuid().is_root() {
+            command = Command::new("setpriv");
+            command.args(["--bounding-set", "-all", env!("CARGO_BIN_EXE_boxd")]);
+        }
+        let child =
+            command.arg("--config").arg(&file).stdout(log("stdout")).stderr(log("stderr")).spawn().unwrap();
         let started = Self { child, port, directory };
         started
             .wait_for("its page", |_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(()));
@@ -363,6 +363,7 @@ fn a_box_joins_when_its_owner_says_yes_on_its_own_page_and_stays_joined() {
     joining.terminate();
     // No key, code or session is ever logged, at any level; the first code is in the start lines for people.
     let log = joining.log("stderr");
+    assert!(log.contains("asking to join") && log.contains("joined"), "{log}");
     for secret in [identity.trim(), tunnel.trim(), "CANA-RYA", "canarysession"] {
         assert!(!log.contains(secret), "{secret} was logged");
     }
@@ -401,6 +402,21 @@ fn a_box_set_up_for_it_joins_whoever_claims_its_code() {
     cloud.claim("ACME");
     assert_eq!(unattended.wait_for_state("joined")["owner"], "ACME");
     assert_eq!(cloud.world().joins[0].owner, "ACME");
+}
+
+#[test]
+fn without_the_rights_for_a_tunnel_the_box_says_so_and_goes_on_for_its_network() {
+    let cloud = Cloud::start(0);
+    let unprivileged = TestBox::start("unprivileged", &cloud.url(), "join = \"yes\"\n");
+    unprivileged.wait_for_state("code");
+    cloud.claim("ACME");
+    let sentence = unprivileged.wait_for("why there is no tunnel", |this| {
+        this.join()["tunnel"]["sentence"].as_str().map(str::to_owned)
+    });
+    assert!(sentence.contains("CAP_NET_ADMIN") && sentence.contains("as root"), "{sentence}");
+    assert!(unprivileged.get("/join").contains("CAP_NET_ADMIN"));
+    assert_eq!(unprivileged.get("/healthz"), "ok\n");
+    assert!(unprivileged.log("stderr").contains("CAP_NET_ADMIN"));
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl World {
 
     fn rate(&self, camera: &Sim) -> u64 {
         match (self.budget.picture(&camera.id), camera.small) {
-            (Picture::Sub, Some(small)) => small,
+            (Sub, Some(small)) => small,
             _ => camera.large,
         }
     }

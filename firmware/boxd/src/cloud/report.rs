@@ -1,8 +1,10 @@
 //! Tells the cloud how the cameras are, through the tunnel, and takes what it answers: its time, and the public links.
 
+use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdTcpStream};
 use std::time::{Duration, Instant};
 
+use ::tunnel::client::ClientStatus;
 use ::tunnel::io::Handle;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -13,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use model::CameraId;
 use model::status::{Answer, CameraReport, Picture, Report, Uplink};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::watch;
 
 use super::time::Time;
 use super::view::Counters;
@@ -37,28 +40,39 @@ const PORT: u16 = 80;
 
 /// What makes a report worth sending at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Gist(Vec<(CameraId, &'static str, Option<&'static str>, Picture)>);
+struct Gist(Vec<(CameraId, &'static str, Picture)>);
 
-/// Reports for ever. `inner` is the hub in use.
-pub(crate) async fn keep(shared: &Shared, time: &Time, handle: &Handle, inner: impl Fn() -> Ipv4Addr) {
+/// Reports for ever, while the tunnel stands and at once when it does again. `inner` is the hub in use.
+pub(crate) async fn keep(
+    shared: &Shared,
+    time: &Time,
+    handle: &Handle,
+    mut way: watch::Receiver<ClientStatus>,
+    inner: impl Fn() -> Ipv4Addr,
+) {
     let mut told: Option<Gist> = None;
     let mut next = Instant::now();
-    let mut differs: Option<(Instant, Gist)> = None;
+    // Since when something else is true than was told.
+    let mut differs: Option<Instant> = None;
     let mut seen = gist(shared);
     loop {
+        let stood = way.borrow().stands;
+        // A sender that is gone stays so: nothing is reported any more.
+        if !stood && way.wait_for(|way| way.stands).await.is_err() {
+            return pending().await;
+        }
+        if !stood {
+            next = Instant::now();
+        }
         let now = Instant::now();
         let gist = gist(shared);
-        let stable = gist == seen;
-        seen = gist.clone();
-        if told.as_ref() == Some(&gist) {
-            differs = None;
-        } else if differs.is_none() {
-            differs = Some((now, gist.clone()));
-        }
+        let settled = gist == seen;
+        seen.clone_from(&gist);
+        differs = if told.as_ref() == Some(&gist) { None } else { differs.or(Some(now)) };
         let urgent = told.is_some()
-            && differs
-                .as_ref()
-                .is_some_and(|(since, _)| stable && now > *since || now.duration_since(*since) >= AT_MOST);
+            && differs.is_some_and(|since| {
+                settled && now > since || now.saturating_duration_since(since) >= AT_MOST
+            });
         if urgent || now >= next {
             let sent = tokio::time::timeout(TIME, send(shared, time, handle, inner())).await;
             match sent.unwrap_or_else(|_| Err("no answer in time".into())) {
@@ -83,9 +97,10 @@ pub(crate) async fn keep(shared: &Shared, time: &Time, handle: &Handle, inner: i
 
 fn gist(shared: &Shared) -> Gist {
     let row = |camera: &std::sync::Arc<crate::state::Camera>| {
-        let state = camera.feed().state();
+        // Trouble lasts over the next tries: they are not worth a report each.
         let trouble = camera.feed().trouble().map(|(trouble, _)| trouble.code());
-        (camera.id().clone(), door::state_word(&state), trouble, camera.picture())
+        let word = trouble.unwrap_or_else(|| door::state_word(&camera.feed().state()));
+        (camera.id().clone(), word, camera.picture())
     };
     Gist(shared.cameras().iter().map(row).collect())
 }
@@ -169,4 +184,71 @@ async fn send(shared: &Shared, time: &Time, handle: &Handle, inner: Ipv4Addr) ->
 async fn connect(handle: &Handle, to: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::from_std_stream(StdTcpStream::from(handle.tcp_socket()?));
     socket.connect(to).await
+}
+
+#[cfg(test)]
+mod tests {
+    use media::Stream;
+    use model::status::CameraLink;
+    use model::{CameraState, Trouble};
+
+    use super::*;
+    use crate::cloud::files::tests::Scratch;
+    use crate::cloud::time::tests::Fake;
+    use crate::cloud::view::Cloud;
+    use crate::feed::Feed;
+
+    fn shared() -> Shared {
+        let shared = Shared::new(Cloud::new(None, Some(5)));
+        let feed = Feed::new(Stream::new(media::Options::default(), 1));
+        shared.add(CameraId::new("gate").unwrap(), None, feed).unwrap();
+        shared
+    }
+
+    #[test]
+    fn a_change_of_state_is_worth_a_report_and_each_further_try_is_not() {
+        let shared = shared();
+        let gate = shared.camera("gate").unwrap();
+        let connecting = gist(&shared);
+        let trouble = Trouble::Unreachable { address: "10.0.0.7:554".into() };
+        gate.feed().set_state(CameraState::Waiting { trouble: trouble.clone(), retry_in_ms: 500 });
+        let waiting = gist(&shared);
+        assert_ne!(connecting, waiting);
+        gate.feed().set_state(CameraState::Connecting);
+        gate.feed().set_state(CameraState::Waiting { trouble, retry_in_ms: 900 });
+        assert_eq!(gist(&shared), waiting);
+        gate.set_picture(Picture::Sub);
+        assert_ne!(gist(&shared), waiting);
+    }
+
+    #[test]
+    fn a_report_tells_each_camera_and_its_answer_gives_the_links_and_the_time() {
+        let scratch = Scratch::new("report");
+        let clock = Fake::at(4_000_000_000);
+        let time = Time::open(scratch.files(), Box::new(clock));
+        let shared = shared();
+        shared.camera("gate").unwrap().set_picture(Picture::Sub);
+        let told = report(&shared, &time);
+        assert_eq!(told.time_ms, 4_000_000_000_000);
+        assert_eq!((told.cameras[0].id.as_str(), told.cameras[0].stream), ("gate", Picture::Sub));
+        assert_eq!(told.uplink.cap_bit_rate, Some(5));
+
+        let link = |id: &str, url: &str, on| CameraLink {
+            id: CameraId::new(id).unwrap(),
+            public_id: CameraId::new("abcdefghijklmnopqrstuvwxyz").unwrap(),
+            url: url.to_owned(),
+            on,
+        };
+        let cameras = vec![
+            link("gate", "https://video.example.org/x/", true),
+            link("hall", "https://video.example.org/y/", false),
+            link("yard", "javascript:alert(1)", true),
+        ];
+        take(&shared, &time, Answer { time_ms: 4_000_000_100_000, cameras });
+        let public = |id: &str| shared.cloud().link(&CameraId::new(id).unwrap());
+        assert_eq!(public("gate").as_deref(), Some("https://video.example.org/x/"));
+        assert_eq!(public("hall"), None, "switched off");
+        assert_eq!(public("yard"), None, "no link that a page may open");
+        assert_eq!(time.now(), Duration::from_secs(4_000_000_100));
+    }
 }

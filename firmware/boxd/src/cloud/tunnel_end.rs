@@ -121,7 +121,7 @@ impl End<'_> {
         tokio::select! {
             () = door::inner::serve(listener, self.shared.clone(), meter.clone()) => Ok(Revoked),
             () = uplink::keep(self.shared, &meter, self.cap_bit_rate) => Ok(Revoked),
-            () = report::keep(self.shared, self.time, handle, inner) => Ok(Revoked),
+            () = report::keep(self.shared, self.time, handle, status.clone(), inner) => Ok(Revoked),
             () = self.follow_clock(handle) => Ok(Revoked),
             revoked = self.watch(handle, &status) => Ok(revoked),
         }

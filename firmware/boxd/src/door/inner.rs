@@ -101,3 +101,58 @@ async fn route(shared: &Shared, meter: &Meter, connection: &Connection, request:
     Counters::add(&shared.cloud().counters().objects, 1);
     hls::answer(shared, id, name, request).await
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use hyper::client::conn::http1 as client;
+    use media::Stream;
+    use model::CameraId;
+
+    use super::*;
+    use crate::cloud::Cloud;
+    use crate::feed::Feed;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn only_media_is_behind_this_door() {
+        let shared = Shared::new(Cloud::new(None, None));
+        let feed = Feed::new(Stream::new(media::Options::default(), 1));
+        let trouble = model::Trouble::Busy;
+        feed.set_state(model::CameraState::Waiting { trouble, retry_in_ms: 1000 });
+        shared.add(CameraId::new("gate").unwrap(), None, feed).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let meter = Arc::new(Meter::default());
+        tokio::spawn(serve(listener, shared.clone(), meter.clone()));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut sender, connection) = client::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        for (method, path, expected) in [
+            ("GET", "/healthz", 200),
+            ("GET", "/gate/live.m3u8", 503),
+            ("GET", "/gate/1.m4s", 404),
+            // Nothing that the LAN's door shows.
+            ("GET", "/", 404),
+            ("GET", "/gate/", 404),
+            ("GET", "/gate", 404),
+            ("GET", "/join", 404),
+            ("GET", "/metrics", 404),
+            ("GET", "/assets/style.css", 404),
+            ("GET", "/api/v1/join", 404),
+            ("GET", "/api/v1/cameras", 404),
+            ("GET", "/api/v1/cameras/gate", 404),
+            ("POST", "/api/v1/join", 405),
+            ("DELETE", "/gate/live.m3u8", 405),
+        ] {
+            let request = Request::builder().method(method).uri(path).header("host", "10.13.1.1");
+            sender.ready().await.unwrap();
+            let answer = sender.send_request(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(answer.status().as_u16(), expected, "{method} {path}");
+            answer.into_body().collect().await.unwrap();
+        }
+        let watched = meter.look().watched;
+        assert_eq!(watched.keys().map(CameraId::as_str).collect::<Vec<_>>(), ["gate"]);
+        let objects = shared.cloud().counters().objects.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(objects, 3, "what was asked of a camera");
+    }
+}
