@@ -8,8 +8,8 @@ use crate::config::{Log, LogFormat};
 
 /// Starts logging; a second call changes nothing.
 pub fn start(log: Log) {
-    // The database's driver would show whole queries.
-    let filter = EnvFilter::new(format!("{},sqlx=warn", log.level));
+    // The database's driver would show whole queries; boringtun calls each box that is switched off an error.
+    let filter = EnvFilter::new(format!("{},sqlx=warn,boringtun=off", log.level));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
