@@ -15,6 +15,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::kernel::{self, BATCH, NOTHING, ROOM};
 use super::outbox::{Outbox, inward};
+use super::probing::Probing;
 use super::{Core, Shared, carriers::Carriers};
 use crate::net::Cidr;
 use crate::peers::{Remote, Sink};
@@ -64,6 +65,10 @@ struct Output<'a> {
     carriers: &'a Carriers,
     own: Option<&'a [Cidr]>,
     filter: Option<fn(&[u8]) -> bool>,
+    probing: Option<&'a mut Probing>,
+    /// The MTU to set.
+    mtu: Option<u16>,
+    now: Instant,
 }
 
 impl Sink for Output<'_> {
@@ -75,6 +80,10 @@ impl Sink for Output<'_> {
     }
 
     fn packet(&mut self, ip: &[u8]) {
+        if let Some(mtu) = self.probing.as_deref_mut().and_then(|probing| probing.answer(ip, self.now)) {
+            self.mtu = mtu.or(self.mtu);
+            return;
+        }
         let to = Tunn::dst_address(ip);
         let ours = self.own.is_none_or(|own| own.iter().any(|address| Some(address.address) == to));
         if !ours || self.filter.is_some_and(|passes| !passes(ip)) {
@@ -148,7 +157,7 @@ impl Engine {
         let shared = Arc::clone(&self.shared);
         let _ = shared.wake.read();
         let mut core = shared.core();
-        let Core { peers, carriers, later, own, filter } = &mut *core;
+        let Core { peers, carriers, later, own, filter, probing } = &mut *core;
         let delivered = carriers.delivered();
         let mut out = Output {
             outbox: &mut self.outbox,
@@ -157,6 +166,9 @@ impl Engine {
             carriers,
             own: own.as_deref(),
             filter: *filter,
+            probing: probing.as_mut(),
+            mtu: None,
+            now,
         };
         for (to, bytes) in later.0.drain(..) {
             out.datagram(to, &bytes);
@@ -187,7 +199,21 @@ impl Engine {
         }
         if tick {
             peers.tick(&mut out, now);
+            if let Some((mtu, echoes)) = out.probing.as_deref_mut().map(|probing| probing.tick(peers, now)) {
+                out.mtu = mtu.or(out.mtu);
+                for echo in echoes {
+                    peers.packet(&echo, &mut out, now);
+                }
+            }
         }
         out.flush();
+        let mtu = out.mtu;
+        drop(core);
+        if let Some(mtu) = mtu {
+            match shared.room(|room| room.set_mtu(mtu)) {
+                Ok(()) => tracing::debug!("packets inside the tunnel have up to {mtu} bytes now"),
+                Err(error) => tracing::warn!("cannot set the tunnel's MTU to {mtu}: {error}"),
+            }
+        }
     }
 }

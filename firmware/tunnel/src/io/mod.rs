@@ -15,9 +15,10 @@ mod kernel;
 mod namespace;
 mod netlink;
 mod outbox;
+mod probing;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +33,7 @@ use nix::sys::socket::{
 pub use self::carriers::Carrier;
 use self::engine::{Engine, Later};
 use self::namespace::Room;
+use self::probing::Probing;
 use crate::keys::{PrivateKey, PublicKey};
 use crate::net::Cidr;
 use crate::peers::{CarrierId, Peer, PeerSet, PeerStatus, Remote};
@@ -132,6 +134,8 @@ struct Core {
     own: Option<Vec<Cidr>>,
     /// What else a packet that came out of the tunnel must fulfil.
     filter: Option<fn(&[u8]) -> bool>,
+    /// Finds the MTU, when asked to.
+    probing: Option<Probing>,
 }
 
 impl Shared {
@@ -169,6 +173,7 @@ impl Tunnel {
             later: Later::default(),
             own: (options.namespace == Namespace::Own).then_some(options.addresses),
             filter: None,
+            probing: None,
         };
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
@@ -285,6 +290,17 @@ impl Handle {
     /// When the kernel refuses it (below 68), or the tunnel has ended.
     pub fn set_mtu(&self, mtu: u16) -> io::Result<()> {
         self.shared.room(|room| room.set_mtu(mtu))
+    }
+
+    /// Keeps the MTU as large as the path to a peer carries, from 1280 bytes on: see [`Probe`](crate::mtu::Probe). `own` and
+    /// `inner` are our address and the peer's inside. The peer must answer echo requests.
+    pub fn probe_mtu(&self, peer: PublicKey, own: Ipv4Addr, inner: Ipv4Addr) {
+        self.shared.core().probing = Some(Probing::new(peer, own, inner, Instant::now()));
+    }
+
+    /// The MTU that probing has found, bytes; `None` when nobody asked for it.
+    pub fn probed_mtu(&self) -> Option<u16> {
+        self.shared.core().probing.as_ref().map(Probing::mtu)
     }
 
     /// Sends a network into the interface: for an interface in the caller's namespace. In its own, everything goes there.
