@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use door::{Counters, Hosts, Limits, Service};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus_client::registry::Registry;
@@ -17,9 +16,11 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Config, Http, Tls};
 use crate::enrol::Enrolment;
+use crate::gateway::{self, Gateway};
 use crate::http::acme::Renewal;
 use crate::http::certificate::{Files, Shown};
-use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source, not_found};
+use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source};
+use crate::hub::{self, Hub};
 use crate::store::{Options, Store, World};
 
 /// Most connections in all. Each waiting box, carrier and viewer is one.
@@ -57,7 +58,10 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     let handed_down = door::inherited()?;
     let options = Options { network: config.hub.network, url: config.http.base() };
     let store = Store::open(config.store.expose(), options, world).await?;
-    let hub_key = tunnel::keys::PrivateKey::from_bytes(store.hub_key().await?);
+    let hub =
+        hub::Options { key: store.hub_key().await?, listen: config.hub.listen, network: config.hub.network };
+    let hub = Hub::start(&hub, store.directory(), store.clone())
+        .with_context(|| format!("cannot start the hub at UDP {} ([hub] listen)", config.hub.listen))?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![tokio::spawn(store.clone().follow())];
 
@@ -65,10 +69,17 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     let acceptor = certificates(&config.http, &store, &challenges, &mut tasks).await?;
     let counters = Arc::new(Counters::default());
     let proxies = Proxies::new(&config.http.proxies);
-    let registry = Registry::with_prefix("cloud");
-    let routes = Router::new()
-        .merge(Enrolment::new(store.clone(), &config, &hub_key.public().to_string()).routes())
-        .fallback(async || not_found());
+    let mut registry = Registry::with_prefix("cloud");
+    let options = gateway::Options {
+        url: config.http.base(),
+        cache: config.cache_bytes,
+        limits: gateway::Limits::default(),
+    };
+    let gateway = Arc::new(Gateway::new(store.directory(), gateway::inside(hub.handle()), options));
+    gateway.register(&mut registry);
+    let routes = gateway::routes(gateway)
+        .merge(hub.carrier_door().routes())
+        .merge(Enrolment::new(store.clone(), &config, &hub.public_key().to_string()).routes());
     let source = Source { store: store.clone(), door: counters.clone() };
     let metrics = Arc::new(Metrics::new(registry, source));
     let names = config.http.hosts.iter().map(String::as_str).chain(config.http.url.host_str());
