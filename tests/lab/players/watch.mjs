@@ -66,7 +66,7 @@ export function report() {
     const canvas = document.createElement("canvas");
     canvas.width = 640;
     canvas.height = 360;
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(video, 0, 0, 640, 360);
     const at = Date.now();
     const light = [...Array(8).keys()].map((bit) => context.getImageData(16 + 32 * bit, 16, 1, 1).data[1]);
