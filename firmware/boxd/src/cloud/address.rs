@@ -50,7 +50,7 @@ impl CloudAddress {
             Host::Ipv4(address) => address.to_string(),
             Host::Ipv6(address) => address.to_string(),
         };
-        Ok(Self { host, port, url })
+        Ok(Self { url, host, port })
     }
 
     /// Whether everything is said inside TLS.

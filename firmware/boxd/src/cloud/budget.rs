@@ -40,7 +40,7 @@ pub(crate) struct Watched {
     /// Which.
     pub(crate) id: CameraId,
     /// Somebody watches it from afar.
-    pub(crate) watched: bool,
+    pub(crate) afar: bool,
     /// It has a small picture.
     pub(crate) has_small: bool,
     /// Bits per second of what it sends now.
@@ -104,8 +104,8 @@ impl Budget {
         for watched in cameras {
             self.cameras.entry(watched.id.clone()).or_default().note(now, watched);
         }
-        let over_cap = self.cap.is_some_and(|cap| self.demand(cameras) > cap as f64);
-        let thin = cameras.iter().any(|watched| watched.watched && self.is_short(now, &watched.id));
+        let over_cap = self.cap.is_some_and(|cap| Self::demand(cameras) > cap as f64);
+        let thin = cameras.iter().any(|watched| watched.afar && self.is_short(now, &watched.id));
         let reduced = cameras.iter().any(|watched| self.picture(&watched.id) == Picture::Sub);
         self.short = over_cap || thin || reduced;
         if now < self.settled {
@@ -115,7 +115,7 @@ impl Budget {
             let short = |watched: &&Watched| over_cap || self.is_short(now, &watched.id);
             let fattest = cameras
                 .iter()
-                .filter(|watched| watched.watched && watched.has_small)
+                .filter(|watched| watched.afar && watched.has_small)
                 .filter(|watched| self.picture(&watched.id) == Picture::Main)
                 .filter(short)
                 .max_by_key(|watched| watched.bit_rate)?;
@@ -153,12 +153,9 @@ impl Budget {
     }
 
     /// Bits per second on the line that the watched cameras need as they are.
-    fn demand(&self, cameras: &[Watched]) -> f64 {
-        cameras
-            .iter()
-            .filter(|watched| watched.watched)
-            .map(|watched| watched.bit_rate as f64 * OVERHEAD)
-            .sum()
+    fn demand(cameras: &[Watched]) -> f64 {
+        let afar = cameras.iter().filter(|watched| watched.afar);
+        afar.map(|watched| watched.bit_rate as f64 * OVERHEAD).sum()
     }
 
     fn is_short(&self, now: Duration, id: &CameraId) -> bool {
@@ -182,11 +179,11 @@ impl Budget {
             return false;
         }
         let fits = self.cap.is_none_or(|cap| {
-            let own = if watched.watched { watched.bit_rate as f64 * OVERHEAD } else { 0.0 };
-            let grown = self.demand(all) - own + camera.large_rate as f64 * OVERHEAD;
+            let own = if watched.afar { watched.bit_rate as f64 * OVERHEAD } else { 0.0 };
+            let grown = Self::demand(all) - own + camera.large_rate as f64 * OVERHEAD;
             grown <= cap as f64 * CAP_ROOM
         });
-        let room = all.iter().filter(|other| other.watched).all(|other| {
+        let room = all.iter().filter(|other| other.afar).all(|other| {
             self.cameras.get(&other.id).and_then(Camera::share).is_none_or(|share| share < ROOM)
         });
         fits && room
@@ -198,7 +195,7 @@ impl Camera {
         if self.picture == Picture::Main && watched.bit_rate > 0 {
             self.large_rate = watched.bit_rate;
         }
-        if !watched.watched {
+        if !watched.afar {
             self.looks.clear();
             self.short_since = None;
             return;

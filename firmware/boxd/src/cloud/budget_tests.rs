@@ -51,7 +51,7 @@ impl World {
                 .iter()
                 .map(|camera| Watched {
                     id: camera.id.clone(),
-                    watched: camera.watched,
+                    afar: camera.watched,
                     has_small: camera.small.is_some(),
                     bit_rate: self.rate(camera),
                     took: if camera.watched { LOOK.mul_f64(share) } else { Duration::ZERO },
@@ -95,7 +95,8 @@ fn a_line_that_stays_thin_is_tried_ever_more_rarely() {
     world.run(24 * 3600);
     let tries = world.changes.iter().filter(|(.., picture)| *picture == Main).count();
     assert!((5..=30).contains(&tries), "{tries} tries in a day");
-    let large = |pair: &[(Duration, String, Picture)]| (pair[0].2 == Main).then(|| pair[1].0 - pair[0].0);
+    let large =
+        |pair: &[(Duration, String, Picture)]| (pair[0].2 == Main).then(|| pair[1].0.abs_diff(pair[0].0));
     let longest = world.changes.windows(2).filter_map(large).max().unwrap();
     assert!(longest <= SETTLE + JUDGED + LOOK * 2, "a bad try ends soon: {longest:?}");
 }
@@ -177,7 +178,7 @@ fn an_outage_is_no_shortage() {
     // What waited in the meantime comes all at once, late.
     let late = Watched {
         id: CameraId::new("gate").unwrap(),
-        watched: true,
+        afar: true,
         has_small: true,
         bit_rate: 4_000_000,
         took: Duration::from_secs(60),
@@ -204,13 +205,13 @@ proptest! {
             for pair in own.windows(2) {
                 prop_assert!(pair[0].2 != pair[1].2, "a change changes something");
                 if pair[1].2 == Main {
-                    prop_assert!(pair[1].0 - pair[0].0 >= WAIT.0);
+                    prop_assert!(pair[1].0.abs_diff(pair[0].0) >= WAIT.0);
                 }
             }
             prop_assert!(id != "yard" || own.is_empty());
         }
         for pair in world.changes.windows(2) {
-            prop_assert!(pair[1].0 - pair[0].0 >= SETTLE, "one at a time");
+            prop_assert!(pair[1].0.abs_diff(pair[0].0) >= SETTLE, "one at a time");
         }
     }
 }

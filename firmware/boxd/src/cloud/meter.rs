@@ -136,7 +136,7 @@ impl Inner {
         }
         counted.info = info;
         if let Some(tally) = counted.camera.as_ref().and_then(|camera| self.flows.get_mut(camera)) {
-            tally.flow.took += busy - forgiven;
+            tally.flow.took += busy.saturating_sub(forgiven);
             tally.flow.bytes += bytes;
         }
         info.under_way
@@ -188,7 +188,8 @@ mod tests {
         let connection = meter.connection(&ours).unwrap();
         meter.asked(&connection, &camera("gate"));
         let mut written = 0;
-        while let Ok(some) = (&ours).write(&[0; 65_536]) {
+        let piece = vec![0; 65_536];
+        while let Ok(some) = (&ours).write(&piece) {
             written += some;
         }
         // Until the other end's buffers are full, too.

@@ -171,5 +171,5 @@ async fn stopped(cloud: &Cloud, sentence: String) {
     });
     cloud.set_phase(Phase::Stopped);
     cloud.set_obstacle(sentence);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -112,10 +112,9 @@ impl Time {
             *kept = floor.or(*kept);
             floor
         };
-        if let Some(floor) = floor {
-            if let Err(error) = self.files.write(FLOOR, format!("{}\n", floor.as_secs()).as_bytes()) {
-                tracing::warn!(%error, "cannot keep the trusted time for the next start ([state] dir)");
-            }
+        let Some(floor) = floor else { return };
+        if let Err(error) = self.files.write(FLOOR, format!("{}\n", floor.as_secs()).as_bytes()) {
+            tracing::warn!(%error, "cannot keep the trusted time for the next start ([state] dir)");
         }
     }
 

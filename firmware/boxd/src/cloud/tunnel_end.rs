@@ -65,9 +65,8 @@ impl End<'_> {
         let mut pause = Pause::new(AGAIN);
         loop {
             let address = self.joined.address.to_string();
-            self.shared.cloud().update(|status| {
-                status.tunnel = Some(TunnelStatus { address, mtu: MTU, ..TunnelStatus::default() })
-            });
+            let fresh = TunnelStatus { address, mtu: MTU, ..TunnelStatus::default() };
+            self.shared.cloud().update(|status| status.tunnel = Some(fresh));
             let served = match self.open() {
                 Ok((tunnel, listener)) => self.serve(&tunnel.handle(), listener).await,
                 Err(sentence) => Err(sentence),
@@ -141,6 +140,7 @@ impl End<'_> {
         let mut doubts = Pause::new(DOUBTS);
         let mut down_since = Instant::now();
         let mut doubt_at = down_since + jittered(DOUBT);
+        let mut probed = None;
         loop {
             tokio::time::sleep(LOOK).await;
             let seen = way.borrow().clone();
@@ -148,6 +148,10 @@ impl End<'_> {
             if seen.stands {
                 (down_since, doubt_at) = (now, now + jittered(DOUBT));
                 doubts.reset();
+                if seen.hub != probed {
+                    self.probe(handle, seen.hub.as_ref());
+                    probed.clone_from(&seen.hub);
+                }
             }
             self.show(handle, &seen, now.duration_since(down_since), &mut sent);
             if now >= doubt_at {
@@ -164,6 +168,15 @@ impl End<'_> {
         }
     }
 
+    /// Finds how large packets to this hub may be.
+    fn probe(&self, handle: &Handle, endpoint: Option<&String>) {
+        let used = self.joined.hubs.iter().find(|hub| hub.endpoints.first() == endpoint);
+        let Some(hub) = used else { return };
+        if let Ok(key) = hub.public_key.parse() {
+            handle.probe_mtu(key, self.joined.address, hub.inner);
+        }
+    }
+
     fn show(&self, handle: &Handle, way: &ClientStatus, down: Duration, sent: &mut VecDeque<u64>) {
         let peers = handle.status();
         let sent_bytes: u64 = peers.iter().map(|peer| peer.tx_bytes).sum();
@@ -175,11 +188,13 @@ impl End<'_> {
         let bytes = sent_bytes.saturating_sub(sent.front().copied().unwrap_or(0));
         let seconds = (sent.len() as u64).saturating_sub(1).max(1);
         let clock = self.time.sentence();
+        let mtu = handle.probed_mtu().unwrap_or(MTU);
         self.shared.cloud().update(|status| {
             status.clock = clock;
             status.uplink.sent_bit_rate = bytes * 8 / seconds;
             let Some(tunnel) = &mut status.tunnel else { return };
             tunnel.up = way.stands;
+            tunnel.mtu = mtu;
             tunnel.via = way.via.map(|via| via.name().to_owned()).unwrap_or_default();
             tunnel.hub = way.hub.clone().unwrap_or_default();
             tunnel.last_handshake = peers.iter().filter_map(|peer| peer.last_handshake).min();

@@ -53,7 +53,7 @@ pub(crate) async fn keep(shared: &Shared, meter: &Arc<Meter>, cap_bit_rate: Opti
                 let media = if bit_rate == 0 { 0.0 } else { bytes as f64 * 8.0 / bit_rate as f64 };
                 Watched {
                     id: camera.id().clone(),
-                    watched: flow.is_some(),
+                    afar: flow.is_some(),
                     has_small,
                     bit_rate,
                     took: flow.map_or(Duration::ZERO, |flow| flow.took),
@@ -61,10 +61,10 @@ pub(crate) async fn keep(shared: &Shared, meter: &Arc<Meter>, cap_bit_rate: Opti
                 }
             })
             .collect();
-        if let Some((id, picture)) = budget.look(now, &cameras) {
-            if let Some(camera) = shared.camera(id.as_str()) {
-                change(shared, &camera, picture);
-            }
+        if let Some((id, picture)) = budget.look(now, &cameras)
+            && let Some(camera) = shared.camera(id.as_str())
+        {
+            change(shared, &camera, picture);
         }
         shared.cloud().update(|status| status.uplink.short = budget.short());
     }

@@ -200,9 +200,8 @@ fn every_step_of_joining_is_described() {
         let shared = Shared::new(cloud.clone());
         cloud.set_phase(phase);
         conforms(&join::view(&shared), "Join");
-        cloud.update(|status| {
-            status.tunnel = Some(TunnelStatus { via: "udp".into(), ..TunnelStatus::default() })
-        });
+        let tunnel = TunnelStatus { via: "udp".into(), ..TunnelStatus::default() };
+        cloud.update(|status| status.tunnel = Some(tunnel));
         cloud.set_obstacle(text());
         conforms(&join::view(&shared), "Join");
     }

@@ -138,10 +138,13 @@ fn cloud_card(out: &mut String, view: &JoinView) -> fmt::Result {
     match view.state {
         "off" => return Ok(()),
         "code" => {
-            write!(card, "<p><span class=\"state wait\">Not joined yet</span>: a code is waiting.</p>{more}")?
+            write!(
+                card,
+                "<p><span class=\"state wait\">Not joined yet</span>: a code is waiting.</p>{more}"
+            )?;
         }
         "claimed" => {
-            write!(card, "<p><span class=\"state wait\">A question is waiting for you.</span></p>{more}")?
+            write!(card, "<p><span class=\"state wait\">A question is waiting for you.</span></p>{more}")?;
         }
         "joined" => {
             let owner = view.owner.as_deref().unwrap_or_default();
