@@ -1,6 +1,8 @@
 //! The hub and the box's end of the tunnel against each other, on loopback with a wire between them that can be cut, moved
 //! and closed: what a box does to stay reachable, and what a box gets that tries for more than its due.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod hub {
     pub(crate) mod packets;
     pub(crate) mod stage;
@@ -15,7 +17,7 @@ use lab::{test_name, world};
 use tokio::time::sleep;
 
 use hub::packets::{self, Stranger};
-use hub::stage::{Box, Stage, address};
+use hub::stage::{Box, Stage, address, report};
 
 /// Runs a scenario of this file on a runtime of its own.
 fn scene(test: &str, scene: impl Future<Output = Result<()>>) {
@@ -119,7 +121,7 @@ fn reports_are_known_by_their_address_and_bounded() {
         let (first, second) = (Box::new(&stage, 1)?, Box::new(&stage, 2)?);
         first.fetched(&stage, Duration::from_secs(5)).await?;
         second.fetched(&stage, Duration::from_secs(5)).await?;
-        let report = stage.report();
+        let report = report();
         let (status, body) = second.post("/box/v1/status", &report).await?;
         ensure!(status == 200 && body.contains("\"time_ms\":4711"), "{status} {body}");
         ensure!(stage.reported() == [address(2)]);

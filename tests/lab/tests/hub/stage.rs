@@ -35,6 +35,18 @@ pub(crate) fn key(number: u8) -> PrivateKey {
     PrivateKey::from_bytes([number; 32])
 }
 
+/// A report as a box writes it.
+pub(crate) fn report() -> String {
+    let report = Report {
+        version: "1".into(),
+        uptime_s: 1,
+        time_ms: 1,
+        cameras: Vec::new(),
+        uplink: Uplink::default(),
+    };
+    serde_json::to_string(&report).unwrap()
+}
+
 /// The hub and all around it.
 pub(crate) struct Stage {
     hub: Option<Hub>,
@@ -150,18 +162,6 @@ impl Stage {
         self.reports.0.lock().unwrap().clone()
     }
 
-    /// A report as a box writes it.
-    pub(crate) fn report(&self) -> String {
-        let report = Report {
-            version: "1".into(),
-            uptime_s: 1,
-            time_ms: 1,
-            cameras: Vec::new(),
-            uplink: Uplink::default(),
-        };
-        serde_json::to_string(&report).unwrap()
-    }
-
     /// Fetches a box's object through the tunnel, as the gateway does.
     pub(crate) async fn fetch(&self, from: Ipv4Addr, patience: Duration) -> Result<()> {
         let socket = self.hub().handle().tcp_socket()?;
@@ -237,7 +237,7 @@ impl Box {
         let listener = TcpListener::from_std(handle.listen_tcp((address(number), 80).into())?)?;
         let server = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move { stream.write_all(&[7; OBJECT]).await });
+                tokio::spawn(async move { stream.write_all(&vec![7; OBJECT]).await });
             }
         });
         let hub = model::enrol::Hub {
