@@ -40,12 +40,18 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         }
     }
     for target in &targets {
+        let found = paths::lab().join("fuzz").join(target);
+        fs::create_dir_all(&found).with_context(|| format!("making {}", found.display()))?;
         let mut command = Command::new("cargo");
         command
             .args(["+nightly", "fuzz", "run", "--features", "libfuzzer", "--fuzz-dir"])
             .arg(&home)
             .arg(target)
+            // What libFuzzer collects goes into the first folder; the committed corpus is only read.
+            .args([&found, &home.join("corpus").join(target)])
             .args(["--", &format!("-max_total_time={seconds}")])
+            // Linking the instrumented crates as one takes longer than the fuzzing.
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .current_dir(&home);
         step::run(&format!("fuzzing {target} for {seconds} s"), &mut command)?;
     }

@@ -292,7 +292,7 @@ impl Stream {
                         data: exact(data),
                     };
                     if (changed || self.format.is_none())
-                        && let Some(format) = self.new_format()
+                        && let Some(format) = self.new_format()?
                     {
                         self.waiting = Some(unit);
                         return Ok(Item::Format(format, self.facts.clone()));
@@ -348,29 +348,33 @@ impl Stream {
     }
 
     /// The format as of the frame just received, if it is another one than the last told.
-    fn new_format(&mut self) -> Option<Format> {
-        let told = self.frames.streams().get(self.video)?.parameters();
-        let (video, size) = if let Some(ParametersRef::Video(parameters)) = told {
-            let video = match parameters.codec_params() {
+    ///
+    /// # Errors
+    /// [`Trouble::UnsupportedCodec`] when nothing here could show its pictures.
+    fn new_format(&mut self) -> Result<Option<Format>, Trouble> {
+        let Some(told) = self.frames.streams().get(self.video) else { return Ok(None) };
+        let video = if let Some(ParametersRef::Video(parameters)) = told.parameters() {
+            match parameters.codec_params() {
                 VideoParametersCodec::H264 { sps, pps } => VideoFormat::H264 { sps: own(sps), pps: own(pps) },
                 VideoParametersCodec::H265 { vps, sps, pps } => {
                     VideoFormat::H265 { vps: own(vps), sps: own(sps), pps: own(pps) }
                 }
-                _ => return None,
-            };
-            (video, parameters.pixel_dimensions())
+                _ => return Ok(None),
+            }
         } else {
-            let video = self.offered.clone()?;
-            let facts = video.facts().ok()?;
-            (video, (facts.width, facts.height))
+            let Some(offered) = self.offered.clone().filter(|offered| offered.facts().is_ok()) else {
+                return Ok(None);
+            };
+            offered
         };
+        let facts = video.facts().map_err(|_| beyond_use(self.codec))?;
         let format = Format { video, audio: self.audio.clone() };
         if self.format.as_ref() == Some(&format) {
-            return None;
+            return Ok(None);
         }
-        self.facts.size = size;
+        self.facts.size = (facts.width, facts.height);
         self.format = Some(format.clone());
-        Some(format)
+        Ok(Some(format))
     }
 
     /// Ends the session and waits a short time for the camera to know.
@@ -447,7 +451,16 @@ fn classify(error: &retina::Error, target: &Target) -> Ended {
     if line.contains("at EOF") {
         return Trouble::Closed.into();
     }
+    if text.contains("SPS has invalid pixel dimensions") {
+        return beyond_use(CodecKind::H264).into();
+    }
     Ended { stumbled: true, ..detail(&plain(line)).into() }
+}
+
+/// The trouble of pictures that are too large, or described in a way that nothing can read.
+fn beyond_use(codec: CodecKind) -> Trouble {
+    let codec = if codec == CodecKind::H264 { "H.264" } else { "H.265" };
+    Trouble::UnsupportedCodec { codec: format!("{codec} of an impossible size") }
 }
 
 /// A line of retina's as a short detail: no addresses (a path may hold a password), no control characters.
