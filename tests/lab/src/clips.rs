@@ -81,6 +81,8 @@ pub struct Numbered {
 impl Numbered {
     /// Frames in one turn.
     pub const FRAMES: u64 = 200;
+    /// Frames per second.
+    pub const FRAMES_PER_SECOND: f64 = 25.0;
 
     /// The file, made when it is first asked for.
     ///

@@ -156,7 +156,7 @@ impl Link {
         bring: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<Outcome> {
         let start = now_ms()?;
-        let before = self.look()?.position;
+        let before = self.look()?.frames;
         bring(self).with_context(|| what.to_owned())?;
         loop {
             let seen = self.look()?;
@@ -164,7 +164,8 @@ impl Link {
             let passed = (now - start) / 1000.0;
             let back =
                 seen.stalls.iter().map(|stall| stall.at).filter(|at| *at > start).fold(start, f64::max);
-            let moves = seen.stall_ms < 500.0 && seen.position > before;
+            // the media time begins anew with a stream that does
+            let moves = seen.stall_ms < 500.0 && seen.frames > before;
             if moves && passed > BUFFER && (now - back) / 1000.0 > SETTLED {
                 let took = (back - start) / 1000.0;
                 if took == 0.0 {
@@ -193,17 +194,17 @@ impl Link {
         let before = self.look()?;
         thread::sleep(time);
         let after = self.look()?;
-        let moved = after.position - before.position;
+        let moved = (after.frames - before.frames) / Numbered::FRAMES_PER_SECOND;
         let new = after.stalls.iter().skip(before.stalls.len());
         let longest = new.map(|stall| stall.ms).chain([after.stall_ms]).fold(0.0, f64::max) / 1000.0;
         println!(
-            "{what}: {moved:.1} s of media in {:.0} s, longest stall {longest:.1} s, {} pixels wide, notice {:?}",
+            "{what}: frames of {moved:.1} s in {:.0} s, longest stall {longest:.1} s, {} pixels wide, notice {:?}",
             time.as_secs_f64(),
             after.width,
             after.notice,
         );
         if moved < time.as_secs_f64() * share {
-            self.complain(format!("{what}: only {moved:.1} s of media in {:.0} s", time.as_secs_f64()));
+            self.complain(format!("{what}: only frames of {moved:.1} s in {:.0} s", time.as_secs_f64()));
         }
         Ok(after)
     }

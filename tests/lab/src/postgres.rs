@@ -125,19 +125,15 @@ impl Postgres {
     fn command(&self, program: &str) -> Result<Command> {
         let path = Path::new(PROGRAMS).join(program);
         ensure!(path.exists(), "{} is missing: run `cargo xtask setup`", path.display());
-        let mut command = match package_user()? {
-            Some(user) => {
-                let mut command = Command::new("setpriv");
-                command.arg(format!("--reuid={}", user.uid)).arg(format!("--regid={}", user.gid));
-                command.args(["--clear-groups", "--"]);
-                command
-            }
-            None => {
-                let mut command = Command::new("unshare");
-                command.args(["--user", "--map-user=1000", "--map-group=1000", "--"]);
-                command
-            }
-        };
+        let mut command;
+        if let Some(user) = package_user()? {
+            command = Command::new("setpriv");
+            command.arg(format!("--reuid={}", user.uid)).arg(format!("--regid={}", user.gid));
+            command.args(["--clear-groups", "--"]);
+        } else {
+            command = Command::new("unshare");
+            command.args(["--user", "--map-user=1000", "--map-group=1000", "--"]);
+        }
         command.arg(path).current_dir(&self.folder);
         Ok(command)
     }

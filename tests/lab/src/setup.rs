@@ -35,6 +35,7 @@ pub const PACKAGES: &[&str] = &[
     "libglib2.0-0",
     "mount",
     "nftables",
+    "nginx-light",
     "pebble",
     "postgresql-15",
     "procps",

@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fuzz", &["model", "discovery", "media", "camera", "enrol", "tunnel"]),
     ("simcam", &[]),
     ("lab", &["simcam", "model", "enrol"]),
-    ("bench", &["lab", "simcam", "model", "enrol", "tunnel"]),
+    ("bench", &["lab", "simcam", "model", "enrol", "tunnel", "cloud-stub"]),
     ("xtask", &["lab", "simcam"]),
 ];
 
