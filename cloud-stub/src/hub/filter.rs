@@ -1,35 +1,46 @@
-//! What of a box's packets the hub's kernel gets to see: requests to our web server, and the answers of the box's own.
-//! Everything else vanishes without a word, as THREATS row 16 wants it; the tunnel has already checked that the source is
+//! What of a box's packets the hub's kernel gets to see: requests to our web server, the answers of the box's own, and
+//! echo requests, by which a box finds out how large packets may be. Everything else vanishes without a word, as THREATS row 16 wants it; the tunnel has already checked that the source is
 //! the sender's and the destination ours, and the namespace forwards nothing.
 
 /// The web server's port, on either end.
 pub(super) const HTTP: u16 = 80;
-/// IPv4's number of TCP (RFC 9293).
+/// IPv4's numbers of TCP (RFC 9293) and ICMP (RFC 792).
 const TCP: u8 = 6;
+const ICMP: u8 = 1;
+/// An echo request's type and code.
+const ECHO: [u8; 2] = [8, 0];
 /// TCP's flags (RFC 9293 section 3.1).
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
 
 /// Whether this packet may come in.
 pub(super) fn passes(ip: &[u8]) -> bool {
-    reads_tcp(ip).is_some_and(|(from, to, flags)| {
-        let opens = flags & SYN != 0 && flags & ACK == 0;
-        to == HTTP || from == HTTP && !opens
-    })
+    judge(ip).unwrap_or(false)
 }
 
-/// The ports and flags of a TCP segment in an IPv4 packet (RFC 791 section 3.1) that is not a fragment. What the tunnel's
-/// MTU lets through whole is never cut, so a fragment is somebody's trick.
-fn reads_tcp(ip: &[u8]) -> Option<(u16, u16, u8)> {
+/// None for what cannot be read.
+fn judge(ip: &[u8]) -> Option<bool> {
+    let (protocol, content) = whole(ip)?;
+    if protocol == ICMP {
+        return Some(content.get(..2)? == ECHO);
+    }
+    let tcp = content.get(..20).filter(|_| protocol == TCP)?;
+    let port = |at: usize| Some(u16::from_be_bytes([*tcp.get(at)?, *tcp.get(at + 1)?]));
+    let (from, to, flags) = (port(0)?, port(2)?, *tcp.get(13)?);
+    let opens = flags & SYN != 0 && flags & ACK == 0;
+    Some(to == HTTP || from == HTTP && !opens)
+}
+
+/// Protocol and content of an IPv4 packet (RFC 791 section 3.1) that is not a fragment. What the tunnel's MTU lets through
+/// whole is never cut, so a fragment is somebody's trick.
+fn whole(ip: &[u8]) -> Option<(u8, &[u8])> {
     let first = *ip.first()?;
     let header = usize::from(first & 0x0f) * 4;
     let fragment = u16::from_be_bytes([*ip.get(6)?, *ip.get(7)?]) & 0x3fff;
-    if first >> 4 != 4 || header < 20 || fragment != 0 || *ip.get(9)? != TCP {
+    if first >> 4 != 4 || header < 20 || fragment != 0 {
         return None;
     }
-    let tcp = ip.get(header..header + 20)?;
-    let port = |at: usize| Some(u16::from_be_bytes([*tcp.get(at)?, *tcp.get(at + 1)?]));
-    Some((port(0)?, port(2)?, *tcp.get(13)?))
+    Some((*ip.get(9)?, ip.get(header..)?))
 }
 
 #[cfg(test)]
@@ -56,6 +67,7 @@ mod tests {
         assert!(passes(&packet(3, TCP, 40_000, 80, ACK)));
         assert!(passes(&packet(0, TCP, 80, 40_000, SYN | ACK)));
         assert!(passes(&packet(0, TCP, 80, 40_000, ACK)));
+        assert!(passes(&packet(0, ICMP, 0x0800, 0, 0)), "an echo request");
     }
 
     #[test]
@@ -63,7 +75,9 @@ mod tests {
         assert!(!passes(&packet(0, TCP, 40_000, 22, SYN)));
         assert!(!passes(&packet(0, TCP, 80, 5432, SYN)), "a connection may not be opened from port 80");
         assert!(!passes(&packet(0, 17, 40_000, 80, 0)), "UDP");
-        assert!(!passes(&packet(0, 1, 0x0800, 80, 0)), "an echo request");
+        for kind in [0, 5, 13] {
+            assert!(!passes(&packet(0, ICMP, kind << 8, 0, 0)), "an answer, a redirect, a timestamp request");
+        }
         for place in [6, 7] {
             let mut fragment = packet(0, TCP, 40_000, 80, SYN);
             fragment[place] = if place == 6 { 0x20 } else { 1 };
@@ -81,9 +95,10 @@ mod tests {
         }
 
         #[test]
-        fn what_passes_is_tcp_from_or_to_port_80(options in 0_usize..11, protocol: u8, from: u16, to: u16, flags: u8) {
+        fn what_passes_is_an_echo_or_from_or_to_port_80(options in 0_usize..11, protocol: u8, from: u16, to: u16, flags: u8) {
             let passed = passes(&packet(options, protocol, from, to, flags));
-            prop_assert!(!passed || protocol == TCP && (to == 80 || from == 80));
+            let tcp = protocol == TCP && (to == 80 || from == 80);
+            prop_assert!(!passed || tcp || protocol == ICMP && from == 0x0800);
         }
     }
 }
