@@ -183,7 +183,7 @@ impl Client {
             Err(error @ Obstacle::Certificate { why: Distrust::Early(_), .. }) => error,
             other => {
                 if let Ok(Answer { date: Some(date), .. }) = &other {
-                    self.time.told(*date);
+                    self.heard(*date);
                 }
                 return other;
             }
@@ -199,9 +199,18 @@ impl Client {
         // Boxed: this is the same future again.
         let again = Box::pin(self.once(&self.trust.strict, method, path, body)).await?;
         if let Some(date) = again.date {
-            self.time.told(date);
+            self.heard(date);
         }
         Ok(again)
+    }
+
+    /// The cloud has told the time. Without TLS nobody vouches for it: good enough for a clock that is certainly behind.
+    fn heard(&self, date: Duration) {
+        if self.address.is_tls() {
+            self.time.told(date);
+        } else if self.time.is_unsure() {
+            self.time.hinted(date);
+        }
     }
 
     async fn once(
@@ -213,10 +222,7 @@ impl Client {
     ) -> Result<Answer, Obstacle> {
         let stream = self.connect().await?;
         if !self.address.is_tls() {
-            let mut answer = self.talk(stream, method, path, body).await?;
-            // Nobody vouches for it.
-            answer.date = None;
-            return Ok(answer);
+            return self.talk(stream, method, path, body).await;
         }
         let host = self.address.host().to_owned();
         let name = ServerName::try_from(host.clone()).map_err(|_| Obstacle::NoName { host })?;

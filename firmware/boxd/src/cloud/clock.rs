@@ -5,15 +5,16 @@
 //! from NTP or from the box's own clock alone; and it never goes back.
 //!
 //! WireGuard refuses a handshake whose stamp (TAI64N) is not later than the last one (paper, 5.4.2), so a clock that
-//! went back locks the tunnel out until it has caught up. Hence: a clock behind the trusted floor is set ahead of
-//! everything that an earlier run may have used, and one that is a little ahead is left alone.
+//! went back locks the tunnel out until it has caught up. Hence: a clock behind the trusted floor is set to it, and the
+//! cloud is asked for its time; when nobody tells it, the clock is set ahead of everything that an earlier run may have
+//! stamped, and one that is a little ahead is left alone.
 
 use std::time::Duration;
 
 /// The floor is kept at most this often: 288 small writes a day do not wear flash out.
 pub(crate) const KEEP_EVERY: Duration = Duration::from_secs(300);
-/// How far a clock that is behind the floor is set ahead of it: an earlier run may have gone on for [`KEEP_EVERY`]
-/// after its last write, and its answers come every half minute.
+/// How far a clock is set ahead of the floor when nobody tells the time: an earlier run may have gone on for
+/// [`KEEP_EVERY`] after its last write, and its answers come every half minute.
 const MARGIN: Duration = Duration::from_secs(300 + 60);
 /// A clock this far behind proven time is set; below that it is none of the box's business.
 const BEHIND: Duration = Duration::from_secs(3);
@@ -43,12 +44,15 @@ impl Step {
 
 /// At the start of the box: the clock cannot be before the trusted floor, nor before this program was built.
 pub(crate) fn at_start(clock: Duration, floor: Option<Duration>, built: Duration) -> Step {
-    let past = floor.map_or(Duration::ZERO, |floor| floor.saturating_add(MARGIN));
-    // A clock between the floor and its margin is right more likely than not: a restart within minutes.
-    match floor.filter(|floor| clock < *floor) {
-        Some(_) => Step::Forward(past.max(built)),
-        None if clock < built => Step::Forward(built.max(past)),
-        None => Step::Leave,
+    let least = floor.map_or(built, |floor| floor.max(built));
+    if clock < least { Step::Forward(least) } else { Step::Leave }
+}
+
+/// When the clock was behind at the start, and nobody has told the time since: no stamp of an earlier run is later.
+pub(crate) fn when_nobody_tells(clock: Duration, floor: Option<Duration>) -> Step {
+    match floor.map(|floor| floor.saturating_add(MARGIN)) {
+        Some(past) if clock < past => Step::Forward(past),
+        _ => Step::Leave,
     }
 }
 
@@ -101,8 +105,11 @@ mod tests {
         // The last answer that was kept, and the last handshake before the power went.
         let kept = s(1_800_000_000);
         let last_stamp = kept + KEEP_EVERY + s(29);
-        let Step::Forward(time) = at_start(s(12), Some(kept), BUILT) else { panic!("must be set") };
+        assert_eq!(at_start(s(12), Some(kept), BUILT), Step::Forward(kept), "no farther than what is known");
+        let Step::Forward(time) = when_nobody_tells(kept + s(60), Some(kept)) else { panic!("must be set") };
         assert!(time > last_stamp, "the hub would refuse the handshake");
+        assert_eq!(when_nobody_tells(time, Some(kept)), Step::Leave);
+        assert_eq!(when_nobody_tells(BUILT, None), Step::Leave, "a new box has stamped nothing");
     }
 
     #[test]

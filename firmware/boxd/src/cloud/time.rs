@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::time::TimeSpec;
@@ -59,6 +59,8 @@ pub(crate) struct Time {
     kept: Mutex<Option<Duration>>,
     /// The right time minus the clock where it could not be set, milliseconds.
     beside: AtomicI64,
+    /// The clock was behind at the start, and nobody has told the time since.
+    unsure: AtomicBool,
     /// What the owner should know.
     sentence: Mutex<Option<String>>,
     /// Counts every jump of the clock, whoever set it.
@@ -85,13 +87,16 @@ impl Time {
             clock,
             kept: Mutex::new(None),
             beside: AtomicI64::new(0),
+            unsure: AtomicBool::new(false),
             sentence: Mutex::new(None),
             jumps: watch::Sender::new(0),
         };
         let floor = time.read_floor();
         *lock(&time.kept) = floor;
         let built = Duration::from_secs(BUILT.parse().unwrap_or(0));
-        time.step(clock::at_start(time.clock.now(), floor, built), "what an earlier run knew");
+        let step = clock::at_start(time.clock.now(), floor, built);
+        time.unsure.store(step != Step::Leave, Ordering::Relaxed);
+        time.step(step, "what an earlier run knew");
         time
     }
 
@@ -106,6 +111,7 @@ impl Time {
     /// The cloud has told its time with proof. Sets a clock that is wrong, and keeps the time now and then.
     pub(crate) fn told(&self, time: Duration) {
         self.step(clock::when_told(self.now(), time), "the cloud");
+        self.unsure.store(false, Ordering::Relaxed);
         let floor = {
             let mut kept = lock(&self.kept);
             let floor = clock::floor_to_keep(*kept, time);
@@ -123,6 +129,18 @@ impl Time {
         let step = clock::when_hinted(self.now(), time);
         self.step(step, "the cloud, unproven");
         step != Step::Leave
+    }
+
+    /// Whether the clock was behind at the start and nobody has told the time since.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.unsure.load(Ordering::Relaxed)
+    }
+
+    /// Nobody tells the time: sets the clock ahead of all that an earlier run can have stamped.
+    pub(crate) fn assume(&self) {
+        let floor = *lock(&self.kept);
+        self.step(clock::when_nobody_tells(self.now(), floor), "caution, for nobody tells the time");
+        self.unsure.store(false, Ordering::Relaxed);
     }
 
     /// What is wrong with the clock and what the owner can do, if anything.
@@ -251,12 +269,23 @@ pub(crate) mod tests {
 
         let clock = Fake::at(7);
         let time = Time::open(scratch.files(), Box::new(clock.clone()));
-        assert!(clock.now() > s(TRUTH), "the clock itself is set");
+        assert_eq!(clock.now(), s(TRUTH + 1), "the clock itself is set");
         assert_eq!(time.sentence(), None);
+        assert!(time.is_unsure());
         let jumps = time.jumps();
         time.told(s(TRUTH + 86_400));
         assert_eq!(clock.now(), s(TRUTH + 86_400));
         assert!(jumps.has_changed().unwrap(), "the tunnel must take the new clock");
+        assert!(!time.is_unsure());
+
+        // Nobody tells the time: later than all that was stamped before, and so it stays.
+        let clock = Fake::at(7);
+        let time = Time::open(scratch.files(), Box::new(clock.clone()));
+        time.assume();
+        assert!(clock.now() > s(TRUTH + 86_400 + 300));
+        let assumed = clock.now();
+        time.told(s(TRUTH + 86_430));
+        assert_eq!(clock.now(), assumed);
     }
 
     #[test]

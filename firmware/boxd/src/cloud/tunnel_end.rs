@@ -3,6 +3,7 @@
 //! Without the rights that a tunnel needs the box says so and goes on for its own network.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use ::tunnel::client::{self, ClientStatus};
 use ::tunnel::io::{Handle, Namespace, Options, Tunnel};
 use ::tunnel::net::Cidr;
+use hyper::Method;
 use model::enrol::Joined;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -43,6 +45,9 @@ const DOUBT: Duration = Duration::from_secs(60);
 const DOUBTS: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(1800));
 /// Before a tunnel that could not be made is tried again.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
+/// The cloud is asked for the time for this long, then the box assumes one; each question takes at most the latter.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(60);
+const CLOCK_ASKED: Duration = Duration::from_secs(5);
 /// Looks over which the sent bit rate is averaged: 30 s.
 const RATE: usize = 31;
 
@@ -122,6 +127,7 @@ impl End<'_> {
             () = uplink::keep(self.shared, &meter, self.cap_bit_rate) => Ok(Revoked),
             () = report::keep(self.shared, self.time, handle, status.clone(), inner) => Ok(Revoked),
             () = self.follow_clock(handle) => Ok(Revoked),
+            () = self.settle_clock() => Ok(Revoked),
             revoked = self.watch(handle, &status) => Ok(revoked),
         }
     }
@@ -132,6 +138,21 @@ impl End<'_> {
         while jumps.changed().await.is_ok() {
             handle.rebuild_clock();
         }
+    }
+
+    /// A clock that was behind at the start may be minutes behind the last handshake of an earlier run, and the hub then
+    /// refuses the tunnel: the cloud is asked for the time beside it.
+    async fn settle_clock(&self) {
+        let began = Instant::now();
+        while self.time.is_unsure() {
+            // Any answer tells the time; a failure is somebody else's to show.
+            let _ = tokio::time::timeout(CLOCK_ASKED, self.client.ask(Method::GET, "/healthz", None)).await;
+            if self.time.is_unsure() && began.elapsed() >= CLOCK_PATIENCE {
+                self.time.assume();
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        pending().await
     }
 
     /// Shows how the tunnel is. When it stays down, asks the cloud over HTTPS whether the box was revoked.
