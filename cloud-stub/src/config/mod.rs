@@ -208,13 +208,12 @@ fn http(table: &Section<'_>) -> Result<Http, Error> {
     for text in table.strings("proxies")? {
         proxies.push(text.parse().map_err(|_| table.error("proxies", "is not a list of IP addresses"))?);
     }
-    let url = match url {
-        Some(url) => url,
-        None => {
-            let scheme = if tls == Tls::Off { "http" } else { "https" };
-            let own = Url::parse(&format!("{scheme}://127.0.0.1:{}", listen.port()));
-            own.map_err(|_| table.error("url", "is missing"))?
-        }
+    let url = if let Some(url) = url {
+        url
+    } else {
+        let scheme = if tls == Tls::Off { "http" } else { "https" };
+        let own = Url::parse(&format!("{scheme}://127.0.0.1:{}", listen.port()));
+        own.map_err(|_| table.error("url", "is missing"))?
     };
     let hosts = table.strings("hosts")?.into_iter().map(|host| host.to_ascii_lowercase()).collect();
     Ok(Http { listen, url, tls, redirect_listen, hosts, proxies })

@@ -208,9 +208,10 @@ fn too_often(retry_after_s: u64) -> Response {
 }
 
 fn refused(what: &'static str, error: &Error) -> Response {
-    match error {
-        Error::Refused(why) => tracing::debug!(%why, "{what} was refused"),
-        _ => tracing::warn!("{error}; {what} was answered with 503"),
+    if let Error::Refused(why) = error {
+        tracing::debug!(%why, "{what} was refused");
+    } else {
+        tracing::warn!("{error}; {what} was answered with 503");
     }
     gone_wrong(error)
 }

@@ -59,10 +59,9 @@ impl Service for Front {
     async fn answer(&self, request: Request<Incoming>, visit: Visit) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path();
-        if path == "/api" || path.starts_with("/api/") {
-            if let Some(refusal) = self.hosts.refusal(&parts) {
-                return refusal.map(Body::new);
-            }
+        let api = path == "/api" || path.starts_with("/api/");
+        if let Some(refusal) = api.then(|| self.hosts.refusal(&parts)).flatten() {
+            return refusal.map(Body::new);
         }
         let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         if length.is_some_and(|length| length.parse().map_or(true, |length: u64| length > BODY_BYTES as u64))
@@ -74,7 +73,7 @@ impl Service for Front {
         let request = Request::from_parts(parts, Body::new(body));
         match self.router.clone().oneshot(request).await {
             // Whoever asks for what is not there learns nothing from how it is said.
-            Ok(response) if response.status() == StatusCode::NOT_FOUND => reply::not_found(),
+            Ok(response) if response.status() == StatusCode::NOT_FOUND => not_found(),
             Ok(mut response) => {
                 response.headers_mut().entry(X_CONTENT_TYPE_OPTIONS).or_insert(reply::NOSNIFF);
                 response

@@ -214,9 +214,12 @@ impl Store {
                     let retry_after_s = (since + WINDOW_MS).saturating_sub(now).div_ceil(1000);
                     return Err(Refused::TooManyClaims { retry_after_s }.into());
                 }
-                let found = sqlx::query("SELECT * FROM session WHERE code_hash = $1 AND expires_ms > $2")
+                let found =
+                    "SELECT * FROM session WHERE code_head = $3 AND code_hash = $1 AND expires_ms > $2";
+                let found = sqlx::query(found)
                     .bind(self.hash(code.letters()))
                     .bind(now as i64)
+                    .bind(self.head(code))
                     .fetch_optional(&mut *write.tx)
                     .await
                     .map_err(error)?;

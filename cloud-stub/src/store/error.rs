@@ -111,14 +111,23 @@ pub(crate) enum Kind {
     Postgres,
 }
 
+/// What is unexpected, in words.
+pub(crate) struct Cause(String);
+
+impl<T: std::fmt::Display> From<T> for Cause {
+    fn from(cause: T) -> Self {
+        Self(cause.to_string())
+    }
+}
+
 impl Error {
     /// An error that will be gone when the same is tried later.
     pub fn passes(&self) -> bool {
         matches!(self, Self::Gone { .. } | Self::Locked { .. } | Self::Full { .. })
     }
 
-    pub(crate) fn broken(doing: &'static str, cause: impl ToString) -> Self {
-        Self::Broken { doing, cause: cause.to_string() }
+    pub(crate) fn broken(doing: &'static str, cause: impl Into<Cause>) -> Self {
+        Self::Broken { doing, cause: cause.into().0 }
     }
 
     /// Sorts a driver's error.

@@ -43,16 +43,12 @@ impl Store {
         sender.seen.note(now);
         let cameras = tidy(&report.cameras);
         let version: String = report.version.chars().take(NAME).collect();
-        let links = match known(&directory, sender, &cameras, &version) {
-            Some(links) => {
-                let pending = Pending { at_ms: now, cameras };
-                lock(&self.0.pending).insert(sender.id.clone(), pending);
-                links
-            }
-            None => {
-                lock(&self.0.pending).remove(&sender.id);
-                self.write_report(&sender.id, &cameras, &version, now).await?
-            }
+        let links = if let Some(links) = known(&directory, sender, &cameras, &version) {
+            lock(&self.0.pending).insert(sender.id.clone(), Pending { at_ms: now, cameras });
+            links
+        } else {
+            lock(&self.0.pending).remove(&sender.id);
+            self.write_report(&sender.id, &cameras, &version, now).await?
         };
         let cameras = links.into_iter().map(|(id, public_id, on)| {
             let url = self.link(&public_id);
@@ -93,19 +89,15 @@ impl Store {
                 }
                 let mut links = Vec::new();
                 for camera in cameras {
-                    links.push(match before.remove(&camera.id) {
-                        Some(row) => {
-                            let since =
-                                if streams(&row.report) == streams(camera) { row.since_ms } else { now };
-                            put_camera(&mut write, of, camera, since).await?;
-                            (row.camera_id, row.public_id, row.on)
-                        }
-                        None => {
-                            let public_id = CameraId::new(&name128(self.random(DOING)?))
-                                .map_err(|error| Error::broken(DOING, error))?;
-                            add_camera(&mut write, of, &public_id, camera, now).await?;
-                            (camera.id.clone(), public_id, true)
-                        }
+                    links.push(if let Some(row) = before.remove(&camera.id) {
+                        let since = if streams(&row.report) == streams(camera) { row.since_ms } else { now };
+                        put_camera(&mut write, of, camera, since).await?;
+                        (row.camera_id, row.public_id, row.on)
+                    } else {
+                        let public_id = CameraId::new(&name128(self.random(DOING)?))
+                            .map_err(|error| Error::broken(DOING, error))?;
+                        add_camera(&mut write, of, &public_id, camera, now).await?;
+                        (camera.id.clone(), public_id, true)
                     });
                 }
                 // A camera that is not reported any more does not stream.

@@ -1,6 +1,8 @@
 //! The cloud's store on both of its databases: what enrolment promises, and what is left of it when the database is
 //! gone, locked or full.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 mod faults;
 mod promises;
 mod stage;

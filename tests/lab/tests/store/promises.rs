@@ -219,6 +219,25 @@ pub(crate) async fn time(place: Place) -> Result<()> {
         ensure!(matches!(store.session(&session.session).await?.progress, Progress::Waiting { .. }));
     }
     ensure!(refusal(store.session("nosuchsession").await)? == Refused::NoSession);
+
+    // What is old is forgotten; who has slept over it all the same learns everything that holds now.
+    let sleeper = place.open().await?;
+    let (joined, first) = member.enrol(&store, "ACME", 20).await?;
+    place.clock().forward_s(8 * 24 * 3600);
+    let follower = tokio::spawn(store.clone().follow());
+    let start = std::time::Instant::now();
+    while store.session(&late.session).await.is_ok() {
+        ensure!(start.elapsed() < Duration::from_secs(5), "an old session is kept for ever");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    follower.abort();
+    ensure!(store.session(&joined.session).await?.progress == Progress::Joined);
+    let (_, second) = Member::new(2).enrol(&store, "ACME", 1).await?;
+    sleeper.refresh().await?;
+    let directory = sleeper.directory().borrow().clone();
+    for admitted in [first, second] {
+        ensure!(directory.by_address(admitted.address).is_some(), "{} is missing", admitted.address);
+    }
     Ok(())
 }
 

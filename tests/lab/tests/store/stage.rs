@@ -67,7 +67,7 @@ impl Stage {
 
     /// Runs one body on an empty SQLite file and on an empty PostgreSQL database.
     pub(crate) fn each(&self, name: &str, body: impl AsyncFn(Place) -> Result<()>) -> Result<()> {
-        for place in [self.sqlite(name)?, self.postgres(name)?] {
+        for place in [Self::sqlite(name)?, self.postgres(name)?] {
             let start = Instant::now();
             let label = place.name.clone();
             self.runtime.block_on(body(place)).with_context(|| label.clone())?;
@@ -76,7 +76,7 @@ impl Stage {
         Ok(())
     }
 
-    pub(crate) fn sqlite(&self, name: &str) -> Result<Place> {
+    pub(crate) fn sqlite(name: &str) -> Result<Place> {
         let folder = PathBuf::from(world::SCRATCH).join("sqlite");
         fs::create_dir_all(&folder)?;
         Ok(Place::new(format!("sqlite:{}", folder.join(name).with_extension("db").display()), "SQLite", name))

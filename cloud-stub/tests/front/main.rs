@@ -1,0 +1,9 @@
+//! The front as strangers and boxes meet it: a real listener on loopback, a real store in a file, bytes over TCP.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod limits;
+mod program;
+mod stage;
+mod tls;
+mod way_in;
