@@ -99,8 +99,9 @@ fn as_usual(stream: &mut TcpStream, cseq: &str) -> io::Result<()> {
     describe(stream, cseq, usual().as_bytes())
 }
 
-fn silence(_: &mut TcpStream) -> io::Result<()> {
-    Ok(())
+/// Sends nothing, until the box hangs up.
+fn silence(stream: &mut TcpStream) -> io::Result<()> {
+    stream.read(&mut [0]).map(drop)
 }
 
 /// One RTP packet in the RTSP connection.
@@ -158,7 +159,7 @@ fn sps(macroblocks: u32) -> Vec<u8> {
     ue(&mut bits, macroblocks - 1);
     // frame_mbs_only_flag, direct_8x8_inference_flag, no cropping, no VUI, stop bit
     bits.push_str("11001");
-    while bits.len() % 8 != 0 {
+    while !bits.len().is_multiple_of(8) {
         bits.push('0');
     }
     let bytes = bits.as_bytes().chunks(8).map(|byte| byte.iter().fold(0, |all, bit| all << 1 | (bit - b'0')));
@@ -319,18 +320,18 @@ impl TestBox {
         ask().unwrap_or_default()
     }
 
-    fn wait_for(&self, what: &str, mut there: impl FnMut() -> bool) {
-        let start = Instant::now();
-        while !there() {
-            assert!(start.elapsed() < Duration::from_secs(40), "the box never showed {what}");
-            sleep(Duration::from_millis(50));
-        }
-    }
-
     fn workers(&self) -> Vec<u32> {
         let pid = self.child.id();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
         children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+}
+
+fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !there() {
+        assert!(start.elapsed() < Duration::from_secs(40), "the box never showed {what}");
+        sleep(Duration::from_millis(50));
     }
 }
 
@@ -350,7 +351,7 @@ fn a_camera_that_attacks_harms_itself_only() {
         cameras += &camera(id, &hostile.clone().url());
     }
     let running = TestBox::start(&cameras);
-    running.wait_for("the good camera", || running.camera("good")["state"]["state"] == "streaming");
+    wait_for("the good camera", || running.camera("good")["state"]["state"] == "streaming");
     let mut wrong = Vec::new();
     for (id, expected, _) in &HOSTILE {
         let said =
@@ -372,7 +373,7 @@ fn a_camera_that_attacks_harms_itself_only() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
     let sent = SENT.load(Ordering::Relaxed);
-    running.wait_for("all that the good camera has sent", || {
+    wait_for("all that the good camera has sent", || {
         running.camera("good")["facts"]["units"].as_u64().unwrap_or(0) >= sent
     });
     let facts = running.camera("good")["facts"].clone();
