@@ -470,7 +470,7 @@ fn scan(from: &Host, to: &str, ports: &[u16]) -> Result<Vec<u16>> {
                 ports.iter().copied().filter(open).collect()
             };
             let parts: Vec<_> = ports.chunks(16).map(|ports| scope.spawn(move || part(ports))).collect();
-            Ok(parts.into_iter().flat_map(|part| part.join().unwrap()).collect())
+            Ok(parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect())
         })
     })
 }
