@@ -64,8 +64,9 @@ impl Probe {
         self.mtu()
     }
 
-    /// Moves on: gives packets to `send`, and the MTU to set when it changed. To be called a few times a second.
-    pub fn poll(&mut self, now: Instant, send: &mut impl FnMut(&[u8])) -> Option<u16> {
+    /// Moves on: gives packets to `send`, and the MTU to set when it changed. To be called a few times a second. While the
+    /// line is not `busy`, what was found is not proved again: that would cost a silent line 380 MB a month each way.
+    pub fn poll(&mut self, now: Instant, busy: bool, send: &mut impl FnMut(&[u8])) -> Option<u16> {
         if let Some(asked) = self.asked {
             if now.saturating_duration_since(asked.at) < PATIENCE {
                 return None;
@@ -79,7 +80,7 @@ impl Probe {
                 return lost.then(|| self.mtu());
             }
             self.ask(asked.size, asked.tries + 1, now, send);
-        } else if self.used > 0 && now >= self.prove_at {
+        } else if busy && self.used > 0 && now >= self.prove_at {
             self.ask(self.used, 1, now, send);
         } else if self.used + 1 < SIZES.len() && now >= self.raise_at {
             self.ask(self.used + 1, 1, now, send);
@@ -162,19 +163,22 @@ mod tests {
         carries: u16,
         mtu: u16,
         sent: usize,
+        busy: bool,
     }
 
     impl World {
         fn new(carries: u16) -> Self {
             let now = Instant::now();
-            Self { probe: Probe::new(OWN, HUB, 7, now), now, carries, mtu: 1280, sent: 0 }
+            Self { probe: Probe::new(OWN, HUB, 7, now), now, carries, mtu: 1280, sent: 0, busy: true }
         }
 
         fn run(&mut self, seconds: u64) {
             for _ in 0..seconds * 4 {
                 self.now += Duration::from_millis(250);
                 let mut out = Vec::new();
-                if let Some(mtu) = self.probe.poll(self.now, &mut |packet: &[u8]| out.push(packet.to_vec())) {
+                if let Some(mtu) =
+                    self.probe.poll(self.now, self.busy, &mut |packet: &[u8]| out.push(packet.to_vec()))
+                {
                     self.mtu = mtu;
                 }
                 for packet in out {
@@ -237,13 +241,19 @@ mod tests {
         let mut world = World::new(1500);
         world.run(600);
         assert!(world.sent <= 62, "{}", world.sent);
+        (world.sent, world.busy) = (0, false);
+        world.run(3600);
+        assert_eq!(world.sent, 0, "a silent line is left alone");
+        (world.carries, world.busy) = (1300, true);
+        world.run(5);
+        assert_eq!(world.mtu, 1280, "and looked at as soon as it is used again");
     }
 
     #[test]
     fn answers_to_others_are_left_to_them() {
         let mut probe = Probe::new(OWN, HUB, 7, Instant::now());
         let mut echo = Vec::new();
-        probe.poll(Instant::now(), &mut |packet: &[u8]| echo = packet.to_vec());
+        probe.poll(Instant::now(), true, &mut |packet: &[u8]| echo = packet.to_vec());
         let good = reply(&echo);
         for (at, value) in [(9, 6), (15, 9), (19, 9), (20, 8), (25, 9)] {
             let mut other = good.clone();
@@ -263,7 +273,7 @@ mod tests {
         #[test]
         fn any_packet_is_survived(ip in prop::collection::vec(any::<u8>(), 0..64)) {
             let mut probe = Probe::new(OWN, HUB, 7, Instant::now());
-            probe.poll(Instant::now(), &mut |_| ());
+            probe.poll(Instant::now(), true, &mut |_| ());
             prop_assert_ne!(probe.answer(&ip, Instant::now()), Some(Some(1380)));
         }
     }

@@ -260,7 +260,15 @@ impl Handle {
 
     /// To be called after the wall clock was set: see [`PeerSet::rebuild_clock`].
     pub fn rebuild_clock(&self) {
-        self.shared.core().peers.rebuild_clock();
+        let mut core = self.shared.core();
+        let Core { peers, later, .. } = &mut *core;
+        let now = Instant::now();
+        peers.rebuild_clock();
+        // Whoever has a way is greeted at once: until then, what it sends cannot be read.
+        for peer in peers.status(now) {
+            peers.ping(&peer.public, later, now);
+        }
+        self.wake_for(core);
     }
 
     fn wake_for(&self, core: MutexGuard<'_, Core>) {

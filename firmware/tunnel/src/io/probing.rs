@@ -12,13 +12,18 @@ pub(super) struct Probing {
     probe: Probe,
     peer: PublicKey,
     remote: Option<Remote>,
+    /// Bytes that had gone either way when an echo was last sent.
+    carried: u64,
 }
+
+/// After so many bytes it is worth a large echo to know that large packets still arrive.
+const WORTH: u64 = 64 << 10;
 
 impl Probing {
     pub(super) fn new(peer: PublicKey, own: Ipv4Addr, inner: Ipv4Addr, now: Instant) -> Self {
         // The interface has no other user who could choose the same number.
         let identifier = u16::from_be_bytes([own.octets()[2], own.octets()[3]]);
-        Self { probe: Probe::new(own, inner, identifier, now), peer, remote: None }
+        Self { probe: Probe::new(own, inner, identifier, now), peer, remote: None, carried: 0 }
     }
 
     pub(super) fn mtu(&self) -> u16 {
@@ -40,7 +45,12 @@ impl Probing {
         let moved = status.remote != self.remote;
         self.remote = status.remote;
         let restarted = moved.then(|| self.probe.restart(now));
-        let mtu = self.probe.poll(now, &mut |echo: &[u8]| echoes.push(echo.to_vec()));
+        let carried = status.rx_bytes + status.tx_bytes;
+        let busy = carried.abs_diff(self.carried) >= WORTH;
+        let mtu = self.probe.poll(now, busy, &mut |echo: &[u8]| echoes.push(echo.to_vec()));
+        if !echoes.is_empty() {
+            self.carried = carried;
+        }
         (mtu.or(restarted), echoes)
     }
 }
