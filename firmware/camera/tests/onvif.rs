@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use camera::{DeviceFacts, Event, Output, Source, run};
+use camera::{DeviceFacts, Event, Output, Source, StreamChoice, run};
 use model::{CameraId, CameraState, Trouble};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -126,7 +126,13 @@ impl Output for Told {
 
 /// Runs a camera until it tells its facts, if it does, and its first trouble.
 async fn first(url: &str) -> (Option<DeviceFacts>, CameraState) {
+    first_of(url, StreamChoice::Auto).await
+}
+
+/// The same for one of its streams.
+async fn first_of(url: &str, stream: StreamChoice) -> (Option<DeviceFacts>, CameraState) {
     let source = Source::new(CameraId::new("cam").unwrap(), url, None, None).unwrap();
+    let source = Source { stream, ..source };
     let (told, mut events) = mpsc::unbounded_channel();
     let running = tokio::spawn(async move {
         let _ = run(source, &mut Told(told), 3).await;
@@ -185,6 +191,18 @@ async fn the_sub_stream_is_asked_for_at_the_address_that_answered() {
             let tokens = requests.iter().filter(|request| request.contains("PasswordDigest"));
             assert!(tokens.into_iter().all(|request| request.contains(">2001-01-01T00:00:0")));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_device_tells_whether_there_is_a_smaller_picture_than_the_chosen_one() {
+    // Auto takes the sub-stream here, for the main stream is H.265.
+    let choices = [(StreamChoice::Main, true), (StreamChoice::Auto, false), (StreamChoice::Sub, false)];
+    for (stream, has_small) in choices {
+        let (port, _asked) = rtsp().await;
+        let (address, _requests) = device(Wants::Nothing, port).await;
+        let (facts, _) = first_of(&format!("http://{address}/onvif/device_service"), stream).await;
+        assert_eq!(facts.unwrap().has_small, has_small, "{stream:?}");
     }
 }
 

@@ -132,7 +132,7 @@ async fn live(options: &Options, files: &Files, shared: &Shared, time: &Arc<Time
         joined: &joined,
         cap_bit_rate: options.cap_bit_rate,
     };
-    let tunnel_end::Revoked = end.keep().await;
+    let tunnel_end::Revoked = Box::pin(end.keep()).await;
     stopped(cloud, REVOKED.to_owned()).await;
 }
 

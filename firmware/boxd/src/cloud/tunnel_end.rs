@@ -73,7 +73,7 @@ impl End<'_> {
             let fresh = TunnelStatus { address, mtu: MTU, ..TunnelStatus::default() };
             self.shared.cloud().update(|status| status.tunnel = Some(fresh));
             let served = match self.open() {
-                Ok((tunnel, listener)) => self.serve(&tunnel.handle(), listener).await,
+                Ok((tunnel, listener)) => Box::pin(self.serve(&tunnel.handle(), listener)).await,
                 Err(sentence) => Err(sentence),
             };
             let sentence = match served {
@@ -152,7 +152,7 @@ impl End<'_> {
             }
             tokio::time::sleep(LOOK).await;
         }
-        pending().await
+        pending::<()>().await;
     }
 
     /// Shows how the tunnel is. When it stays down, asks the cloud over HTTPS whether the box was revoked.
