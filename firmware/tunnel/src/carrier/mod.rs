@@ -12,6 +12,7 @@
     reason = "the carrier is the shell that owns these connections"
 )]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,7 +34,8 @@ mod tests;
 pub const SUBPROTOCOL: &str = "wireguard";
 /// The most that one message holds, in bytes: a datagram of the largest Ethernet packet with room to spare.
 pub const MESSAGE_BYTES: usize = 2048;
-/// Between pings (RFC 6455 section 5.5.2); keeps proxies and NATs from forgetting the connection.
+/// A side from which nothing came for so long is pinged (RFC 6455 section 5.5.2), which also keeps proxies and NATs from
+/// forgetting the connection. While the tunnel's own pings go through, this costs nothing.
 pub const PING_EVERY: Duration = Duration::from_secs(20);
 /// A side from which nothing came for so long, two pings and more, is dead. So is one that takes nothing for so long.
 pub const DEAD_AFTER: Duration = Duration::from_secs(45);
@@ -110,19 +112,42 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (sink, stream) = socket.split();
+    let heard = Heard { start: Instant::now(), ms: AtomicU64::new(0) };
     // Each direction by itself: a side that only wrote while the other only writes would wait for ever.
     tokio::select! {
-        error = read(stream, deliver) => error,
-        error = write(sink, outgoing) => error,
+        error = read(stream, deliver, &heard) => error,
+        error = write(sink, outgoing, &heard) => error,
     }
 }
 
-async fn read<S>(mut stream: SplitStream<WebSocketStream<S>>, mut deliver: impl FnMut(&[u8])) -> Error
+/// When something last came.
+struct Heard {
+    start: Instant,
+    ms: AtomicU64,
+}
+
+impl Heard {
+    fn now(&self) {
+        self.ms.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        self.start + Duration::from_millis(self.ms.load(Ordering::Relaxed))
+    }
+}
+
+async fn read<S>(
+    mut stream: SplitStream<WebSocketStream<S>>,
+    mut deliver: impl FnMut(&[u8]),
+    heard: &Heard,
+) -> Error
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     loop {
-        match timeout(DEAD_AFTER, stream.next()).await {
+        let message = timeout(DEAD_AFTER, stream.next()).await;
+        heard.now();
+        match message {
             Ok(Some(Ok(Message::Binary(datagram)))) => deliver(&datagram),
             Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
             Ok(Some(Ok(Message::Close(_))) | None) => return Error::Closed,
@@ -136,6 +161,7 @@ where
 async fn write<S>(
     mut sink: SplitSink<WebSocketStream<S>, Message>,
     outgoing: &mut mpsc::Receiver<Bytes>,
+    heard: &Heard,
 ) -> Error
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -151,7 +177,12 @@ where
                 Message::Binary(datagram.to_vec())
             }
             () = sleep_until(ping_at) => {
-                ping_at = Instant::now() + PING_EVERY;
+                let now = Instant::now();
+                ping_at = heard.last() + PING_EVERY;
+                if ping_at > now {
+                    continue;
+                }
+                ping_at = now + PING_EVERY;
                 Message::Ping(Vec::new())
             }
         };

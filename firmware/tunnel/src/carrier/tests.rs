@@ -67,6 +67,20 @@ async fn an_idle_carrier_lives_and_a_silent_one_dies_after_45_s() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_carrier_that_is_used_needs_no_pings() {
+    let (client, server) = duplex(1 << 16);
+    let mut client = WebSocketStream::from_raw_socket(client, Role::Client, Some(config())).await;
+    let _server = end(server::upgraded(server).await, 4);
+    for _ in 0..60 {
+        client.send(Message::binary(vec![4; 32])).await.unwrap();
+        let silence = timeout(Duration::from_secs(14), client.next()).await;
+        assert!(silence.is_err(), "{silence:?}");
+    }
+    let ping = timeout(Duration::from_secs(21), client.next()).await;
+    assert!(matches!(ping, Ok(Some(Ok(Message::Ping(_))))), "{ping:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_datagram_ends_the_connection() {
     for message in [
         Message::text("hello"),
