@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use axum::Router;
@@ -44,6 +44,36 @@ impl Drop for Folder {
     }
 }
 
+/// Everything that has been logged, at the most talkative level.
+pub(crate) static LOG: Log = Log(Mutex::new(Vec::new()));
+
+pub(crate) struct Log(Mutex<Vec<u8>>);
+
+impl Log {
+    fn start() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let filter = cloud_stub::log::filter(tracing::Level::TRACE);
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| &LOG).init();
+        });
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl std::io::Write for &Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The front and its store.
 pub(crate) struct Stage {
     pub(crate) store: Store,
@@ -79,6 +109,7 @@ impl Stage {
     }
 
     pub(crate) async fn with(limits: Limits, tls: Option<TlsAcceptor>) -> Self {
+        Log::start();
         let folder = Folder::new();
         let text = "[http]\nurl = \"https://video.example.org\"\nhosts = [\"video.example.com\"]\n";
         let config = Config::parse("cloud.toml", text).unwrap();

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use model::enrol::{Joined, Progress, Session};
 
-use crate::stage::{Stage, hello, member};
+use crate::stage::{LOG, Stage, hello, member};
 
 const CLOUD: &str = "https://video.example.org";
 
@@ -130,4 +130,24 @@ async fn an_address_that_says_hello_all_the_time_is_told_to_wait() {
         (StatusCode::TOO_MANY_REQUESTS, "1")
     );
     assert_eq!(ask("198.51.100.8").await.status, StatusCode::BAD_REQUEST, "others are heard");
+}
+
+#[tokio::test]
+async fn no_code_and_no_session_is_ever_logged() {
+    let stage = Stage::new().await;
+    let session = session(&stage, 7, 1).await;
+    let mut wrong = session.code.replace('-', "");
+    wrong.replace_range(4.., "ZZZZ");
+    stage.store.claim(&wrong.parse().unwrap(), "ACME").await.unwrap_err();
+    stage.store.claim(&session.code.parse().unwrap(), "ACME").await.unwrap();
+    let yes = sign_join(&member(7), &session.session, "ACME", [7; 32]);
+    let path = format!("/api/v1/enrol/{}/join", session.session);
+    assert_eq!(stage.post(&path, &yes).await.status, StatusCode::OK);
+    let log = LOG.text();
+    // The log does hold what the operator needs.
+    assert!(log.contains(member(7).box_id().as_str()) && log.contains("a box has joined"), "{log}");
+    let letters = session.code.replace('-', "");
+    for secret in [&session.code, &letters, &wrong, &session.session, &yes.signature] {
+        assert!(!log.contains(secret.as_str()), "{secret} is in the log");
+    }
 }

@@ -11,8 +11,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::{
-    sys::signal::Signal,
-    unistd::{User, chown},
+    sys::signal::{Signal, kill},
+    unistd::{Pid, User, chown},
 };
 
 use crate::{
@@ -95,6 +95,24 @@ impl Postgres {
         let Some(mut process) = self.process.take() else { return Ok(()) };
         process.signal(Signal::SIGINT)?;
         process.wait(Duration::from_secs(20))?;
+        Ok(())
+    }
+
+    /// Freezes every process of the server, as a disk does that no longer answers, or lets them go on.
+    ///
+    /// # Errors
+    /// When a process cannot be signalled.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
+        let signal = if frozen { Signal::SIGSTOP } else { Signal::SIGCONT };
+        for entry in fs::read_dir("/proc")? {
+            let entry = entry?;
+            let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
+            // One that has ended meanwhile has no name any more.
+            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            if name.trim() == "postgres" {
+                kill(Pid::from_raw(pid), signal)?;
+            }
+        }
         Ok(())
     }
 

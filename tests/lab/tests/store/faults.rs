@@ -118,6 +118,35 @@ pub(crate) fn postgres_stopped(stage: &mut Stage) -> Result<()> {
     stage.runtime.block_on(after(&known, &place))
 }
 
+/// A server that takes connections and never answers.
+pub(crate) fn postgres_frozen(stage: &Stage) -> Result<()> {
+    let place = stage.postgres("frozen")?;
+    let known = stage.runtime.block_on(before(&place))?;
+    place.clock().forward_s(30);
+    stage.postgres.freeze(true)?;
+    let gone = |error: &Error| matches!(error, Error::Gone { .. });
+    let outcome = stage.runtime.block_on(during(&known, gone, "does not answer"));
+    stage.postgres.freeze(false)?;
+    outcome?;
+    stage.runtime.block_on(after(&known, &place))
+}
+
+/// A server that says disk_full (SQLSTATE 53100) to every new row. The words are its own; the full disk is not.
+pub(crate) fn postgres_full(stage: &Stage) -> Result<()> {
+    let place = stage.postgres("no_room")?;
+    let known = stage.runtime.block_on(before(&place))?;
+    place.clock().forward_s(30);
+    let full = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS \
+                $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$; \
+                CREATE TRIGGER full_boxes BEFORE INSERT ON boxes EXECUTE FUNCTION full_disk(); \
+                CREATE TRIGGER full_session BEFORE INSERT ON session EXECUTE FUNCTION full_disk()";
+    stage.postgres.sql("no_room", full)?;
+    let is_full = |error: &Error| matches!(error, Error::Full { .. });
+    stage.runtime.block_on(during(&known, is_full, "free some space"))?;
+    stage.postgres.sql("no_room", "DROP FUNCTION full_disk CASCADE")?;
+    stage.runtime.block_on(after(&known, &place))
+}
+
 pub(crate) fn postgres_locked(stage: &Stage) -> Result<()> {
     let place = stage.postgres("locked")?;
     let known = stage.runtime.block_on(before(&place))?;

@@ -40,7 +40,9 @@ fn a_database_in_trouble_says_so_and_loses_nothing() {
     world::inside(test, || {
         let mut stage = Stage::new(test)?;
         faults::postgres_stopped(&mut stage)?;
+        faults::postgres_frozen(&stage)?;
         faults::postgres_locked(&stage)?;
+        faults::postgres_full(&stage)?;
         faults::sqlite_locked(&stage)?;
         faults::sqlite_full(&stage)?;
         faults::sqlite_not_writable(&stage)
