@@ -4,14 +4,17 @@
 //! was answered is on the disk. What hub and gateway need is in the [`Directory`], which outlives the database's
 //! troubles; it follows the database within [`POLL`], whichever process has changed it.
 
+mod claim;
 mod database;
 mod directory;
-mod enrolment;
 mod error;
 mod fleet;
 mod follow;
+mod join;
+mod member;
 mod network;
 mod reports;
+mod session;
 mod setting;
 mod world;
 
@@ -22,11 +25,13 @@ use model::BoxId;
 use ring::hmac;
 use tokio::sync::{Notify, watch};
 
+pub use claim::Claimed;
 pub use directory::{BoxRow, BoxState, CameraRow, Directory, Seen, Watched};
-pub use enrolment::{Admitted, CODE_LIFE_S, Claimed, HelloWords, SessionRow};
 pub use error::{Error, Refused};
 pub use follow::POLL;
+pub use join::Admitted;
 pub use network::{InvalidNetwork, Network};
+pub use session::{CODE_LIFE_S, HelloWords, Movement, SessionRow};
 pub use world::{System, World};
 
 use database::Database;
