@@ -27,6 +27,7 @@ mod kernel;
 mod lan;
 mod link;
 mod log;
+mod moved;
 mod rest;
 mod sandbox;
 mod state;

@@ -47,19 +47,22 @@ pub(crate) struct Supervisor {
     shared: Shared,
     options: media::Options,
     floor: Rc<Floor>,
+    moved: watch::Receiver<()>,
     stop: watch::Receiver<bool>,
     cameras: JoinSet<()>,
 }
 
 impl Supervisor {
-    /// A supervisor of no workers, which ends them all when `stop` turns true. Streams count from the floor's time.
+    /// A supervisor of no workers, which starts them anew when the box has `moved` to another address and ends them all
+    /// when `stop` turns true. Streams count from the floor's time.
     pub(crate) fn new(
         shared: Shared,
         options: media::Options,
         floor: Rc<Floor>,
+        moved: watch::Receiver<()>,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { shared, options, floor, stop, cameras: JoinSet::new() }
+        Self { shared, options, floor, moved, stop, cameras: JoinSet::new() }
     }
 
     /// Adds a camera and starts its worker; `false` when the id is taken.
@@ -76,7 +79,7 @@ impl Supervisor {
         let Some(camera) = self.shared.add(source.id.clone(), device, feed) else { return Ok(false) };
         // An ONVIF device tells by itself, once it was asked.
         camera.set_small(source.small.is_some() && frames.small.is_some());
-        self.cameras.spawn(keep(camera, frames, self.stop.clone()));
+        self.cameras.spawn(keep(camera, frames, self.moved.clone(), self.stop.clone()));
         Ok(true)
     }
 
@@ -115,25 +118,32 @@ impl Frames {
 enum Over {
     /// It died.
     Died(String),
-    /// Another picture is wanted.
-    Picture,
+    /// Another picture is wanted, or the box has another address: its connection is of no use any more.
+    Session,
     /// The box ends.
     Stop,
 }
 
 /// Keeps one camera's worker alive until `stop`.
-async fn keep(camera: Arc<Camera>, frames: Frames, mut stop: watch::Receiver<bool>) {
+async fn keep(
+    camera: Arc<Camera>,
+    frames: Frames,
+    mut moved: watch::Receiver<()>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut pause = PAUSE.0;
     let mut pictures = camera.pictures();
     loop {
         let born = Instant::now();
         let wanted = *pictures.borrow_and_update();
+        moved.mark_unchanged();
         let over = match Worker::start(&camera, frames.of(wanted)).await {
             Ok(mut worker) => {
                 let over = tokio::select! {
                     Err(error) = worker.link.feed(&camera) => Over::Died(error.to_string()),
                     never = wake(&mut worker.alarm, &camera) => match never {},
-                    Ok(()) = pictures.changed() => Over::Picture,
+                    Ok(()) = pictures.changed() => Over::Session,
+                    Ok(()) = moved.changed() => Over::Session,
                     () = stopping(&mut stop) => Over::Stop,
                 };
                 worker.end(&camera).await;
@@ -143,7 +153,7 @@ async fn keep(camera: Arc<Camera>, frames: Frames, mut stop: watch::Receiver<boo
         };
         let reason = match over {
             Over::Stop => return,
-            Over::Picture => {
+            Over::Session => {
                 // What comes next belongs to another session, with other stamps and another size.
                 camera.feed().interrupt();
                 continue;

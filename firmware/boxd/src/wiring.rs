@@ -27,6 +27,7 @@ use crate::door::{self, Hosts};
 use crate::floor::{Floor, KEEP_EVERY};
 use crate::kernel;
 use crate::lan;
+use crate::moved;
 use crate::state::Shared;
 use crate::supervisor::{Supervisor, now};
 
@@ -134,7 +135,8 @@ async fn supervise(
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let floor = Rc::new(Floor::open(&config.state_dir, now()));
-    let mut supervisor = Supervisor::new(shared.clone(), config.hls, floor.clone(), stopped);
+    let (move_told, moves) = watch::channel(());
+    let mut supervisor = Supervisor::new(shared.clone(), config.hls, floor.clone(), moves, stopped);
     for source in &config.cameras {
         supervisor.add(source, None)?;
     }
@@ -145,6 +147,7 @@ async fn supervise(
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         () = keep_time(&floor, &config.state_dir) => {}
+        never = moved::watch(&move_told) => match never {},
         outcome = discover(config.discovery, &config.cameras, &shared, &mut supervisor) => outcome?,
     }
     tracing::info!("stopping");
