@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod commands;
 mod faults;
 mod promises;
 mod stage;
@@ -46,5 +47,14 @@ fn a_database_in_trouble_says_so_and_loses_nothing() {
         faults::sqlite_locked(&stage)?;
         faults::sqlite_full(&stage)?;
         faults::sqlite_not_writable(&stage)
+    });
+}
+
+#[test]
+fn the_owners_commands_take_effect_within_a_second() {
+    let test = test_name!();
+    world::inside(test, || {
+        let stage = Stage::new(test)?;
+        stage.each("commands", async |place| commands::take_effect(place, test).await)
     });
 }
