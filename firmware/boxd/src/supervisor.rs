@@ -70,11 +70,7 @@ impl Supervisor {
     /// # Errors
     /// When the source does not fit a frame.
     pub(crate) fn add(&mut self, source: &Source, device: Option<DeviceKey>) -> anyhow::Result<bool> {
-        let small = source.small_picture();
-        let frames = Frames {
-            main: wire::encode_source(source)?,
-            small: small.as_ref().map(wire::encode_source).transpose()?,
-        };
+        let frames = Frames::new(source)?;
         let feed = Feed::new(Stream::new(self.options, first_sequence_number(self.floor.time(now()))));
         let Some(camera) = self.shared.add(source.id.clone(), device, feed) else { return Ok(false) };
         // An ONVIF device tells by itself, once it was asked.
@@ -106,6 +102,14 @@ struct Frames {
 }
 
 impl Frames {
+    fn new(source: &Source) -> Result<Self, wire::WireError> {
+        let small = source.small_picture();
+        Ok(Self {
+            main: wire::encode_source(source)?,
+            small: small.as_ref().map(wire::encode_source).transpose()?,
+        })
+    }
+
     fn of(&self, picture: Picture) -> &wire::Frame {
         match (picture, &self.small) {
             (Picture::Sub, Some(small)) => small,
@@ -226,6 +230,8 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use camera::StreamChoice;
+
     use super::*;
 
     #[test]
@@ -233,6 +239,29 @@ mod tests {
         let pauses: Vec<_> = (0..100).map(|_| jittered(PAUSE.0)).collect();
         assert!(pauses.iter().all(|pause| *pause >= PAUSE.0 / 2 && *pause <= PAUSE.0));
         assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+    }
+
+    #[test]
+    fn a_worker_is_sent_to_the_picture_that_is_wanted_as_far_as_there_is_one() {
+        let told = |url: &str, small: Option<&str>, picture| {
+            let id = model::CameraId::new("gate").unwrap();
+            let source = Source::new(id, url, None, None).unwrap();
+            let source = match small {
+                Some(small) => source.with_small(small).unwrap(),
+                None => source,
+            };
+            let frames = Frames::new(&source).unwrap();
+            let frame = frames.of(picture);
+            let header = wire::Header::decode(&frame.header).unwrap();
+            let source = wire::decode_source(&header, &frame.body).unwrap();
+            (source.address.to_string(), source.stream)
+        };
+        let (main, sub) = ("rtsp://10.0.0.2/1", "rtsp://10.0.0.2/2");
+        assert_eq!(told(main, Some(sub), Picture::Main), (main.to_owned(), StreamChoice::Auto));
+        assert_eq!(told(main, Some(sub), Picture::Sub), (sub.to_owned(), StreamChoice::Sub));
+        assert_eq!(told(main, None, Picture::Sub), (main.to_owned(), StreamChoice::Auto));
+        let onvif = "http://10.0.0.2/onvif/device_service";
+        assert_eq!(told(onvif, None, Picture::Sub), (onvif.to_owned(), StreamChoice::Sub));
     }
 
     #[test]
