@@ -7,13 +7,22 @@ use camera::onvif::{message, xml};
 use camera::session::message::Response;
 use camera::session::sdp;
 use camera::wire;
+use tunnel::peers::{Peer, PeerSet, Remote, Sink};
+use tunnel::segments::{VIRTIO, Virtio, cut, join::Joined};
 
 /// A target takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus.
-pub const TARGETS: &[(&str, Target)] =
-    &[("discovery_answer", discovery_answer), ("soap", soap), ("sdp", sdp), ("wire", wire), ("nal", nal)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("discovery_answer", discovery_answer),
+    ("soap", soap),
+    ("sdp", sdp),
+    ("wire", wire),
+    ("nal", nal),
+    ("wireguard", wireguard),
+    ("wg_quick", wg_quick),
+];
 
 /// A datagram or RTSP answer during discovery, read as every protocol and merged.
 pub fn discovery_answer(data: &[u8]) {
@@ -76,5 +85,57 @@ pub fn nal(data: &[u8]) {
     if let Some((sps, pps)) = h265.as_ref().zip(pps) {
         assert!(sps.facts(&[]).width <= media::MAX_SIDE);
         let _ = (sps.codec(), sps.slice_order(pps, data));
+    }
+}
+
+/// Counts what comes out of the tunnel.
+#[derive(Default)]
+struct Counter {
+    packets: usize,
+}
+
+impl Sink for Counter {
+    fn datagram(&mut self, _: Remote, _: &[u8]) {}
+
+    fn packet(&mut self, _: &[u8]) {
+        self.packets += 1;
+    }
+}
+
+/// A datagram from the Internet and a packet from the device, and TCP packets as the kernel hands them over, cut and joined.
+#[allow(clippy::disallowed_methods, reason = "the fuzzer is the shell: time starts here")]
+pub fn wireguard(data: &[u8]) {
+    let now = std::time::Instant::now();
+    let key = |seed| tunnel::keys::PrivateKey::from_bytes([seed; 32]);
+    let from = Remote::Udp(([192, 0, 2, 2], 51820).into());
+    let mut peers = PeerSet::new(&key(1), 10);
+    let allowed = vec![tunnel::net::Cidr::host([10, 13, 0, 2].into())];
+    let peer =
+        Peer { public: key(2).public(), preshared: None, allowed, remote: Some(from), keepalive_s: Some(25) };
+    assert!(peers.put(peer));
+    let mut out = Counter::default();
+    peers.datagram(from, data, &mut out, now);
+    peers.packet(data, &mut out, now);
+    peers.tick(&mut out, now);
+    assert_eq!(out.packets, 0, "nobody here has the peer's key");
+
+    let (mut joined, mut given) = (Joined::default(), 0);
+    joined.push(data, &mut |bytes: &[u8]| given += bytes.len());
+    joined.push(data, &mut |bytes: &[u8]| given += bytes.len());
+    joined.flush(&mut |bytes: &[u8]| given += bytes.len());
+    assert!(given >= data.len());
+    if let Some((virtio, packet)) = data.split_first_chunk::<VIRTIO>() {
+        let mut pieces = 0;
+        if cut::cut(Virtio::read(*virtio), &mut packet.to_vec(), |piece| pieces += piece.len()).is_ok() {
+            assert!(pieces >= packet.len());
+        }
+    }
+}
+
+/// A wg-quick file.
+pub fn wg_quick(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Err(error) = tunnel::quick::Quick::parse("wg0.conf", &text) {
+        assert!(error.line <= text.lines().count().max(1));
     }
 }

@@ -89,7 +89,6 @@ impl Probe {
     }
 
     /// Takes a packet that came out of the tunnel. `None` when it is not for us; else the MTU to set, if it changed.
-    #[expect(clippy::option_option, reason = "whether it was ours, and whether anything follows from it")]
     pub fn answer(&mut self, ip: &[u8], now: Instant) -> Option<Option<u16>> {
         let (header, icmp) = ip.split_at_checked(20)?;
         let ours = header.first() == Some(&0x45)
@@ -186,10 +185,10 @@ mod tests {
                     assert_eq!(checksum::folded(checksum::add(0, &packet[..20])), [0xff; 2]);
                     assert_eq!(checksum::folded(checksum::add(0, &packet[20..])), [0xff; 2]);
                     assert_eq!(usize::from(u16::from_be_bytes([packet[2], packet[3]])), packet.len());
-                    if packet.len() <= usize::from(self.carries) {
-                        if let Some(Some(mtu)) = self.probe.answer(&reply(&packet), self.now) {
-                            self.mtu = mtu;
-                        }
+                    if packet.len() <= usize::from(self.carries)
+                        && let Some(Some(mtu)) = self.probe.answer(&reply(&packet), self.now)
+                    {
+                        self.mtu = mtu;
                     }
                 }
             }

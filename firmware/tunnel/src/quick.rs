@@ -148,7 +148,7 @@ impl Draft {
             _ => {
                 match name.as_str() {
                     "privatekey" => {
-                        self.private = Some(PrivateKey::from_base64(value).map_err(|e| e.to_string())?)
+                        self.private = Some(PrivateKey::from_base64(value).map_err(|e| e.to_string())?);
                     }
                     "address" => list(value, &mut self.addresses)?,
                     "listenport" => self.listen_port = Some(number(key, value)?),
@@ -189,7 +189,7 @@ impl PeerDraft {
     fn set(&mut self, name: &str, key: &str, value: &str) -> Result<(), String> {
         match name {
             "publickey" => {
-                self.public = Some(value.parse().map_err(|e: crate::keys::InvalidKey| e.to_string())?)
+                self.public = Some(value.parse().map_err(|e: crate::keys::InvalidKey| e.to_string())?);
             }
             "presharedkey" => {
                 self.preshared = Some(PresharedKey::from_base64(value).map_err(|e| e.to_string())?);
