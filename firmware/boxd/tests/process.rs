@@ -74,7 +74,7 @@ impl TestBox {
     }
 
     /// Most memory that a process of it has held, KiB.
-    fn peak_kib(&self, pid: u32) -> u64 {
+    fn peak_kib(pid: u32) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
@@ -278,7 +278,7 @@ fn one_peer_with_half_open_connections_shuts_nobody_else_out() {
         running.get("/healthz").starts_with("HTTP/1.1 200")
     });
     drop(half_open);
-    let peak = running.peak_kib(running.child.id());
+    let peak = TestBox::peak_kib(running.child.id());
     assert!(peak < 48 << 10, "the box took {peak} KiB");
 }
 
