@@ -389,7 +389,10 @@ fn bound(address: SocketAddr) -> io::Result<UdpSocket> {
         setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
     }
     // The larger buffers are a wish; the kernel caps them by its own limits.
-    let _ = setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER);
+    // Ten thousand boxes may knock within the same millisecond: with the right to do it, the cap is passed.
+    if setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_BUFFER).is_err() {
+        let _ = setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER);
+    }
     let _ = setsockopt(&socket, sockopt::SndBuf, &SOCKET_BUFFER);
     bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &SockaddrStorage::from(address))?;
     Ok(socket.into())
