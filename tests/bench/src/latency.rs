@@ -14,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::row::{Row, median, quantile};
 use crate::stage::Stage;
+use crate::viewers::newest_part;
 
 /// How long parts are followed.
 const FOLLOW: Duration = Duration::from_secs(30);
@@ -57,26 +58,19 @@ struct Fetched {
 /// Follows the low-latency playlist by blocking reloads and fetches each part as soon as it is listed.
 fn follow(stage: &Stage) -> Result<Vec<Fetched>> {
     let site = stage.site();
-    let (mut msn, mut part) = newest(&site.get("/cam0/live.m3u8")?.text()).context("no part is listed")?;
+    let (mut msn, mut part) =
+        newest_part(&site.get("/cam0/live.m3u8")?.text()).context("no part is listed")?;
     let mut fetched = Vec::new();
     let end = Instant::now() + FOLLOW;
     while Instant::now() < end {
         let text = site.get(&format!("/cam0/live.m3u8?_HLS_msn={msn}&_HLS_part={}", part + 1))?.text();
-        let (new_msn, new_part) = newest(&text).context("no part is listed")?;
+        let (new_msn, new_part) = newest_part(&text).context("no part is listed")?;
         ensure!((new_msn, new_part) > (msn, part), "a blocking reload brought nothing new");
         (msn, part) = (new_msn, new_part);
         let body = site.get(&format!("/cam0/{msn}.{part}.m4s"))?.body;
         fetched.push(Fetched { unix_us: now_us(), frames: slices(&body) });
     }
     Ok(fetched)
-}
-
-/// The last part that a playlist lists, from its URI `{msn}.{part}.m4s`.
-fn newest(playlist: &str) -> Option<(u64, u32)> {
-    let line = playlist.lines().rfind(|line| line.starts_with("#EXT-X-PART:"))?;
-    let uri = line.split("URI=\"").nth(1)?.split('"').next()?;
-    let (msn, part) = uri.strip_suffix(".m4s")?.split_once('.')?;
-    Some((msn.parse().ok()?, part.parse().ok()?))
 }
 
 /// Frames of the clip by the hash of their slice.

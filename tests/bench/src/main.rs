@@ -3,10 +3,12 @@
 
 mod browser;
 mod crowd;
+mod gateway;
 mod latency;
 mod process;
 mod row;
 mod stage;
+mod viewers;
 
 use anyhow::{Result, bail};
 
@@ -15,6 +17,7 @@ cargo xtask bench [NAME...] [--cameras N]
 
   browser   first picture and end-to-end latency in Chromium
   crowd     CPU and memory of many 1080p cameras, beside ffmpeg and GStreamer
+  gateway   500 viewers of one camera through the gateway, beside nginx
   latency   frame sent to part fetched; first playlist after start
 
 Without a name, all of them. Example: cargo xtask bench crowd --cameras 8
@@ -33,7 +36,7 @@ fn main() -> Result<()> {
                 return Ok(());
             }
             "--cameras" => cameras = words.next().unwrap_or_default().parse()?,
-            "browser" | "crowd" | "latency" => names.push(word),
+            "browser" | "crowd" | "gateway" | "latency" => names.push(word),
             other => bail!("unknown word {other:?}\n\n{HELP}"),
         }
     }
@@ -47,6 +50,9 @@ fn main() -> Result<()> {
     }
     if wanted("crowd") {
         rows.extend(crowd::run(&stage::Stage::set()?, cameras)?);
+    }
+    if wanted("gateway") {
+        rows.extend(gateway::run()?);
     }
     rows.iter().try_for_each(row::Row::print)
 }
