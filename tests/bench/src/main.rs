@@ -3,31 +3,38 @@
 
 mod browser;
 mod crowd;
+mod fleet;
 mod gateway;
 mod latency;
 mod process;
 mod row;
 mod stage;
+mod tunnel;
 mod viewers;
 
 use anyhow::{Result, bail};
 
 const HELP: &str = "\
-cargo xtask bench [NAME...] [--cameras N]
+cargo xtask bench [NAME...] [--cameras N] [--boxes N]
 
   browser   first picture and end-to-end latency in Chromium
   crowd     CPU and memory of many 1080p cameras, beside ffmpeg and GStreamer
+  fleet     10,000 boxes and one hub: memory, idle cost, and the storm after a restart
   gateway   500 viewers of one camera through the gateway, beside nginx
   latency   frame sent to part fetched; first playlist after start
+  tunnel    TCP through WireGuard on one core a side, beside wireguard-go and boringtun-cli
 
 Without a name, all of them. Example: cargo xtask bench crowd --cameras 8
 ";
 
 /// What the box is meant to carry on the reference machine.
 const CAMERAS: u32 = 32;
+/// What one hub is meant to carry.
+const BOXES: u32 = 10_000;
 
 fn main() -> Result<()> {
-    let (mut names, mut cameras) = (Vec::new(), CAMERAS);
+    let (mut names, mut cameras, mut boxes) = (Vec::new(), CAMERAS, BOXES);
+    let mut inside = false;
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -36,9 +43,16 @@ fn main() -> Result<()> {
                 return Ok(());
             }
             "--cameras" => cameras = words.next().unwrap_or_default().parse()?,
-            "browser" | "crowd" | "gateway" | "latency" => names.push(word),
+            "--boxes" => boxes = words.next().unwrap_or_default().parse()?,
+            fleet::HUB => return fleet::run_hub(),
+            fleet::INSIDE => inside = true,
+            "browser" | "crowd" | "fleet" | "gateway" | "latency" | "tunnel" => names.push(word),
+            tunnel::INSIDE => return tunnel::run_inside(),
             other => bail!("unknown word {other:?}\n\n{HELP}"),
         }
+    }
+    if inside {
+        return fleet::run_inside(boxes);
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     let mut rows = Vec::new();
@@ -54,5 +68,12 @@ fn main() -> Result<()> {
     if wanted("gateway") {
         rows.extend(gateway::run()?);
     }
-    rows.iter().try_for_each(row::Row::print)
+    rows.iter().try_for_each(row::Row::print)?;
+    if wanted("tunnel") {
+        tunnel::run_outside()?;
+    }
+    if wanted("fleet") {
+        fleet::run_outside(boxes)?;
+    }
+    Ok(())
 }

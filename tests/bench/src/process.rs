@@ -67,7 +67,8 @@ impl Drop for Measured {
     }
 }
 
-fn cpu_ns(pid: u32) -> u64 {
+/// Nanoseconds on a processor so far, of one process.
+pub(crate) fn cpu_ns(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     tasks
         .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
@@ -75,7 +76,8 @@ fn cpu_ns(pid: u32) -> u64 {
         .sum()
 }
 
-fn pss_kib(pid: u32) -> u64 {
+/// Proportional set size of one process, KiB.
+pub(crate) fn pss_kib(pid: u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = rollup.lines().find(|line| line.starts_with("Pss:"));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
