@@ -5,6 +5,10 @@
 //! our [`boxd`], and lets judges that are not ours look at what comes out: ffmpeg, ffprobe, GStreamer, tshark,
 //! hls-parser, Chromium and Firefox ([`judge`], [`browser`]). [`setup::ensure`] installs all of them.
 //!
+//! Beyond the factory lies an [`internet::Internet`]: two NATs, a router, our [`cloud`] and a viewer, with faults on
+//! request; [`link`] is a public link with all that it takes. [`simcam`] lies as told, [`counters`] see where the box was
+//! sent, a [`clock`] may say 1970, and [`wireguard`] is other people's.
+//!
 //! A scenario fails when boxd logs an error, and its processes' logs stay in `target/lab/logs/<test>/`.
 
 pub mod boxd;
