@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tunnel::io::{Handle, Namespace, Options, Tunnel};
+use tunnel::net::Cidr;
 use tunnel::peers::{Peer, Remote};
 use tunnel::quick::{Endpoint, Quick, QuickPeer};
 
@@ -28,6 +29,7 @@ pub(crate) fn run(file: &Path) -> Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
     let quick = Quick::parse(&shown, &text)?;
     let interface = interface(file)?;
+    routable(&quick)?;
     for (line, key) in &quick.ignored {
         tracing::warn!("{shown}:{line}: {key} has no effect here: set it on this machine where you want it");
     }
@@ -47,6 +49,18 @@ fn interface(file: &Path) -> Result<String> {
     Ok(name.to_owned())
 }
 
+/// All addresses of the world would take the tunnel's own datagrams, too, and they would never leave.
+fn routable(quick: &Quick) -> Result<()> {
+    let everything = |network: &&Cidr| network.prefix == 0;
+    let found = quick.peers.iter().flat_map(|peer| &peer.allowed).find(everything);
+    anyhow::ensure!(
+        found.is_none(),
+        "AllowedIPs of 0.0.0.0/0 or ::/0 would send everything of this machine into the tunnel, the tunnel's own datagrams \
+         included: name the networks behind the server instead"
+    );
+    Ok(())
+}
+
 async fn serve(quick: &Quick, interface: String) -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let any = |port| SocketAddr::from(([0_u16; 8], port));
@@ -62,7 +76,9 @@ async fn serve(quick: &Quick, interface: String) -> Result<()> {
     let handle = tunnel.handle();
     for peer in &quick.peers {
         for network in &peer.allowed {
-            handle.add_route(*network).with_context(|| format!("cannot send {network} into {interface}"))?;
+            handle.add_route(*network).with_context(|| {
+                format!("cannot send {network} into {interface}: see `ip route` for who has it already")
+            })?;
         }
         handle.put(Peer {
             public: peer.public,

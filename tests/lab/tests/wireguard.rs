@@ -65,8 +65,11 @@ fn wait(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) -> Res
 fn wireguard_go(host: &Host, config: &Path) -> Result<Process> {
     let mut command = host.command("wireguard-go");
     command.args(["--foreground", "wg9"]).env("LOG_LEVEL", "error");
+    let control = Path::new("/run/wireguard/wg9.sock");
+    // Left behind by one that was killed.
+    let _ = fs::remove_file(control);
     let process = host.spawn("wireguard-go", command)?;
-    wait("wireguard-go's control socket", STANDS, || Path::new("/run/wireguard/wg9.sock").exists())?;
+    wait("wireguard-go's control socket", STANDS, || control.exists())?;
     // Up before it has a peer, or its first handshake waits for 5 s.
     on(host, "ip", &["link", "set", "wg9", "mtu", "1380", "up"])?;
     on(host, "wg", &["setconf", "wg9", &config.display().to_string()])?;
@@ -202,6 +205,19 @@ fn standard_wireguard_is_joined_and_joins() {
         let wrong = file("wrong.conf", "[Interface]\nPrivateKey = not-a-key\n")?;
         let said = refused(own, &wrong, true)?;
         ensure!(said.contains("wrong.conf:2: a key is 32 bytes") && !said.contains("not-a-key"), "{said}");
+        let routes = on(own, "ip", &["route"])?;
+        for (networks, wanted) in
+            [("0.0.0.0/0", "name the networks behind the server"), ("10.77.0.0/24", "ip route")]
+        {
+            let (ours, other) = (keys()?, keys()?);
+            let text = format!(
+                "[Interface]\nPrivateKey = {}\nAddress = 10.98.0.2/32\n[Peer]\nPublicKey = {}\nAllowedIPs = {networks}\n",
+                ours.private, other.public
+            );
+            let said = refused(own, &file("taken.conf", &text)?, true)?;
+            ensure!(said.contains(wanted), "{said}");
+            ensure!(on(own, "ip", &["route"])? == routes, "the host's own routes must stay");
+        }
         let said = refused(own, Path::new("/run/lab/wg0.conf"), false)?;
         ensure!(said.contains("this needs root"), "{said}");
         Ok(())

@@ -314,7 +314,7 @@ impl Handle {
     /// Sends a network into the interface: for an interface in the caller's namespace. In its own, everything goes there.
     ///
     /// # Errors
-    /// When the kernel refuses it, or the tunnel has ended.
+    /// When there is a route to it already, or the tunnel has ended.
     pub fn add_route(&self, network: Cidr) -> io::Result<()> {
         self.shared.room(|room| room.add_route(network))
     }

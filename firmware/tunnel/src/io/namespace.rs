@@ -164,6 +164,8 @@ impl Inside {
         match job {
             Job::Addresses(addresses) => self.set_addresses(addresses)?,
             Job::Mtu(mtu) => self.netlink.set_mtu(self.index, mtu)?,
+            // The kernel made the routes to the networks of our addresses.
+            Job::Route(network) if self.addresses.iter().any(|own| own.network() == network.network()) => {}
             Job::Route(network) => self.netlink.add_route(self.index, network)?,
             Job::Listen(address) => {
                 let socket = tcp(address)?;

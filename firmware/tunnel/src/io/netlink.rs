@@ -112,13 +112,14 @@ impl Netlink {
         self.ask(self::address(libc::RTM_DELADDR, 0, index, address))
     }
 
-    /// Sends a network into an interface.
+    /// Sends a network into an interface. A route that is there already, to wherever it leads, is an error: this machine
+    /// needs it.
     pub(super) fn add_route(&self, index: u32, network: Cidr) -> io::Result<()> {
         let network = network.network();
         let mut body = vec![family(network.address), network.prefix, 0, 0];
         body.extend([libc::RT_TABLE_MAIN, libc::RTPROT_STATIC, libc::RT_SCOPE_LINK, libc::RTN_UNICAST]);
         body.extend([0; 4]);
-        let message = Message::new(libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_REPLACE, &body)
+        let message = Message::new(libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &body)
             .attribute(libc::RTA_DST, &octets(network.address))
             .attribute(libc::RTA_OIF, &index.to_ne_bytes());
         self.ask(message)
