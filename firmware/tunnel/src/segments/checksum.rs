@@ -1,7 +1,5 @@
 //! The Internet checksum (RFC 1071). Sums are kept in the machine's byte order, which the algorithm allows.
 
-use std::net::IpAddr;
-
 /// Adds bytes to a sum; only the last piece of a message may have an odd length. 64 KiB cannot overflow it.
 #[inline]
 pub fn add(sum: u64, bytes: &[u8]) -> u64 {
@@ -50,26 +48,4 @@ pub fn finished(sum: u64) -> [u8; 2] {
 pub fn pseudo(addresses: &[u8], protocol: u8, length: usize) -> u64 {
     let length = (length as u32).to_be_bytes();
     add(add(add(0, addresses), &length), &[0, protocol])
-}
-
-/// The same from two addresses.
-pub fn pseudo_of(from: IpAddr, to: IpAddr, protocol: u8, length: usize) -> u64 {
-    let mut addresses = [0; 32];
-    let used = match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            super::put(&mut addresses, 0, &from.octets());
-            super::put(&mut addresses, 4, &to.octets());
-            8
-        }
-        (from, to) => {
-            let octets = |address: IpAddr| match address {
-                IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-                IpAddr::V6(v6) => v6.octets(),
-            };
-            super::put(&mut addresses, 0, &octets(from));
-            super::put(&mut addresses, 16, &octets(to));
-            32
-        }
-    };
-    pseudo(addresses.get(..used).unwrap_or_default(), protocol, length)
 }
