@@ -124,7 +124,7 @@ impl<R: Reports> Service for Status<R> {
         match trouble {
             Trouble::Accept(_) => tracing::warn!("inside the tunnel: {trouble}"),
             Trouble::Handshake(..) | Trouble::Connection(..) => {
-                tracing::debug!("inside the tunnel: {trouble}")
+                tracing::debug!("inside the tunnel: {trouble}");
             }
         }
     }

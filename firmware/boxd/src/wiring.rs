@@ -33,8 +33,6 @@ use crate::supervisor::{Supervisor, now};
 
 /// Heaps of the C library: one per thread that moves media.
 const HEAPS: i32 = 2;
-/// The first descriptor that is handed over with LISTEN_FDS (sd_listen_fds(3)).
-const LISTEN_FD: i32 = 3;
 /// How long the supervisor's thread rests before it looks again for what workers sent. Frames of several cameras then
 /// arrive in one wake-up: 32 cameras of 25 frames/s wake it 200 times a second instead of 800. Adds half of it to the
 /// latency, on average.
@@ -213,20 +211,10 @@ async fn discover(
 
 /// The listening socket: inherited (systemd's protocol), else a new one.
 fn listener(address: SocketAddr) -> anyhow::Result<StdTcpListener> {
-    let variable = |name: &str| std::env::var(name).ok();
-    let for_us = variable("LISTEN_PID").is_none_or(|pid| pid == std::process::id().to_string());
-    if let Some(count) = variable("LISTEN_FDS").filter(|_| for_us) {
-        if count != "1" {
-            bail!("LISTEN_FDS is {count:?}, but boxd takes exactly 1 listening socket");
-        }
-        let listener = StdTcpListener::from(
-            kernel::inherited(LISTEN_FD).context("LISTEN_FDS is set, but descriptor 3 is not open")?,
-        );
-        listener.set_nonblocking(true).context("cannot use the inherited socket")?;
-        listener.local_addr().context("the inherited descriptor 3 is not a listening TCP socket")?;
-        return Ok(listener);
+    match ::door::inherited()? {
+        Some(listener) => Ok(listener),
+        None => Ok(::door::listen(address, "[http] listen")?),
     }
-    ::door::listen(address, "[http] listen").map_err(anyhow::Error::new)
 }
 
 /// Where the page is, as people type it.
