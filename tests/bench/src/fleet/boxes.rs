@@ -120,6 +120,13 @@ impl Fleet {
         self.boxes.iter().all(Box::stands)
     }
 
+    /// How many have made a handshake since they were told to forget, and how many of those have a way that works.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let connected =
+            self.boxes.iter().filter(|each| each.handshake.is_some_and(|at| at >= each.since)).count();
+        (connected, self.boxes.iter().filter(|each| each.stands()).count())
+    }
+
     /// The seconds from `start` to each box's handshake.
     pub(super) fn since(&self, start: Instant) -> Vec<f64> {
         let standing = self.boxes.iter().filter(|each| each.stands());
