@@ -14,7 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{http::Site, paths};
+use lab::{
+    browser::{self, Browser, Page},
+    http::Site,
+    paths,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
@@ -134,10 +138,26 @@ fn plays(lines: &[String]) {
     }
 }
 
+/// The public links in Chromium, as whoever tries the demo opens them.
+fn plays_in_chromium(lines: &[String]) {
+    let public = lines.iter().filter_map(|line| line.strip_prefix("public "));
+    let pages: Vec<Page> =
+        public.map(|url| Page { name: "public link".to_owned(), url: url.trim().to_owned() }).collect();
+    for watched in browser::play_here(Browser::Chromium, &pages, 5).unwrap() {
+        assert!(
+            watched.playing && watched.media_seconds > 2.0,
+            "{}: {:?}",
+            watched.figures(),
+            watched.notice
+        );
+    }
+}
+
 fn plays_and_leaves_nothing(command: Command) {
     let before = machine();
     let (mut demo, lines, _output) = started(command);
     plays(&lines);
+    plays_in_chromium(&lines);
     let processes = tree(demo.0.id());
     assert!(
         processes.len() >= 9,
