@@ -2,7 +2,7 @@
 // player.js and report through `on`: `moved()` the stream went on, `failed(why)` the engine cannot go on by
 // itself, `stalled()` the picture ran out of data.
 
-import { bufferedAhead, newestStart, sequenceBroken } from "./logic.js";
+import { bufferedAhead, holdBack, newestStart, sequenceBroken } from "./logic.js";
 
 /** hls.js retries these by itself as long as the page is open: a camera or box that is away comes back. */
 const forever = (firstByteMs) => ({
@@ -53,6 +53,8 @@ const perStall = (stalls) => Math.min(0.2, 0.8 / stalls);
 const calm = (StreamController) =>
   class extends StreamController {
     setStartPosition(details, sliding) {
+      const seconds = holdBack(navigator.userAgent, details.partHoldBack);
+      if (seconds !== null) this.hls.targetLatency = seconds;
       const start = newestStart([...details.fragments, details.fragmentHint].filter(Boolean));
       if (this.startPosition === -1 && start > (this.hls.liveSyncPosition ?? 0)) this.startPosition = start;
       super.setStartPosition(details, sliding);

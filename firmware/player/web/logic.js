@@ -174,6 +174,16 @@ export class Pace {
   }
 }
 
+/** Seconds behind the live edge that this browser needs where the playlist asks for less, or null: as the playlist says.
+ *
+ * When Firefox's decoder runs dry, it is drained, begins again at the last keyframe, and the picture stands still for
+ * more than a second, whatever is buffered by then. Parts of 200 ms on a busy machine let that happen once a minute.
+ */
+export function holdBack(userAgent, partHoldBack) {
+  const firefox = 1.2;
+  return /\bFirefox\//.test(userAgent) && partHoldBack > 0 && partHoldBack < firefox ? firefox : null;
+}
+
 /** Seconds that are buffered without a hole from `position` on; `ranges` as HTMLMediaElement gives them. */
 export function bufferedAhead(ranges, position) {
   for (let i = 0; i < ranges.length; i += 1) {

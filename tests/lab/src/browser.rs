@@ -202,10 +202,8 @@ impl Open {
         self.looks += 1;
         let end = Instant::now() + Duration::from_secs(10);
         loop {
-            let said = self.process.said();
-            if said.lines().filter(|line| *line == "looked").count() >= self.looks {
-                let since = said.trim_end().trim_end_matches("looked");
-                return reports(since.rsplit("looked\n").next().unwrap_or(since));
+            if let Some(told) = nth_look(&self.process.said(), self.looks) {
+                return reports(&told);
             }
             ensure!(Instant::now() < end && self.process.runs(), "the browser does not answer");
             thread::sleep(Duration::from_millis(20));
@@ -222,6 +220,18 @@ impl Open {
         let said = self.process.said();
         reports(said.rsplit("looked\n").next().unwrap_or(&said))
     }
+}
+
+/// What was told for the `count`th look, from 1: all lines up to its "looked", whatever the pages' consoles say after it.
+fn nth_look(said: &str, count: usize) -> Option<String> {
+    let mut looks = said.split_inclusive('\n').scan(String::new(), |told, line| {
+        if line.trim_end() == "looked" {
+            return Some(Some(std::mem::take(told)));
+        }
+        told.push_str(line);
+        Some(None)
+    });
+    looks.by_ref().flatten().nth(count.checked_sub(1)?)
 }
 
 impl Browser {
@@ -249,6 +259,14 @@ fn reports(printed: &str) -> Result<Vec<Watched>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_ends_at_its_own_line() {
+        let said = "{a}\nlooked\nan error\n{b}\nlooked\nanother error\n{c}\n";
+        assert_eq!(nth_look(said, 1).as_deref(), Some("{a}\n"));
+        assert_eq!(nth_look(said, 2).as_deref(), Some("an error\n{b}\n"));
+        assert_eq!(nth_look(said, 3), None, "not looked yet");
+    }
 
     #[test]
     fn a_viewer_complains_of_what_can_be_seen() {

@@ -2,9 +2,18 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  Backoff, bufferedAhead, chooseEngine, Clock, durationText, latencyText, newestStart, notice, Pace, sequenceBroken,
+  Backoff, bufferedAhead, chooseEngine, Clock, durationText, holdBack, latencyText, newestStart, notice, Pace, sequenceBroken,
   sinceText, Watchdog,
 } from "../logic.js";
+
+test("Firefox stays farther behind where parts are short", () => {
+  const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+  const chromium = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
+  assert.ok(holdBack(firefox, 0.6) > 0.6);
+  assert.equal(holdBack(firefox, 3), null, "never nearer than the playlist allows");
+  assert.equal(holdBack(firefox, 0), null, "a playlist without parts");
+  assert.equal(holdBack(chromium, 0.6), null);
+});
 
 test("Safari plays by itself, others by hls.js, and each falls back to the other", () => {
   const all = { forced: null, vendor: "Google Inc.", mse: true, native: true, hlsjs: true };
