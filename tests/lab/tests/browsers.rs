@@ -21,7 +21,7 @@ const FRAMES: f64 = 0.95;
 const LATENCY: f64 = 2.0;
 /// Which browser plays by which engine, and how many such pages two cores play side by side with time to spare.
 const ROUNDS: [(Browser, &str, usize); 3] =
-    [(Browser::Chromium, "hlsjs", 9), (Browser::Chromium, "native", 9), (Browser::Firefox, "hlsjs", 3)];
+    [(Browser::Chromium, "hlsjs", 6), (Browser::Chromium, "native", 9), (Browser::Firefox, "hlsjs", 3)];
 /// A round with a complaint is watched again, since a neighbour of a virtual machine may have stopped it for a moment. The
 /// last of so many tries counts.
 const TRIES: usize = 3;
