@@ -33,7 +33,7 @@ impl Key {
     pub(super) fn parse(camera: &CameraId, name: &str, query: &str) -> Option<Result<Self, Malformed>> {
         let object = ObjectName::parse(name)?;
         let directives = match object {
-            ObjectName::Playlist(_) => match directives(query) {
+            ObjectName::Playlist(_) => match Request::from_query(query) {
                 Some(directives) => directives,
                 None => return Some(Err(Malformed)),
             },
@@ -63,22 +63,6 @@ impl Key {
 /// A delivery directive that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
-
-/// The delivery directives of a query; others are ignored. `None` when one of them is malformed.
-fn directives(query: &str) -> Option<Request> {
-    let mut request = Request::default();
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "_HLS_msn" => request.msn = Some(value.parse().ok()?),
-            "_HLS_part" => request.part = Some(value.parse().ok()?),
-            "_HLS_skip" => request.skip = matches!(value, "YES" | "v2"),
-            _ => {}
-        }
-    }
-    // A part of no segment is nothing that a box could wait for.
-    (request.part.is_none() || request.msn.is_some()).then_some(request)
-}
 
 /// What came back, shared by all who asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

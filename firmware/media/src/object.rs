@@ -86,6 +86,24 @@ pub struct Request {
     pub skip: bool,
 }
 
+impl Request {
+    /// Reads the directives of a query (without its question mark); other names are ignored. `None` when one is malformed,
+    /// or when a part is asked for without its segment, which nobody could wait for.
+    pub fn from_query(query: &str) -> Option<Self> {
+        let mut request = Self::default();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match name {
+                "_HLS_msn" => request.msn = Some(value.parse().ok()?),
+                "_HLS_part" => request.part = Some(value.parse().ok()?),
+                "_HLS_skip" => request.skip = matches!(value, "YES" | "v2"),
+                _ => {}
+            }
+        }
+        (request.part.is_none() || request.msn.is_some()).then_some(request)
+    }
+}
+
 /// What to say to a viewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -133,6 +151,17 @@ impl Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directives_are_read_and_broken_ones_refused() {
+        assert_eq!(Request::from_query(""), Some(Request::default()));
+        let all = Request { msn: Some(7), part: Some(2), skip: true };
+        assert_eq!(Request::from_query("_HLS_msn=7&_HLS_part=2&_HLS_skip=YES&token=x"), Some(all));
+        assert_eq!(Request::from_query("_HLS_msn=-1"), None);
+        assert_eq!(Request::from_query("_HLS_msn"), None);
+        assert_eq!(Request::from_query("_HLS_msn=7&_HLS_part=99999999999"), None);
+        assert_eq!(Request::from_query("_HLS_part=2"), None, "a part of no segment");
+    }
 
     #[test]
     fn every_name_reads_back() {

@@ -53,7 +53,7 @@ pub(super) fn open_to_all_origins(headers: &mut HeaderMap) {
 }
 
 async fn object_of(feed: &Feed, object: ObjectName, request: &Parts) -> Response<Body> {
-    let Some(directives) = directives(request.uri.query().unwrap_or_default()) else {
+    let Some(directives) = Request::from_query(request.uri.query().unwrap_or_default()) else {
         return text(StatusCode::BAD_REQUEST, "An HLS directive is malformed.\n");
     };
     match wait(feed, object, directives).await {
@@ -99,21 +99,6 @@ async fn wait(feed: &Feed, object: ObjectName, directives: Request) -> Answer {
         Answer::NotYet
     };
     tokio::time::timeout(longest, patient).await.unwrap_or(Answer::NotYet)
-}
-
-/// The delivery directives of a query; others are ignored. `None` when one of them is malformed.
-fn directives(query: &str) -> Option<Request> {
-    let mut request = Request::default();
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "_HLS_msn" => request.msn = Some(value.parse().ok()?),
-            "_HLS_part" => request.part = Some(value.parse().ok()?),
-            "_HLS_skip" => request.skip = matches!(value, "YES" | "v2"),
-            _ => {}
-        }
-    }
-    Some(request)
 }
 
 fn ready(body: media::Body, request: &Parts) -> Response<Body> {
@@ -172,15 +157,5 @@ mod tests {
         assert_eq!(fetched(Some("bytes=3-6"), Cache::Immutable), (206, Some("bytes 3-6/10".into()), Some(4)));
         assert_eq!(fetched(Some("bytes=10-"), Cache::Immutable), (416, Some("bytes */10".into()), Some(0)));
         assert_eq!(fetched(Some("bytes=3-6"), Cache::NoStore), (200, None, Some(10)));
-    }
-
-    #[test]
-    fn directives_are_read_and_broken_ones_refused() {
-        assert_eq!(directives(""), Some(Request::default()));
-        let all = Request { msn: Some(7), part: Some(2), skip: true };
-        assert_eq!(directives("_HLS_msn=7&_HLS_part=2&_HLS_skip=YES&token=x"), Some(all));
-        assert_eq!(directives("_HLS_msn=-1"), None);
-        assert_eq!(directives("_HLS_msn"), None);
-        assert_eq!(directives("_HLS_part=99999999999"), None);
     }
 }
