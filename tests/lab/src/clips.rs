@@ -53,7 +53,7 @@ impl Clip {
         media(&format!("{}.mp4", self.name))
     }
 
-    /// Twelve minutes of turns, for servers that only play a file to its end.
+    /// 24 minutes of turns, for servers that only play a file to its end.
     pub fn long_file(&self) -> PathBuf {
         media(&format!("{}.long.mp4", self.name))
     }
