@@ -18,7 +18,7 @@ pub struct InvalidCameraId;
 
 impl CameraId {
     /// First path segments that belong to the front door.
-    pub const RESERVED: [&'static str; 5] = ["api", "healthz", "metrics", "assets", "join"];
+    pub const RESERVED: [&'static str; 6] = ["api", "healthz", "metrics", "assets", "join", "setup"];
 
     /// Checks a text.
     ///

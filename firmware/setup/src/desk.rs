@@ -35,6 +35,11 @@ pub enum Ask {
         /// The hash, never the password.
         hash: String,
     },
+    /// Somebody signed in with the owner's password: an [`Event`] `signed_in`. Answered by [`Answer::Done`].
+    SignedIn {
+        /// From where.
+        peer: IpAddr,
+    },
     /// Keeps the owner's language, or the site's name. Answered by [`Answer::Done`].
     SetSite {
         /// The page's language.
@@ -128,6 +133,9 @@ pub enum Answer {
         password: Option<String>,
         /// The page's language, once chosen.
         language: Option<Language>,
+        /// What the owner calls this place.
+        #[serde(default)]
+        name: Option<String>,
         /// Milliseconds since the box started.
         up_ms: u64,
     },
