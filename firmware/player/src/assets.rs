@@ -1,59 +1,27 @@
 //! The pages' files: each under a name that changes with its content, so that a browser keeps it for ever.
 
+use assets::{Asset, Served};
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
-/// A file of the pages.
-struct Asset {
-    name: &'static str,
-    content_type: &'static str,
-    etag: &'static str,
-    plain: &'static [u8],
-    gzip: &'static [u8],
-}
-
 /// The answer to a request for `/assets/{name}` with these headers: 200 or 304. `None` when there is no such file.
 pub fn asset(name: &str, request: &HeaderMap) -> Option<Response<Bytes>> {
-    let asset = ASSETS.iter().find(|asset| asset.name == name)?;
-    let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let fresh = known
-        .is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == asset.etag));
-    let gzip = accepts_gzip(request);
-    let mut response = if fresh {
-        let mut response = Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        let mut response = Response::new(Bytes::from_static(if gzip { asset.gzip } else { asset.plain }));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
-        response
+    let lines = |name| {
+        let values: Vec<&str> =
+            request.get_all(name).iter().filter_map(|value: &HeaderValue| value.to_str().ok()).collect();
+        values.join(",")
     };
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
-    headers.insert(header::ETAG, HeaderValue::from_static(asset.etag));
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if gzip && !fresh {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    let (accept, known) = (lines(header::ACCEPT_ENCODING), lines(header::IF_NONE_MATCH));
+    let Served { status, headers, body } = assets::serve(ASSETS, name, Some(&accept), Some(&known))?;
+    let mut response = Response::new(Bytes::from_static(body));
+    *response.status_mut() = StatusCode::from_u16(status).ok()?;
+    for (name, value) in headers {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     Some(response)
-}
-
-/// Whether gzip is welcome (RFC 9110, 12.5.3); `q=0` forbids it.
-fn accepts_gzip(request: &HeaderMap) -> bool {
-    let lists = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
-        let refused = parts.any(|part| {
-            part.strip_prefix("q=")
-                .is_some_and(|quality| quality.parse::<f32>().is_ok_and(|quality| quality <= 0.0))
-        });
-        named && !refused
-    })
 }
 
 #[cfg(test)]
@@ -100,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_kept_for_ever_gzipped_when_welcome_and_not_sent_twice() {
+    fn what_a_browser_says_reaches_the_choice() {
         let style = ASSETS.iter().find(|asset| asset.name.starts_with("style-")).unwrap();
         let ask = |name, value: &str| {
             let mut headers = HeaderMap::new();
@@ -108,18 +76,13 @@ mod tests {
             asset(style.name, &headers).unwrap()
         };
         let plain = asset(style.name, &HeaderMap::new()).unwrap();
+        assert_eq!(plain.body(), style.plain);
         assert!(plain.headers()["cache-control"].to_str().unwrap().contains("immutable"));
-        assert!(plain.headers().get("content-encoding").is_none());
-        for welcome in ["gzip", "br, gzip;q=0.8", "*", "GZIP"] {
-            assert_eq!(
-                ask(header::ACCEPT_ENCODING, welcome).headers()["content-encoding"],
-                "gzip",
-                "{welcome}"
-            );
-        }
-        for not in ["br", "gzip;q=0", "identity, gzip; q=0.0"] {
-            assert!(ask(header::ACCEPT_ENCODING, not).headers().get("content-encoding").is_none(), "{not}");
-        }
+        let gzip = ask(header::ACCEPT_ENCODING, "br, gzip;q=0.8");
+        assert_eq!(
+            (&gzip.headers()["content-encoding"], &gzip.body()[..]),
+            (&HeaderValue::from_static("gzip"), style.gzip)
+        );
         let again = ask(header::IF_NONE_MATCH, plain.headers()["etag"].to_str().unwrap());
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
         assert!(asset("nothing.js", &HeaderMap::new()).is_none());

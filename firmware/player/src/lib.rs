@@ -9,5 +9,5 @@
 mod assets;
 mod html;
 
-pub use assets::asset;
+pub use self::assets::asset;
 pub use html::{Escaped, INDEX, JOIN, PLAYER, Player, fill, fnv1a, page, player};

@@ -10,5 +10,7 @@
 //!
 //! * [`desk`]: the questions that the page's process puts to the box's main process, and the answers: also what the page's
 //!   JSON is made of.
+//! * [`page`]: the page and its files, made of `web/` by `build.rs`.
 
 pub mod desk;
+pub mod page;

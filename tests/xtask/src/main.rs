@@ -24,7 +24,7 @@ cargo xtask COMMAND
            [--link]  only the public link, under random faults     [--seed N]  the same faults as in that run
   fuzz     fuzzing, with a nightly toolchain   [TARGET] [--seconds N]  (60 each)
   setup    installs what the lab needs (test does it too)
-  web      fetches hls.js for the player
+  web      fetches what the pages need from npm
 
 Examples:
   cargo xtask demo

@@ -54,9 +54,11 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         &mut cargo(&["test", "--quiet", "--package", "xtask", "--test", "house"]),
     )?;
     if step::there("node", "--version") {
-        let mut pages = std::process::Command::new("node");
-        pages.arg("--test").current_dir(paths::workspace().join("firmware/player/web"));
-        step("pages", "the pages' own logic, in Node.js", &mut pages)?;
+        for web in ["firmware/player/web", "firmware/setup/web"] {
+            let mut pages = std::process::Command::new("node");
+            pages.arg("--test").current_dir(paths::workspace().join(web));
+            step("pages", "the pages' own logic, in Node.js", &mut pages)?;
+        }
     }
     if !quick {
         lab::setup::ensure().with_context(|| failed("setup of the lab", start))?;

@@ -1,4 +1,4 @@
-//! The player's one dependency, fetched into `firmware/player/web/node_modules` at exactly the version of the lock file.
+//! What the pages need from npm, fetched into each `web/node_modules` at exactly the versions of the lock file.
 
 use std::process::Command;
 
@@ -15,10 +15,14 @@ pub(crate) fn run() -> Result<()> {
     if !step::there("npm", "--version") {
         bail!("npm is missing: apt install npm");
     }
-    let mut command = Command::new("npm");
-    command
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(paths::workspace().join("firmware/player/web"));
-    step::run("fetching hls.js", &mut command)?;
+    for (what, web) in
+        [("hls.js", "firmware/player/web"), ("what the set-up page needs", "firmware/setup/web")]
+    {
+        let mut command = Command::new("npm");
+        command
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .current_dir(paths::workspace().join(web));
+        step::run(&format!("fetching {what}"), &mut command)?;
+    }
     Ok(())
 }
