@@ -1,1 +1,20 @@
 //! What differs between boards, behind traits: the lights that tell what the box is doing, and the reset button.
+//!
+//! * [`Condition`]: what the box is doing, one value for page and lights, decided by [`decide`] alone.
+//! * [`Lights`] show it as a [`Pattern`]; [`Leds`] are the kernel's, [`PatternFile`] is a file that says it in words.
+//! * [`Button`] gives edges, [`Press`] makes gestures of them; [`Keys`] is the kernel's, [`Pipe`] a named pipe that takes words.
+//! * [`LightsAt`] and [`ButtonAt`]: which of them a board has, as the configuration writes it.
+//!
+//! Every path is an argument, so that a test brings its own `/sys` and `/dev`.
+
+mod button;
+mod condition;
+mod lights;
+mod place;
+mod press;
+
+pub use button::{Button, Edge, Keys, Pipe};
+pub use condition::{Camera, Condition, Facts, UNSEEN, decide};
+pub use lights::{Leds, Lights, Pattern, PatternFile};
+pub use place::{ButtonAt, LightsAt, UnknownPlace};
+pub use press::{Gesture, HOLD, Press, SHORT};
