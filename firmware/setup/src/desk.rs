@@ -184,6 +184,27 @@ pub struct Refusal {
 /// The answer to one [`Ask`].
 pub type Reply = Result<Answer, Refusal>;
 
+/// Most bytes of a line between the two processes, its end included: a snapshot in base64 is the longest.
+pub const LINE_BYTES: usize = 1 << 20;
+
+/// A line from the page's process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Asked {
+    /// Tells it from others that are under way.
+    pub id: u64,
+    /// The question.
+    pub ask: Ask,
+}
+
+/// A line to the page's process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Replied {
+    /// [`Asked::id`].
+    pub id: u64,
+    /// The answer.
+    pub reply: Reply,
+}
+
 /// A user name and password for cameras.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
