@@ -23,6 +23,8 @@ pub struct Source {
     pub transport: Transport,
     /// Which of its streams is wanted.
     pub stream: StreamChoice,
+    /// Which of a recorder's channels: the token of an ONVIF video source ([`crate::choice::Channel`]).
+    pub channel: Option<String>,
     /// Where its small picture is, when `address` is a stream and the owner knows another one.
     pub small: Option<Address>,
 }
@@ -112,6 +114,7 @@ impl Source {
             password: password.or_else(|| taken.password.map(Private::new)),
             transport: Transport::default(),
             stream: StreamChoice::default(),
+            channel: None,
             small: None,
         })
     }

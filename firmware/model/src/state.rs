@@ -111,6 +111,27 @@ pub enum Trouble {
     },
     /// The camera's own worker process died; it is started again.
     WorkerDied,
+    /// The camera is new and has no password yet: it answers nothing before it gets one.
+    NotActivated,
+    /// RTSP answers at the address, but ONVIF does on none of its usual ports: the owner must switch it on.
+    OnvifOff,
+    /// The camera refuses every login for a while, the right one too.
+    Locked {
+        /// Seconds until it ends, from this report.
+        seconds: u32,
+    },
+    /// What was asked to be changed cannot be H.264.
+    NoH264 {
+        /// The name of another of its streams that is H.264, if it has one.
+        other: Option<String>,
+    },
+    /// The camera refused to change its settings, or kept the old ones.
+    Refused {
+        /// What it said, without secrets.
+        detail: String,
+    },
+    /// The camera has no still picture, or what it gives is none.
+    NoSnapshot,
 }
 
 impl Trouble {
@@ -131,6 +152,12 @@ impl Trouble {
             Self::TooLarge { .. } => "too_large",
             Self::Protocol { .. } => "protocol",
             Self::WorkerDied => "worker_died",
+            Self::NotActivated => "not_activated",
+            Self::OnvifOff => "onvif_off",
+            Self::Locked { .. } => "locked",
+            Self::NoH264 { .. } => "no_h264",
+            Self::Refused { .. } => "refused",
+            Self::NoSnapshot => "no_snapshot",
         }
     }
 }
@@ -166,6 +193,22 @@ impl fmt::Display for Trouble {
             Self::TooLarge { what } => write!(f, "The camera sends too much at once ({what}): lower its resolution or bit rate."),
             Self::Protocol { detail } => write!(f, "The camera's answer could not be understood: {detail}."),
             Self::WorkerDied => f.write_str("This camera's reader stopped unexpectedly and is being started again."),
+            Self::NotActivated => f.write_str("The camera is new and has no password yet: open its own page, give it one, then enter that here."),
+            Self::OnvifOff => f.write_str("ONVIF is switched off in the camera, so the box cannot ask it anything: switch it on in the camera's own menu."),
+            Self::Locked { seconds } => {
+                let minutes = seconds.div_ceil(60).max(1);
+                write!(f, "The camera refuses every login for another {minutes} min, the right one too: wait, then check the password.")
+            }
+            Self::NoH264 { other: Some(other) } => {
+                write!(f, "This stream of the camera cannot be H.264, but its stream {other} is: choose that one.")
+            }
+            Self::NoH264 { other: None } => {
+                f.write_str("The camera cannot send H.264: only browsers that play H.265 will show it.")
+            }
+            Self::Refused { detail } => {
+                write!(f, "The camera refused the new settings ({detail}): set H.264 and a keyframe each second in its own menu.")
+            }
+            Self::NoSnapshot => f.write_str("The camera gives no still picture; its video is not affected."),
         }
     }
 }
@@ -192,6 +235,12 @@ mod tests {
             Trouble::Stalled { seconds: 10 },
             Trouble::TooLarge { what: "SDP".into() },
             Trouble::WorkerDied,
+            Trouble::NotActivated,
+            Trouble::OnvifOff,
+            Trouble::Locked { seconds: 1_800 },
+            Trouble::NoH264 { other: None },
+            Trouble::Refused { detail: "no".into() },
+            Trouble::NoSnapshot,
         ];
         for trouble in all {
             let json = serde_json::to_value(&trouble)?;

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
+use super::encoder::Encoder;
 use super::xml::{Element, XmlError};
 use crate::choice::Profile;
 use crate::session::probe::Login;
@@ -14,7 +15,7 @@ const MAX_TEXT: usize = 256;
 const MAX_PROFILES: usize = 64;
 
 /// A request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Request<'a> {
     /// Device: the clock; needs no login (Core, 8.3.6).
     GetSystemDateAndTime,
@@ -36,6 +37,18 @@ pub enum Request<'a> {
     GetStreamUri2(&'a str),
     /// Media 2: a profile's still picture.
     GetSnapshotUri2(&'a str),
+    /// Media 1: one video encoder configuration.
+    GetEncoder(&'a str),
+    /// Media 1: what it could be; the configuration's token and the profile's.
+    GetEncoderOptions(&'a str, &'a str),
+    /// Media 1: changes it.
+    SetEncoder(&'a Encoder),
+    /// Media 2: one video encoder configuration, or all.
+    GetEncoders2(Option<&'a str>),
+    /// Media 2: what it could be; the configuration's token and the profile's.
+    GetEncoderOptions2(&'a str, &'a str),
+    /// Media 2: changes it.
+    SetEncoder2(&'a Encoder),
 }
 
 impl Request<'_> {
@@ -49,8 +62,18 @@ impl Request<'_> {
             | Self::GetDeviceInformation
             | Self::GetServices
             | Self::GetCapabilities => Self::DEVICE,
-            Self::GetProfiles | Self::GetStreamUri(_) | Self::GetSnapshotUri(_) => Self::MEDIA,
-            Self::GetProfiles2 | Self::GetStreamUri2(_) | Self::GetSnapshotUri2(_) => Self::MEDIA2,
+            Self::GetProfiles
+            | Self::GetStreamUri(_)
+            | Self::GetSnapshotUri(_)
+            | Self::GetEncoder(_)
+            | Self::GetEncoderOptions(..)
+            | Self::SetEncoder(_) => Self::MEDIA,
+            Self::GetProfiles2
+            | Self::GetStreamUri2(_)
+            | Self::GetSnapshotUri2(_)
+            | Self::GetEncoders2(_)
+            | Self::GetEncoderOptions2(..)
+            | Self::SetEncoder2(_) => Self::MEDIA2,
         }
     }
 
@@ -63,6 +86,10 @@ impl Request<'_> {
             Self::GetProfiles | Self::GetProfiles2 => "GetProfiles",
             Self::GetStreamUri(_) | Self::GetStreamUri2(_) => "GetStreamUri",
             Self::GetSnapshotUri(_) | Self::GetSnapshotUri2(_) => "GetSnapshotUri",
+            Self::GetEncoder(_) => "GetVideoEncoderConfiguration",
+            Self::GetEncoders2(_) => "GetVideoEncoderConfigurations",
+            Self::GetEncoderOptions(..) | Self::GetEncoderOptions2(..) => "GetVideoEncoderConfigurationOptions",
+            Self::SetEncoder(_) | Self::SetEncoder2(_) => "SetVideoEncoderConfiguration",
         }
     }
 
@@ -77,7 +104,7 @@ impl Request<'_> {
             Self::GetSystemDateAndTime | Self::GetDeviceInformation | Self::GetProfiles => String::new(),
             Self::GetServices => "<IncludeCapability>false</IncludeCapability>".into(),
             Self::GetCapabilities => "<Category>All</Category>".into(),
-            Self::GetProfiles2 => "<Type>VideoEncoder</Type>".into(),
+            Self::GetProfiles2 => "<Type>VideoSource</Type><Type>VideoEncoder</Type>".into(),
             Self::GetStreamUri(token) => format!(
                 "<StreamSetup><Stream xmlns=\"{SCHEMA}\">RTP-Unicast</Stream><Transport xmlns=\"{SCHEMA}\"><Protocol>RTSP</Protocol></Transport></StreamSetup><ProfileToken>{}</ProfileToken>",
                 quick_xml::escape::escape(*token)
@@ -91,8 +118,19 @@ impl Request<'_> {
             Self::GetSnapshotUri(token) | Self::GetSnapshotUri2(token) => {
                 format!("<ProfileToken>{}</ProfileToken>", quick_xml::escape::escape(*token))
             }
+            Self::GetEncoder(token) | Self::GetEncoders2(Some(token)) => {
+                format!("<ConfigurationToken>{}</ConfigurationToken>", quick_xml::escape::escape(*token))
+            }
+            Self::GetEncoders2(None) => String::new(),
+            Self::GetEncoderOptions(encoder, profile) | Self::GetEncoderOptions2(encoder, profile) => format!(
+                "<ConfigurationToken>{}</ConfigurationToken><ProfileToken>{}</ProfileToken>",
+                quick_xml::escape::escape(*encoder),
+                quick_xml::escape::escape(*profile)
+            ),
+            Self::SetEncoder(new) => format!("{}<ForcePersistence>true</ForcePersistence>", new.xml(false)),
+            Self::SetEncoder2(new) => new.xml(true),
         };
-        format!("<{operation} xmlns=\"{namespace}\">{inner}</{operation}>")
+        format!("<{operation} xmlns=\"{namespace}\" xmlns:tt=\"{SCHEMA}\">{inner}</{operation}>")
     }
 
     /// The whole envelope; `security` is a header of [`security`] or empty.
@@ -237,18 +275,32 @@ pub fn profiles(answer: &Element, media2: bool) -> Vec<Profile> {
             } else {
                 profile.child("VideoEncoderConfiguration")?
             };
-            let resolution = encoder.child("Resolution");
-            let side = |name| resolution.and_then(|size| size.text_of(name)?.parse().ok()).unwrap_or(0);
-            Some(Profile {
+            let encoder = Encoder::read(encoder);
+            let source = if media2 {
+                profile.child("Configurations").and_then(|all| all.child("VideoSource"))
+            } else {
+                profile.child("VideoSourceConfiguration")
+            };
+            let of_source = |name| source.and_then(|source| source.text_of(name)).map(kept);
+            let mut found = Profile {
                 token: profile.attribute("token").filter(|token| token.len() <= MAX_TEXT)?.to_owned(),
                 name: kept(profile.child("Name").map_or("", |name| name.text.as_str())),
-                encoding: kept(encoder.child("Encoding").map_or("", |encoding| encoding.text.as_str())),
-                size: (side("Width"), side("Height")),
                 media2,
-            })
+                source: of_source("SourceToken"),
+                source_name: of_source("Name"),
+                ..Profile::default()
+            };
+            found.describe(encoder);
+            Some(found)
         })
         .take(MAX_PROFILES)
         .collect()
+}
+
+/// The settings in a GetVideoEncoderConfiguration(s)Response of Media 1 or 2, at most 64.
+pub fn encoders(answer: &Element) -> Vec<Encoder> {
+    let all = answer.children.iter().filter(|child| matches!(child.name.as_str(), "Configuration" | "Configurations"));
+    all.map(Encoder::read).take(MAX_PROFILES).collect()
 }
 
 /// The address in a GetStreamUriResponse or GetSnapshotUriResponse, as the device claims it.
