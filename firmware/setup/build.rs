@@ -15,7 +15,27 @@ const PACKAGES: [(&str, &str); 4] = [
     ("uqr/dist/index.mjs", "uqr.js"),
 ];
 /// The page's own files. A file comes after those that it imports.
-const FILES: &[&str] = &["icon.svg", "style.css", "words/kk.json", "words/ru.json", "words/en.json", "app.js"];
+const FILES: &[&str] = &[
+    "icon.svg",
+    "style.css",
+    "words/kk.json",
+    "words/ru.json",
+    "words/en.json",
+    "logic.js",
+    "words.js",
+    "api.js",
+    "parts.js",
+    "store.js",
+    "start.js",
+    "find.js",
+    "camera.js",
+    "cameras.js",
+    "cloud.js",
+    "links.js",
+    "box.js",
+    "help.js",
+    "app.js",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut web = Web::of_this_crate()?;

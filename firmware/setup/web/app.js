@@ -1,1 +1,113 @@
-// The page.
+// The set-up page. Tests find its controls by `data-test`, which stay the same in every language:
+//   language-kk, language-ru, language-en      the first choice; `language`: the choice in the header
+//   password, password-show, password-go       the first password
+//   signin-password, signin-go                 signing in
+//   find-count                                 how many cameras were found
+//   device-<key>                               a found device: a checkbox where it can be added, else its line
+//   channel-<key>-<token>                      a recorder's picture
+//   reach-<key>, open-device-<key>             reach a camera of another network; a device's own page
+//   obstacle-<code>                            a sentence about what stands in the way
+//   others                                     devices that do not look like cameras (details)
+//   address-open, address, address-add         a camera by its address
+//   devices-go, devices-later                  on from the devices
+//   camera-user, camera-password, login-go, login-none, access-back   one login for all that is ticked
+//   not-added                                  what could not be added
+//   cameras-count [data-live, data-all]        how many show a picture
+//   camera-<id> [data-state]                   a camera: live, connecting, waiting, stopped, off
+//   other-login, other-<id>, other-user, other-password, other-go     another login for those that refused
+//   improve, improve-all, improve-<id>, improved-<id>                  make browser-ready; the table of before and after
+//   channels-<key>, channels-go-<key>          more pictures of a recorder
+//   preview [data-camera], watch-<id>          the live picture (iframe of the player); show another
+//   still-<id>                                 a still picture
+//   change-<id> (details), name-<id>, rename-<id>, on-<id>, up-<id>, down-<id>, remove-<id>, remove-<id>-yes,
+//   login-open-<id>, user-<id>, password-<id>, login-<id>, encoder-<id>, ready-<id>                changes of a camera
+//   add-cameras, cameras-go                    to the devices; on from the cameras
+//   join-state [data-state], join-code, join-link, join-question, join-words, join-yes, join-no, join-later
+//   links, link-<id> [data-public], near-<id>, copy-<id>, print, finish
+//   nav-cameras, nav-links, nav-cloud, nav-history, nav-box, nav-help
+//   history, condition, version, site, site-go, uplink, uplink-now, uplink-go, diagnostics, restart, restart-yes,
+//   password-old, password-new, password-change, reset-open, reset-password, reset-go, signout, silent, told, step
+
+import { render } from "preact";
+
+import { Box, History } from "./box.js";
+import { Cameras } from "./cameras.js";
+import { Cloud } from "./cloud.js";
+import { Access, Find } from "./find.js";
+import { Help } from "./help.js";
+import { Links } from "./links.js";
+import { clock, readersTime, STEPS } from "./logic.js";
+import { html } from "./parts.js";
+import { Closed, FirstPassword, Language, LanguageSelect, SignIn } from "./start.js";
+import { Store } from "./store.js";
+
+const VIEWS = {
+  closed: Closed,
+  language: Language,
+  password: FirstPassword,
+  signin: SignIn,
+  find: Find,
+  access: Access,
+  cameras: Cameras,
+  cloud: Cloud,
+  links: Links,
+  history: History,
+  box: Box,
+  help: Help,
+};
+const NAVIGATION = ["cameras", "links", "cloud", "history", "box", "help"];
+const OPEN = ["closed", "language", "password", "signin", "loading"];
+
+function App({ app }) {
+  const { say } = app;
+  const asked = app.view;
+  // What needs the box's word waits for it.
+  const view = OPEN.includes(asked) || app.overview ? asked : "loading";
+  const View = VIEWS[view];
+  const signedIn = app.state?.signed_in;
+  const guided = app.wizard || ["language", "password"].includes(view);
+  return html`<a class="skip" href="#main" onClick=${(event) => {
+      event.preventDefault();
+      document.getElementById("main").focus();
+    }}>${say("app.skip")}</a>
+    <header>
+      <p class="brand" translate="no">Streambox${app.state?.name ? html` <span>· ${app.state.name}</span>` : ""}</p>
+      ${view !== "language" && html`<${LanguageSelect} app=${app} />`}
+    </header>
+    ${signedIn && !app.wizard && html`<nav aria-label=${say("app.pages")}><ul>
+      ${NAVIGATION.map((page) => html`<li key=${page}><a href=${`#${page}`} aria-current=${page === view ? "page" : undefined} data-test=${`nav-${page}`}>${say(`page.${page}`)}</a></li>`)}
+    </ul></nav>`}
+    <main id="main" tabindex="-1">
+      <div role="alert">${app.silent > 1 && html`<p class="banner" data-test="silent">${say(app.restarting ? "box.restarting" : "app.silent")}</p>`}</div>
+      <div role="status">
+        ${app.restarting && app.silent <= 1 && html`<p class="banner">${say("box.restarting")}</p>`}
+        ${app.told && html`<p class="banner" data-test="told">${say(app.told)}</p>`}
+      </div>
+      ${guided && STEPS.includes(view) && html`<${Progress} say=${say} step=${STEPS.indexOf(view) + 1} />`}
+      ${View ? html`<${View} key=${view} app=${app} />` : html`<p>${say("app.loading")}</p>`}
+    </main>`;
+}
+
+function Progress({ say, step }) {
+  const words = say("app.step", { number: step, all: STEPS.length });
+  return html`<div class="progress" data-test="step" data-step=${step}>
+    <progress max=${STEPS.length} value=${step} aria-label=${words}></progress> <span>${words}</span>
+  </div>`;
+}
+
+const root = document.getElementById("app");
+const app = new Store(document.body.dataset, () => {
+  if (!app.say) return;
+  const view = app.view;
+  document.title = VIEWS[view] && NAVIGATION.includes(view) ? `${app.say(`page.${view}`)} · Streambox` : "Streambox";
+  if (root.dataset.empty) {
+    root.textContent = "";
+    delete root.dataset.empty;
+  }
+  const focused = document.activeElement;
+  render(html`<${App} app=${app} />`, root);
+  // What had the focus may be done and gone: a keyboard goes on from the heading, not from the top of the page.
+  if (!focused?.isConnected) document.querySelector("h1")?.focus({ preventScroll: true });
+});
+app.clockTime = (ms) => clock(readersTime(ms, app.overview.now_ms, Date.now()), Date.now(), app.language);
+app.start();

@@ -1,0 +1,221 @@
+// What the page decides, free of the page: no DOM, no network, no clock. Times are milliseconds since 1970 unless a name says
+// otherwise.
+
+export const LANGUAGES = ["kk", "ru", "en"];
+
+/** The language to show: what was chosen on this page, what the box keeps, what the browser prefers, Russian. */
+export function chooseLanguage({ chosen, kept, preferred }) {
+  const wanted = [chosen, kept, ...preferred.map((tag) => tag.toLowerCase().split("-")[0])];
+  return wanted.find((language) => LANGUAGES.includes(language)) ?? "ru";
+}
+
+/** Pages of a signed-in owner, by the address's hash. The first five are the way through the first set-up, in this order. */
+export const PAGES = ["find", "access", "cameras", "cloud", "links", "history", "box", "help"];
+/** The steps that a new owner sees counted. */
+export const STEPS = ["language", "password", "find", "access", "cameras", "cloud", "links"];
+
+/** What to show. `chosen`: whether a language was chosen here; `hash`: without `#`; `cameras`: how many, null while unknown. */
+export function view({ state, chosen, hash, cameras, picks }) {
+  if (state === null) return "loading";
+  if (!state.claimed) {
+    if (!state.can_claim) return "closed";
+    return chosen ? "password" : "language";
+  }
+  if (!state.signed_in) return "signin";
+  const page = hash === "join" ? "cloud" : hash;
+  if (page === "access" && picks === 0) return "find";
+  if (PAGES.includes(page)) return page;
+  if (cameras === null) return "loading";
+  return cameras === 0 ? "find" : "cameras";
+}
+
+/** The page that follows by itself during the first set-up, or null while there is something to do. */
+export function onward({ page, join }) {
+  if (page !== "cloud" || !join) return null;
+  return join.state === "joined" || join.state === "off" ? "links" : null;
+}
+
+/** How good a password is: `short` is refused by the box, `weak` is easy to guess, `fair`, `good`. */
+export function strength(password) {
+  const length = [...password].length;
+  if (length < 8) return "short";
+  const kinds = [/\p{Ll}/u, /\p{Lu}/u, /\p{Nd}/u, /[^\p{L}\p{Nd}]/u].filter((kind) => kind.test(password)).length;
+  const different = new Set(password.toLowerCase()).size;
+  const guessed = /^(.)\1*$|12345|qwert|йцук|passw|парол|құпия|admin|streambox/iu.test(password);
+  if (guessed || different < 5) return "weak";
+  if (length >= 16 || (length >= 12 && kinds >= 2) || (length >= 10 && kinds >= 3)) return "good";
+  return "fair";
+}
+
+/** How a device presents itself: maker and model, else its own name, else nothing. */
+export function deviceTitle({ maker, model, name }) {
+  const known = [maker, model].filter(Boolean);
+  if (known.length === 2 && model.toLowerCase().startsWith(maker.toLowerCase())) return model;
+  return known.join(" ") || name || null;
+}
+
+/** Ways of being found that only cameras and recorders know. */
+const TELLING = ["ws_discovery", "sadp", "dhip", "rtsp_sweep"];
+
+/** Whether a device is a camera, as far as one can see from outside. */
+export function looksLikeCamera(device) {
+  return (
+    device.channels.length > 0 ||
+    device.sources.some((source) => TELLING.includes(source)) ||
+    (device.sources.includes("mdns") && /axis|camera|onvif|rtsp/i.test(`${device.maker} ${device.model} ${device.name}`))
+  );
+}
+
+/** Whether a device can be added now: what must be done at the device first cannot. */
+export function addable(device) {
+  return !device.obstacles.some(({ code, fix }) => code === "not_activated" || fix === "reach");
+}
+
+/** Devices in three lists: `cameras` to choose from, `done` those that are cameras of the box, `others` the rest. Stays in a
+ * stable order while devices arrive: what came first stays first. */
+export function sortDevices(devices, seen) {
+  for (const { key } of devices) if (!seen.has(key)) seen.set(key, seen.size);
+  const ordered = [...devices].sort((a, b) => seen.get(a.key) - seen.get(b.key));
+  const done = ordered.filter((device) => device.cameras.length > 0);
+  const free = ordered.filter((device) => device.cameras.length === 0);
+  return { done, cameras: free.filter(looksLikeCamera), others: free.filter((device) => !looksLikeCamera(device)) };
+}
+
+/** The name of a choice: a device, or one channel of it. */
+export const choice = (device, channel) => (channel ? `${device.key} ${channel.token}` : device.key);
+
+/** What is chosen: `ticks` holds what the owner ticked or unticked; everything else that looks like a camera and can be added
+ * is chosen. In the form that the box takes, with a title for people. */
+export function picks(devices, ticks, addresses) {
+  const chosen = [];
+  for (const device of devices) {
+    if (device.cameras.length > 0 || !addable(device)) continue;
+    const title = deviceTitle(device) ?? device.addresses[0] ?? device.key;
+    const ticked = (name) => ticks.get(name) ?? looksLikeCamera(device);
+    if (device.channels.length === 0) {
+      if (ticked(device.key)) chosen.push({ pick: { device: device.key }, title, address: device.addresses[0] });
+      continue;
+    }
+    for (const channel of device.channels) {
+      if (!ticked(choice(device, channel))) continue;
+      chosen.push({ pick: { channel: [device.key, channel.token] }, title: `${title}: ${channel.name}`, address: device.addresses[0] });
+    }
+  }
+  return [...chosen, ...addresses.map((address) => ({ pick: { address }, title: withoutLogin(address), address: withoutLogin(address) }))];
+}
+
+/** An address as it may be shown: without user and password. */
+export const withoutLogin = (address) => address.replace(/^([a-z]+:\/\/)[^/]*@/i, "$1");
+
+/** What a camera is doing, in one word: `off`, `live`, `connecting`, `waiting` or `stopped`. */
+export function condition(camera) {
+  if (!camera.on) return "off";
+  return camera.state.state === "streaming" ? "live" : camera.state.state;
+}
+
+const NEEDS_LOGIN = ["wrong_password", "password_needed"];
+
+/** What stands in a camera's way: what the box lists, and its state's trouble if that is not among it. */
+export function obstacles(camera) {
+  if (!camera.on) return [];
+  const { trouble } = camera.state;
+  const code = trouble?.trouble;
+  if (!code || camera.obstacles.some((obstacle) => obstacle.code === code)) return camera.obstacles;
+  return [{ code, fix: NEEDS_LOGIN.includes(code) ? "login" : null }, ...camera.obstacles];
+}
+
+/** Whether an obstacle is worth a line of its own now: a lock that is open again is none. */
+export const current = ({ until_ms: until }, boxNow) => !until || until > boxNow;
+
+/** Cameras that wait for another user name and password, and those that could be made ready for browsers. */
+export function fixable(cameras) {
+  const ours = cameras.filter((camera) => camera.ours);
+  const having = (fix) => ours.filter((camera) => obstacles(camera).some((obstacle) => obstacle.fix === fix));
+  const login = having("login");
+  return { login, improve: having("improve").filter((camera) => !login.includes(camera)) };
+}
+
+/** Channels of recorders that are cameras of the box in part: those that may be added still. */
+export function missingChannels(devices) {
+  return devices.filter((device) => device.cameras.length > 0 && device.channels.length > device.cameras.length);
+}
+
+/** The camera to show live: the one that was asked for while it is live, else the first that is. */
+export function previewed(cameras, wanted) {
+  const live = cameras.filter((camera) => condition(camera) === "live");
+  return live.find((camera) => camera.id === wanted) ?? live[0] ?? null;
+}
+
+/** A list with the item at `from` moved by one place, or null at the end of the list. */
+export function moved(ids, id, by) {
+  const from = ids.indexOf(id);
+  const to = from + by;
+  if (from < 0 || to < 0 || to >= ids.length) return null;
+  const order = [...ids];
+  [order[from], order[to]] = [order[to], order[from]];
+  return order;
+}
+
+/** A box's time as the reader's clock would have shown it: clocks of boxes may be off. */
+export const readersTime = (ms, boxNow, now) => ms - boxNow + now;
+
+/** A time for people: the hour, with the day when it is not today. */
+export function clock(ms, now, language, timeZone) {
+  const day = (at) => new Intl.DateTimeFormat("en-CA", { timeZone, dateStyle: "short" }).format(at);
+  const hour = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone };
+  const today = day(ms) === day(now);
+  return new Intl.DateTimeFormat(language, today ? hour : { ...hour, day: "numeric", month: "short" }).format(ms);
+}
+
+/** How long something lasts, largest unit first, two units: for example [["d", 3], ["h", 4]]. Seconds. */
+export function duration(seconds) {
+  const units = [
+    ["d", Math.floor(seconds / 86_400)],
+    ["h", Math.floor(seconds / 3600) % 24],
+    ["m", Math.floor(seconds / 60) % 60],
+  ];
+  const from = units.findIndex(([, count]) => count > 0);
+  return from < 0 ? [["m", 1]] : units.slice(from, from + 2).filter(([, count]) => count > 0);
+}
+
+/** bit/s as Mbit/s for people. */
+export function megabits(bits, language) {
+  const value = bits / 1e6;
+  return new Intl.NumberFormat(language, { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
+}
+
+/** Mbit/s as somebody types them, as kbit/s: null for "no limit", undefined when it is no number. */
+export function kilobits(text) {
+  if (text.trim() === "") return null;
+  const value = Number(text.trim().replace(",", "."));
+  return Number.isFinite(value) && value > 0 && value <= 100_000 ? Math.max(1, Math.round(value * 1000)) : undefined;
+}
+
+/** What "make it ready" changed: rows of [what, before, after] that differ. */
+export function improvements({ before, after }) {
+  const seconds = ({ gop, fps }) => (gop > 0 && fps > 0 ? Math.round((gop / fps) * 10) / 10 : null);
+  const rows = [
+    ["encoding", before.encoding, after.encoding],
+    ["size", `${before.width}×${before.height}`, `${after.width}×${after.height}`],
+    ["gop", seconds(before), seconds(after)],
+    ["rate", before.bit_rate_kbps * 1000, after.bit_rate_kbps * 1000],
+  ];
+  return rows.filter(([, was, is]) => was !== is);
+}
+
+/** How many presses the first set-up takes when nothing goes wrong, typing not counted: one for each step of `STEPS` that has a
+ * button, one for each further password, and one to make all cameras ready. */
+export function clicks({ passwords, improve, cloud, print }) {
+  const language = 1;
+  const password = 1;
+  const find = 1;
+  const access = passwords;
+  const cameras = 1 + (improve ? 1 : 0);
+  return language + password + find + access + cameras + (cloud ? 1 : 0) + (print ? 1 : 0);
+}
+
+/** A device's own page: of its address, whatever that holds, only the host. */
+export function deviceUrl(address) {
+  const host = address.replace(/^[a-z]+:\/\//i, "").split(/[/?#]/)[0].replace(/^.*@/, "");
+  return /^[0-9a-f]*:[0-9a-f:.]+$/i.test(host) ? `http://[${host}]/` : `http://${host.replace(/:\d+$/, "")}/`;
+}

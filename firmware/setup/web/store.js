@@ -1,0 +1,301 @@
+// What the page knows: the box's word, what the owner typed and ticked, where in the page one is. It asks the box again and again
+// and calls `changed` after everything that a reader could notice. Nothing that was typed is dropped before it arrived.
+
+import { call, get, post } from "./api.js";
+import { chooseLanguage, onward, picks, view } from "./logic.js";
+import { speaker } from "./words.js";
+
+/** How often the box is asked: while somebody looks, while nobody does, while it is silent. Milliseconds. */
+const EVERY = { seen: 1500, unseen: 10_000, silent: 2000 };
+/** How many cameras are set right at the same time. */
+const LANES = 3;
+
+/** The browser's own memory, which may be switched off. */
+const kept = (storage, name) => {
+  try {
+    return storage().getItem(name);
+  } catch {
+    return null;
+  }
+};
+const keep = (storage, name, value) => {
+  try {
+    if (value === null) storage().removeItem(name);
+    else storage().setItem(name, value);
+  } catch {
+    // Then a reload asks again.
+  }
+};
+const local = () => window.localStorage;
+const tab = () => window.sessionStorage;
+
+export class Store {
+  say = null;
+  language = null;
+  chosen = kept(local, "language");
+  /** Whether this is the first set-up: steps are counted, one button leads on. */
+  wizard = kept(tab, "wizard") === "yes";
+  state = null;
+  overview = null;
+  events = null;
+  silent = 0;
+  /** Something to be told once: a key of the words. */
+  told = null;
+  restarting = false;
+  drafts = new Map();
+  ticks = new Map();
+  seen = new Map();
+  addresses = [];
+  reached = new Set();
+  outcomes = [];
+  improved = new Map();
+  wanted = null;
+  login = null;
+  timeSent = false;
+
+  constructor(words, changed) {
+    this.files = words;
+    this.changed = changed;
+    window.addEventListener("hashchange", () => {
+      this.told = null;
+      changed();
+    });
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.refresh());
+  }
+
+  async start() {
+    await Promise.all([this.speak(), this.refresh()]);
+    if (this.state?.language && !this.chosen) await this.speak();
+  }
+
+  /** Loads the words of the language that counts now. */
+  async speak() {
+    const preferred = navigator.languages ?? [navigator.language];
+    const language = chooseLanguage({ chosen: this.chosen, kept: this.state?.language, preferred });
+    if (language !== this.language) {
+      const answer = await fetch(this.files[language]);
+      this.say = speaker(await answer.json());
+      this.language = language;
+      document.documentElement.lang = language;
+    }
+    this.changed();
+  }
+
+  /** The owner's choice, kept by this browser and, once there is an owner, by the box. */
+  async choose(language) {
+    this.chosen = language;
+    keep(local, "language", language);
+    await this.speak();
+    if (this.state?.signed_in) await post("site", { language }).catch(() => null);
+  }
+
+  /** What is shown. */
+  get view() {
+    const { state, chosen, overview } = this;
+    const hash = location.hash.slice(1);
+    return view({ state, chosen: Boolean(chosen), hash, cameras: overview?.cameras.length ?? null, picks: this.picks.length });
+  }
+
+  get picks() {
+    return this.overview ? picks(this.overview.devices, this.ticks, this.addresses) : [];
+  }
+
+  go(page) {
+    if (location.hash === `#${page}`) this.changed();
+    else location.hash = page;
+  }
+
+  /** Begins or ends the first set-up. */
+  guide(on) {
+    this.wizard = on;
+    keep(tab, "wizard", on ? "yes" : null);
+  }
+
+  /** What is typed into a field: [value, change]. */
+  draft(name, first = "") {
+    return [
+      this.drafts.get(name) ?? first,
+      (value) => {
+        this.drafts.set(name, value);
+        this.changed();
+      },
+    ];
+  }
+
+  /** Asks the box how things are, now and from then on. */
+  async refresh() {
+    clearTimeout(this.next);
+    const round = (this.round = (this.round ?? 0) + 1);
+    try {
+      const state = this.state?.signed_in ? this.state : await get("state", 10);
+      const overview = state.signed_in ? await get("overview", 20) : null;
+      if (round !== this.round) return;
+      this.state = state;
+      this.overview = overview;
+      if (this.restarting && this.silent > 0) this.restarting = false;
+      this.silent = 0;
+      this.follow();
+    } catch (error) {
+      if (round !== this.round) return;
+      if (error.code === "silent") this.silent += 1;
+      else this.refused(error);
+    }
+    const shown = document.visibilityState === "visible";
+    this.next = setTimeout(() => this.refresh(), this.silent > 0 ? EVERY.silent : shown ? EVERY.seen : EVERY.unseen);
+    this.changed();
+  }
+
+  /** What follows by itself from the box's word. */
+  follow() {
+    const { overview } = this;
+    if (!overview) return;
+    if (!overview.clock_known && !this.timeSent) {
+      this.timeSent = true;
+      post("time", { unix_ms: Date.now() }).then(
+        () => this.tell("app.clock_set"),
+        () => (this.timeSent = false),
+      );
+    }
+    const next = this.wizard ? onward({ page: this.view, join: overview.join }) : null;
+    if (next) location.replace(`#${next}`);
+  }
+
+  tell(key) {
+    this.told = key;
+    this.changed();
+  }
+
+  /** A refusal may mean that the session ended: then the page asks to sign in. */
+  refused(error) {
+    if (error.status !== 401 || error.code === "wrong_password") return;
+    this.state = this.state && { ...this.state, signed_in: false };
+    this.overview = null;
+    if (this.view === "signin") this.changed();
+  }
+
+  async claim(password) {
+    await post("claim", { password, language: this.language });
+    this.guide(true);
+    this.drafts.delete("password");
+    this.state = { ...this.state, claimed: true, signed_in: true };
+    location.hash = "find";
+    await this.refresh();
+  }
+
+  async signIn(password) {
+    await post("login", { password });
+    this.drafts.delete("signin");
+    this.state = null;
+    await this.refresh();
+    await this.speak();
+  }
+
+  async signOut() {
+    await post("logout");
+    this.guide(false);
+    this.drafts.clear();
+    Object.assign(this, { state: null, overview: null, events: null, login: null, outcomes: [] });
+    location.hash = "";
+    await this.refresh();
+  }
+
+  /** Adds cameras. What could not be added is told with the cameras. */
+  async add(chosen, login) {
+    const { outcomes } = await post("cameras", { picks: chosen.map(({ pick }) => pick), login });
+    this.login = login;
+    this.outcomes = chosen.flatMap(({ title }, index) => {
+      const refusal = outcomes[index]?.Err;
+      return refusal ? [{ title, error: { ...refusal, status: 0 } }] : [];
+    });
+    this.addresses = [];
+    this.ticks.clear();
+    this.drafts.delete("camera-password");
+    await this.refresh();
+    this.go("cameras");
+  }
+
+  async change(id, change) {
+    await post(`cameras/${id}`, change);
+    await this.refresh();
+  }
+
+  async remove(id) {
+    await call("DELETE", `cameras/${id}`);
+    await this.refresh();
+  }
+
+  async order(ids) {
+    await post("order", { ids });
+    await this.refresh();
+  }
+
+  async reach(key) {
+    await post("reach", { key });
+    this.reached.add(key);
+    await this.refresh();
+  }
+
+  /** Sets cameras right, a few at a time; how it went is told for each. */
+  async improve(ids) {
+    const open = [...ids];
+    const lane = async () => {
+      for (let id = open.shift(); id !== undefined; id = open.shift()) {
+        this.improved.set(id, { busy: true });
+        this.changed();
+        const result = await post(`cameras/${id}/improve`).catch((error) => ({ error }));
+        if (result.error) this.refused(result.error);
+        this.improved.set(id, result);
+        this.changed();
+      }
+    };
+    await Promise.all(Array.from({ length: LANES }, lane));
+    await this.refresh();
+  }
+
+  async rename(name) {
+    await post("site", { name });
+    this.state = { ...this.state, name };
+    this.drafts.delete("site");
+    await this.refresh();
+  }
+
+  async cap(kbps) {
+    await post("uplink", { kbps });
+    this.drafts.delete("uplink");
+    await this.refresh();
+  }
+
+  async newPassword(old, fresh) {
+    await post("password", { old, new: fresh });
+    this.drafts.delete("password-old");
+    this.drafts.delete("password-new");
+    this.changed();
+  }
+
+  async join(session, accept) {
+    await post("join", { session, accept });
+    await this.refresh();
+  }
+
+  async history() {
+    const { events } = await get("events", 20);
+    this.events = events;
+    this.changed();
+  }
+
+  async restart() {
+    await post("restart");
+    this.restarting = true;
+    this.changed();
+  }
+
+  async reset(password) {
+    await post("reset", { password });
+    this.drafts.clear();
+    this.guide(false);
+    keep(local, "language", null);
+    Object.assign(this, { chosen: null, state: null, overview: null, restarting: true });
+    location.hash = "";
+    await this.refresh();
+  }
+}

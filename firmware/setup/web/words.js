@@ -1,0 +1,28 @@
+// Words in the reader's language. A sentence is found by its key and filled in; what is filled in is text, never markup.
+
+/** Puts values in the place of `{name}`. */
+export function fill(sentence, values) {
+  return sentence.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
+
+/** A function that says things with these words: `say(key, values, otherwise)`. */
+export function speaker(words) {
+  return (key, values = {}, otherwise = key) => (Object.hasOwn(words, key) ? fill(words[key], values) : otherwise);
+}
+
+/** A refusal in words: by its code, else by its status, else as the box said it. */
+export function refusal(say, error) {
+  const values = { seconds: error.retryAfter ?? "60" };
+  const byStatus = say(`error.${error.status}`, values, null);
+  return say(`error.${error.code}`, values, null) ?? byStatus ?? error.sentence ?? say("error.strange");
+}
+
+/** An obstacle in words: what stands in the way, where that is changed, when it ends by itself. */
+export function obstacleWords(say, obstacle, until) {
+  const more = [];
+  if (obstacle.menu) more.push(say("extra.menu", { menu: obstacle.menu }));
+  if (until) more.push(say("extra.until", { until }));
+  const key = obstacle.code === "long_gop" && !obstacle.number ? "obstacle.long_gop_unknown" : `obstacle.${obstacle.code}`;
+  const number = obstacle.number === null || obstacle.number === undefined ? "" : Math.round(obstacle.number * 10) / 10;
+  return { what: say(key, { number }, obstacle.sentence ?? say("obstacle.unknown")), more };
+}
