@@ -100,40 +100,70 @@ impl Numbered {
             write!(picture, ",drawbox=x={}:w=32:h=32:color=white:t=fill:enable='{lit}'", bit * 32)?;
         }
         write!(picture, ",scale={width}:{height}")?;
-        let draft = file.with_extension("draft.h264");
         let rate = format!("{kbit}k");
-        let output = Command::new("ffmpeg")
-            .args([
-                "-nostdin",
-                "-v",
-                "error",
-                "-y",
-                "-f",
-                "lavfi",
-                "-i",
-                "testsrc2=size=640x360:rate=25:duration=8",
-            ])
-            .args([
-                "-vf",
-                &picture,
-                "-c:v",
-                "libx264",
-                "-preset",
-                "veryfast",
-                "-profile:v",
-                "main",
-                "-bf",
-                "0",
-            ])
-            .args(["-g", "25", "-keyint_min", "25", "-sc_threshold", "0", "-pix_fmt", "yuv420p"])
-            .args(["-b:v", &rate, "-maxrate", &rate, "-bufsize", &rate, "-f", "h264"])
-            .arg(&draft)
-            .output()
-            .context("starting ffmpeg")?;
-        ensure!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr).trim());
-        fs::rename(&draft, &file)?;
+        let rate = ["-b:v", &rate, "-maxrate", &rate, "-bufsize", &rate];
+        encode(&file, "testsrc2=size=640x360:rate=25:duration=8", &picture, "25", &rate)?;
         Ok(file)
     }
+}
+
+/// A clip for simcam with a keyframe so rarely: 640x360, 25 frames/s, 16 s.
+#[derive(Debug, Clone, Copy)]
+pub struct Paced {
+    /// Seconds from one keyframe to the next, at most 16.
+    pub seconds: u32,
+}
+
+impl Paced {
+    /// The file, made when it is first asked for.
+    ///
+    /// # Errors
+    /// When ffmpeg fails.
+    pub fn file(&self) -> Result<PathBuf> {
+        let file = media(&format!("paced-{}.h264", self.seconds));
+        if !file.exists() {
+            let gop = (25 * self.seconds).to_string();
+            let rate = ["-b:v", "400k", "-maxrate", "450k", "-bufsize", "450k"];
+            encode(&file, "testsrc2=size=640x360:rate=25:duration=16", "hue=h=60", &gop, &rate)?;
+        }
+        Ok(file)
+    }
+}
+
+/// A JPEG of the small clips' picture, as a camera's snapshot address gives it.
+///
+/// # Errors
+/// When ffmpeg fails.
+pub fn still() -> Result<PathBuf> {
+    let file = media("still.jpg");
+    if !file.exists() {
+        let draft = file.with_extension("draft.jpg");
+        let mut command = Command::new("ffmpeg");
+        command.args(["-nostdin", "-v", "error", "-y", "-i"]);
+        command.arg(paths::workspace().join("tests/media/gate.h264"));
+        command.args(["-frames:v", "1", "-q:v", "6", "-update", "1"]).arg(&draft);
+        ffmpeg(command)?;
+        fs::rename(&draft, &file)?;
+    }
+    Ok(file)
+}
+
+/// Encodes a picture that ffmpeg draws, as Annex B; `gop` in frames. The file is whole when it is there.
+fn encode(file: &Path, source: &str, picture: &str, gop: &str, rate: &[&str]) -> Result<()> {
+    let draft = file.with_extension("draft.h264");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", source, "-vf", picture]);
+    command.args(["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-bf", "0"]);
+    command.args(["-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-pix_fmt", "yuv420p"]);
+    command.args(rate).args(["-f", "h264"]).arg(&draft);
+    ffmpeg(command)?;
+    Ok(fs::rename(&draft, file)?)
+}
+
+fn ffmpeg(mut command: Command) -> Result<()> {
+    let output = command.output().context("starting ffmpeg")?;
+    ensure!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
 }
 
 /// The places of decoded frames in one turn of a clip, by hash.
