@@ -47,7 +47,10 @@ impl Adoption {
         let mut next = None;
         for device in devices {
             let Some(best) = device.addresses.first().copied() else { continue };
-            if device.addresses.iter().any(|address| self.streamed.contains(address)) {
+            // Before its first password is set no login can work, and each try brings a lock-out nearer.
+            if device.activated == Some(false)
+                || device.addresses.iter().any(|address| self.streamed.contains(address))
+            {
                 continue;
             }
             let known = self.waiting.iter().find(|(address, _)| *address == best).map(|(_, since)| *since);
@@ -97,6 +100,7 @@ fn address(address: &Address) -> Option<IpAddr> {
 fn id(device: &Device) -> Option<CameraId> {
     let key = match &device.key {
         DeviceKey::Endpoint(endpoint) => format!("endpoint {endpoint}"),
+        DeviceKey::Mac(mac) => format!("mac {mac}"),
         DeviceKey::Address(address) => format!("address {address}"),
     };
     // FNV-1a, 64 bits: part of the links, so it must never change.
@@ -122,16 +126,11 @@ mod tests {
                 .collect()
         };
         Device {
-            key: DeviceKey::Address(address.parse().unwrap()),
             addresses: vec![address.parse().unwrap()],
-            interfaces: vec![],
             name: name.map(|name| Fact { value: name.into(), source: From::Mdns }),
-            maker: None,
-            model: None,
             onvif: facts(onvif),
             rtsp: facts(rtsp),
-            sources: vec![],
-            last_heard_ms: 0,
+            ..Device::new(DeviceKey::Address(address.parse().unwrap()))
         }
     }
 
@@ -179,6 +178,14 @@ mod tests {
         let two = device("10.0.0.3", &[], &["rtsp://10.0.0.3/a"], Some("IPC"));
         assert_eq!(id(&one).unwrap().as_str(), "ipc-e42a50");
         assert_ne!(id(&one), id(&two));
+    }
+
+    #[test]
+    fn a_camera_without_its_first_password_is_left_alone() {
+        let ready = device("10.0.0.2", &["http://10.0.0.2/onvif/device_service"], &[], None);
+        let fresh = Device { activated: Some(false), ..ready.clone() };
+        assert!(adopted(&[fresh], &[]).is_empty());
+        assert_eq!(adopted(&[Device { activated: Some(true), ..ready }], &[]).len(), 1);
     }
 
     #[test]

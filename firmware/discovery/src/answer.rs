@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use model::Source;
 
-use crate::{MAX_DATAGRAM, Registry, mdns, rtsp, ssdp, wsd};
+use crate::{MAX_DATAGRAM, Registry, dhip, ether, mac::Mac, mdns, rtsp, sadp, ssdp, wsd};
 
 /// Whether a device came or went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +32,16 @@ pub struct Answer {
     pub maker: Option<String>,
     /// Its model.
     pub model: Option<String>,
+    /// Its network card: told by itself, or, for [`Source::Neighbour`], seen on the wire.
+    pub mac: Option<Mac>,
+    /// As [`model::Device::activated`].
+    pub activated: Option<bool>,
+    /// TCP port of its web page.
+    pub http_port: Option<u16>,
+    /// Its firmware's version.
+    pub firmware: Option<String>,
+    /// Addresses that it claims and that did not send this, at most [`Answer::MAX_ADDRESSES`].
+    pub claims: Vec<IpAddr>,
     /// ONVIF device service addresses on the host that answered, best first, at most [`Answer::MAX_ADDRESSES`].
     pub onvif: Vec<String>,
     /// RTSP addresses on the host that answered, at most [`Answer::MAX_ADDRESSES`].
@@ -51,6 +61,11 @@ impl Answer {
             name: None,
             maker: None,
             model: None,
+            mac: None,
+            activated: None,
+            http_port: None,
+            firmware: None,
+            claims: Vec::new(),
             onvif: Vec::new(),
             rtsp: Vec::new(),
         }
@@ -88,6 +103,15 @@ pub enum Protocol {
     Ssdp,
     /// The answer to RTSP OPTIONS, TCP.
     Rtsp,
+    /// Hikvision's SADP, UDP 37020.
+    Sadp,
+    /// Dahua's DHIP, UDP 37810.
+    Dhip,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Wsd, Self::Mdns, Self::Ssdp, Self::Rtsp, Self::Sadp, Self::Dhip];
 }
 
 /// Reads one message that came from `from`. A message that is well formed but not a camera's gives an empty list.
@@ -103,6 +127,8 @@ pub fn read(protocol: Protocol, bytes: &[u8], from: IpAddr) -> Result<Vec<Answer
         Protocol::Mdns => mdns::read(bytes, from).map(|heard| heard.answers),
         Protocol::Ssdp => ssdp::read(bytes, from).map(|heard| heard.answer.into_iter().collect()),
         Protocol::Rtsp => rtsp::read(bytes, from, rtsp::PORTS[0]).map(|answer| vec![answer]),
+        Protocol::Sadp => sadp::read(bytes, from).map(|answer| answer.into_iter().collect()),
+        Protocol::Dhip => dhip::read(bytes, from).map(|answer| answer.into_iter().collect()),
     }
 }
 
@@ -111,13 +137,25 @@ pub fn read(protocol: Protocol, bytes: &[u8], from: IpAddr) -> Result<Vec<Answer
 pub fn read_as_all(bytes: &[u8]) -> usize {
     let from = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
     let mut registry = Registry::new();
-    for protocol in [Protocol::Wsd, Protocol::Mdns, Protocol::Ssdp, Protocol::Rtsp] {
+    for protocol in Protocol::ALL {
         for answer in read(protocol, bytes, from).unwrap_or_default() {
             registry.heard(answer, from, "lan0", 0);
         }
     }
     if let Some(answer) = ssdp::read_description(bytes) {
         registry.heard(answer, from, "lan0", 0);
+    }
+    if let Ok(ether::Arp { mac, address: Some(address), .. }) = ether::read_arp(bytes)
+        && let Some(answer) = (ether::Station { address, mac }).answer()
+    {
+        registry.heard(answer, IpAddr::V4(address), "lan0", 0);
+    }
+    if let Some(datagram) = ether::read_datagram(bytes) {
+        for protocol in [Protocol::Sadp, Protocol::Dhip] {
+            for answer in read(protocol, datagram.payload, datagram.from).unwrap_or_default() {
+                registry.heard(answer, datagram.from, "lan0", 0);
+            }
+        }
     }
     registry.devices().len()
 }

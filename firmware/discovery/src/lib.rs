@@ -5,21 +5,25 @@
 //! 1. No input panics, and none costs more than its size: datagrams past [`MAX_DATAGRAM`] are refused, XML stops
 //!    at depth [`soap::MAX_DEPTH`] and at any DTD or entity, one datagram gives at most [`MAX_ANSWERS`] answers.
 //! 2. Only the address that answered is ever believed. A host that a message names is thrown away and replaced
-//!    ([`place`]), port and path are kept.
+//!    ([`place`]), port and path are kept. An address that a message claims for its sender is kept apart ([`Answer::claims`]).
 //! 3. Nothing here asks for, holds or sends a credential.
 //! 4. An answer that does not come from a camera is no answer: printers, routers and televisions speak the same
 //!    protocols.
 //!
-//! The way through: [`wsd`], [`mdns`], [`ssdp`] and [`rtsp`] build what is sent and turn what comes back into
-//! [`Answer`]s; [`sweep`] says which addresses to try, and when; [`Registry`] merges answers into
+//! The way through: [`wsd`], [`mdns`], [`ssdp`], [`sadp`], [`dhip`] and [`rtsp`] build what is sent and turn what comes back into
+//! [`Answer`]s; [`ether`] does so with frames, for who is in another subnet or says nothing at all; [`sweep`] says which addresses to try, and when; [`Registry`] merges answers into
 //! [`model::Device`]s, bounded whatever is thrown at it.
 
 mod answer;
+pub mod dhip;
+pub mod ether;
+pub mod mac;
 mod maker;
 pub mod mdns;
 pub mod place;
 mod registry;
 pub mod rtsp;
+pub mod sadp;
 pub mod soap;
 pub mod ssdp;
 pub mod sweep;

@@ -2,7 +2,7 @@
 //! (a camera behind two networks, or with a wrong hosts file, names 127.0.1.1 or a foreign LAN; an attacker names
 //! what it wants to be attacked).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use url::Url;
 
@@ -56,6 +56,15 @@ pub fn rtsp(host: IpAddr, port: u16, path: &str) -> String {
     let path = path.trim_start_matches('/');
     let path = if path.len() <= MAX_LENGTH / 2 && path.bytes().all(plain) { path } else { "" };
     format!("rtsp://{host}{port}/{path}")
+}
+
+/// An address that a message of `from` claims for its sender, when it is another one and one that a station can have.
+pub fn claim(address: Ipv4Addr, from: IpAddr) -> Option<IpAddr> {
+    let nobody = address.is_unspecified()
+        || address.is_loopback()
+        || address.is_multicast()
+        || address.is_broadcast();
+    (!nobody && IpAddr::V4(address) != from).then_some(IpAddr::V4(address))
 }
 
 #[cfg(test)]

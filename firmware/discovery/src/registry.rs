@@ -2,9 +2,9 @@
 //! source. Devices are a view of them, so the order in which answers came cannot matter, and a fact goes when the
 //! message that carried it is too old.
 //!
-//! * One device per ONVIF endpoint reference, on whatever addresses and interfaces it answers. What is known only
-//!   of an address (RTSP, mDNS, SSDP) belongs to the endpoint there; if there is none or several, to a device of
-//!   its own.
+//! * One device per ONVIF endpoint reference or told MAC address, on whatever addresses and interfaces it answers. What is known
+//!   only of an address (RTSP, mDNS, SSDP) belongs to the device there; if there are several, to a device of its own
+//!   ([`grouping`]).
 //! * The address that an endpoint was first heard from stays the best one while it lives: somebody who borrows a
 //!   known endpoint comes last in its list and changes neither its name nor its first address.
 //! * At most [`MAX_DEVICES`], at most [`MAX_PER_ADDRESS`] of them at an address. When full, a newcomer is refused,
@@ -21,6 +21,10 @@ use model::{Device, DeviceKey, Fact, Source};
 
 use crate::{Answer, Kind};
 
+mod grouping;
+
+use grouping::Identity;
+
 /// Most devices that are kept.
 pub const MAX_DEVICES: usize = 256;
 /// Most endpoints, and most different statements of one kind, that one address may hold.
@@ -32,7 +36,8 @@ const MAX_ADDRESSES: usize = 4;
 const MAX_INTERFACES: usize = 8;
 /// Milliseconds after which what a datagram said is forgotten: three probes, 30 s apart, and some grace.
 const DATAGRAM_LIFE_MS: u64 = 100_000;
-/// Milliseconds after which what a sweep found is forgotten: two sweeps, 5 minutes apart, and some grace.
+/// Milliseconds after which what a sweep found is forgotten: two sweeps, 5 minutes apart, and some grace. A quiet neighbour is
+/// asked for by the kernel only when a sweep knocks there.
 const SWEEP_LIFE_MS: u64 = 660_000;
 /// Milliseconds of silence after which a device heard only once has missed a probe.
 const DOUBTFUL_MS: u64 = 40_000;
@@ -42,10 +47,10 @@ const AGAIN_MS: u64 = 5_000;
 /// Everything heard.
 #[derive(Debug, Default)]
 pub struct Registry {
-    seen: BTreeMap<IpAddr, BTreeMap<Option<String>, Sighting>>,
+    seen: BTreeMap<IpAddr, BTreeMap<Identity, Sighting>>,
 }
 
-/// What one address said as one endpoint (or as none).
+/// What one address said as one of those who speak there.
 #[derive(Debug)]
 struct Sighting {
     first_ms: u64,
@@ -76,9 +81,9 @@ impl Registry {
         if answer.kind == Kind::Gone {
             return self.gone(&answer, from);
         }
-        let key = answer.endpoint.clone();
-        let known = self.seen.get(&from).is_some_and(|endpoints| endpoints.contains_key(&key));
-        if !known && !self.make_room(key.as_ref(), from, answer.source, now_ms) {
+        let key = Identity::of(&answer);
+        let known = self.seen.get(&from).is_some_and(|here| here.contains_key(&key));
+        if !known && !self.make_room(&key, from, answer.source, now_ms) {
             return false;
         }
         let sighting = self.seen.entry(from).or_default().entry(key).or_insert_with(|| Sighting {
@@ -103,10 +108,13 @@ impl Registry {
     /// Forgets what is too old. Gives whether [`Self::devices`] changed.
     pub fn expire(&mut self, now_ms: u64) -> bool {
         let mut changed = false;
-        self.seen.retain(|_, endpoints| {
-            endpoints.retain(|_, sighting| {
+        self.seen.retain(|_, here| {
+            here.retain(|_, sighting| {
                 sighting.told.retain(|(source, _), (_, at)| {
-                    let life = if *source == Source::RtspSweep { SWEEP_LIFE_MS } else { DATAGRAM_LIFE_MS };
+                    let life = match source {
+                        Source::RtspSweep | Source::Neighbour => SWEEP_LIFE_MS,
+                        _ => DATAGRAM_LIFE_MS,
+                    };
                     let lives = now_ms.saturating_sub(*at) < life;
                     changed |= !lives;
                     lives
@@ -116,100 +124,69 @@ impl Registry {
                 changed |= before != sighting.interfaces.len();
                 !sighting.told.is_empty()
             });
-            !endpoints.is_empty()
+            !here.is_empty()
         });
         changed
     }
 
     /// The devices, by key.
     pub fn devices(&self) -> Vec<Device> {
+        let all = || self.seen.iter().flat_map(|(address, here)| here.iter().map(move |one| (*address, one)));
+        let keys = grouping::keys(all().map(|(address, (identity, _))| (address, identity)));
         let mut groups: BTreeMap<DeviceKey, Vec<(IpAddr, &Sighting)>> = BTreeMap::new();
-        for (address, endpoints) in &self.seen {
-            for (endpoint, sighting) in endpoints {
-                groups
-                    .entry(key_of(*address, endpoint.as_ref(), endpoints))
-                    .or_default()
-                    .push((*address, sighting));
-            }
+        for (key, (address, (_, sighting))) in keys.into_iter().zip(all()) {
+            groups.entry(key).or_default().push((address, sighting));
         }
         // A device that comes apart (one of its addresses forgot the endpoint) may be one too many until it expires.
         groups.into_iter().take(MAX_DEVICES).map(|(key, sightings)| device(key, sightings)).collect()
     }
 
-    /// How many devices there are.
-    fn count(&self) -> usize {
-        let mut endpoints = BTreeSet::new();
-        let mut alone = 0;
-        for here in self.seen.values() {
-            endpoints.extend(here.keys().flatten());
-            alone += usize::from(here.contains_key(&None) && here.keys().flatten().count() != 1);
-        }
-        endpoints.len() + alone
-    }
-
     /// How many devices there would be with one sighting more.
-    fn count_with(&self, endpoint: Option<&String>, from: IpAddr) -> usize {
-        let here = self.seen.get(&from);
-        let endpoints_here = here.map_or(0, |here| here.keys().flatten().count());
-        let bare_here = here.is_some_and(|here| here.contains_key(&None));
-        let count = self.count();
-        match endpoint {
-            // What is known of an address alone joins its only endpoint.
-            None => count + usize::from(endpoints_here != 1),
-            Some(endpoint) => {
-                let known = self.seen.values().any(|here| here.keys().flatten().any(|key| key == endpoint));
-                let count = count + usize::from(!known);
-                match endpoints_here {
-                    0 if bare_here => count.saturating_sub(1),
-                    1 if bare_here => count + 1,
-                    _ => count,
-                }
-            }
-        }
+    fn count_with(&self, identity: &Identity, from: IpAddr) -> usize {
+        let known = self.seen.iter().flat_map(|(address, here)| here.keys().map(move |key| (*address, key)));
+        let all = known.chain([(from, identity)]);
+        // Devices are at most as many as sightings, and counting those is quicker.
+        let sightings = all.clone().count();
+        if sightings <= MAX_DEVICES { sightings } else { grouping::keys(all).into_iter().collect::<BTreeSet<_>>().len() }
     }
 
     fn gone(&mut self, answer: &Answer, from: IpAddr) -> bool {
-        let Some(endpoints) = self.seen.get_mut(&from) else { return false };
-        let Some(sighting) = endpoints.get_mut(&answer.endpoint) else { return false };
+        let identity = Identity::of(answer);
+        let Some(here) = self.seen.get_mut(&from) else { return false };
+        let Some(sighting) = here.get_mut(&identity) else { return false };
         let before = sighting.told.len();
         let topic = topic(answer);
         sighting.told.retain(|(source, about), _| *source != answer.source || *about != topic);
         let changed = before != sighting.told.len();
         if sighting.told.is_empty() {
-            endpoints.remove(&answer.endpoint);
+            here.remove(&identity);
         }
-        if endpoints.is_empty() {
+        if here.is_empty() {
             self.seen.remove(&from);
         }
         changed
     }
 
     /// Whether a new sighting may come in; lets a doubtful one go where that helps.
-    fn make_room(&mut self, endpoint: Option<&String>, from: IpAddr, source: Source, now_ms: u64) -> bool {
-        let here = self.seen.get(&from);
-        if here.is_some_and(|endpoints| endpoints.len() > MAX_PER_ADDRESS) {
+    fn make_room(&mut self, identity: &Identity, from: IpAddr, source: Source, now_ms: u64) -> bool {
+        let like = |key: &&Identity| key.is_named() == identity.is_named();
+        let here = self.seen.get(&from).map_or(0, |here| here.keys().filter(like).count());
+        if here >= MAX_PER_ADDRESS && *identity != Identity::None {
             return false;
         }
-        if endpoint.is_some()
-            && here.is_some_and(|endpoints| endpoints.keys().flatten().count() >= MAX_PER_ADDRESS)
-        {
-            return false;
-        }
-        // A known endpoint at too many addresses: somebody else borrows it.
-        let wanted = endpoint.cloned();
-        let borrowed =
-            self.seen.values().filter(|endpoints| wanted.is_some() && endpoints.contains_key(&wanted));
+        // A known device at too many addresses: somebody else borrows its name.
+        let borrowed = self.seen.values().filter(|here| *identity != Identity::None && here.contains_key(identity));
         if borrowed.count() >= MAX_ADDRESSES {
             return false;
         }
-        if self.count_with(endpoint, from) <= MAX_DEVICES {
+        if self.count_with(identity, from) <= MAX_DEVICES {
             return true;
         }
         let doubtful = |sighting: &Sighting| {
             let silent = now_ms.saturating_sub(sighting.last_ms()) >= DOUBTFUL_MS;
             !sighting.proven && (silent || source == Source::RtspSweep)
         };
-        let first = |here: &BTreeMap<_, Sighting>| here.values().map(|sighting| sighting.first_ms).max();
+        let first = |here: &BTreeMap<Identity, Sighting>| here.values().map(|sighting| sighting.first_ms).max();
         // A whole address goes, and the newest of the doubtful: what stood before the flood stays longest.
         let candidates =
             self.seen.iter().filter(|(address, here)| **address != from && here.values().all(doubtful));
@@ -219,7 +196,7 @@ impl Registry {
             return false;
         };
         self.seen.remove(&evicted);
-        self.count_with(endpoint, from) <= MAX_DEVICES
+        self.count_with(identity, from) <= MAX_DEVICES
     }
 }
 
@@ -234,6 +211,10 @@ impl Sighting {
                 newer.name = newer.name.or_else(|| known.name.clone());
                 newer.maker = newer.maker.or_else(|| known.maker.clone());
                 newer.model = newer.model.or_else(|| known.model.clone());
+                newer.mac = newer.mac.or(known.mac);
+                newer.activated = newer.activated.or(known.activated);
+                newer.http_port = newer.http_port.or(known.http_port);
+                newer.firmware = newer.firmware.or_else(|| known.firmware.clone());
                 if newer.onvif.is_empty() {
                     newer.onvif.clone_from(&known.onvif);
                 }
@@ -259,17 +240,9 @@ fn topic(answer: &Answer) -> String {
     let about = match answer.source {
         Source::Mdns => answer.name.as_ref(),
         Source::RtspSweep => answer.rtsp.first(),
-        Source::WsDiscovery | Source::Ssdp => None,
+        Source::WsDiscovery | Source::Ssdp | Source::Sadp | Source::Dhip | Source::Neighbour => None,
     };
     about.cloned().unwrap_or_default()
-}
-
-fn key_of<T>(address: IpAddr, endpoint: Option<&String>, here: &BTreeMap<Option<String>, T>) -> DeviceKey {
-    let mut endpoints = here.keys().flatten();
-    match (endpoint, endpoints.next(), endpoints.next()) {
-        (Some(endpoint), ..) | (None, Some(endpoint), None) => DeviceKey::Endpoint(endpoint.clone()),
-        _ => DeviceKey::Address(address),
-    }
 }
 
 fn is_link_local(address: IpAddr) -> bool {
@@ -289,6 +262,9 @@ fn device(key: DeviceKey, mut sightings: Vec<(IpAddr, &Sighting)>) -> Device {
     sightings.sort_by_key(|(address, _)| rank(address));
     let mut addresses: Vec<IpAddr> = sightings.iter().map(|(address, _)| *address).collect();
     addresses.dedup();
+    // A name and a MAC address that are each borrowed elsewhere may bring more; what comes last is believed least.
+    addresses.truncate(MAX_ADDRESSES);
+    sightings.retain(|(address, _)| addresses.contains(address));
 
     let mut told: Vec<(usize, &Source, &Answer)> = Vec::new();
     for (address, sighting) in &sightings {
@@ -316,7 +292,19 @@ fn device(key: DeviceKey, mut sightings: Vec<(IpAddr, &Sighting)>) -> Device {
     let interfaces: BTreeSet<_> =
         sightings.iter().flat_map(|(_, sighting)| sighting.interfaces.keys()).collect();
     let sources: BTreeSet<Source> = told.iter().map(|(_, source, _)| **source).collect();
+    let mac = told.iter().find(|(_, source, answer)| **source != Source::Neighbour && answer.mac.is_some());
+    let mac = mac.or_else(|| told.iter().find(|(.., answer)| answer.mac.is_some()));
+    let mut claims: Vec<IpAddr> = told.iter().flat_map(|(.., answer)| answer.claims.iter().copied()).collect();
+    claims.sort();
+    claims.dedup();
+    claims.retain(|claim| !addresses.contains(claim));
+    claims.truncate(MAX_ADDRESSES);
     Device {
+        claims,
+        mac: mac.and_then(|(_, source, answer)| Some(Fact { value: answer.mac?.to_string(), source: **source })),
+        activated: told.iter().find_map(|(.., answer)| answer.activated),
+        http_port: told.iter().find_map(|(.., answer)| answer.http_port),
+        firmware: first(|answer| &answer.firmware),
         name: first(|answer| &answer.name),
         maker: first(|answer| &answer.maker),
         model: first(|answer| &answer.model),

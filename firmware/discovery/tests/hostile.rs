@@ -8,14 +8,19 @@ use discovery::{Protocol, read, read_as_all};
 use proptest::prelude::*;
 
 const FROM: [u8; 4] = [192, 0, 2, 7];
-const ALL: [Protocol; 4] = [Protocol::Wsd, Protocol::Mdns, Protocol::Ssdp, Protocol::Rtsp];
 
 fn check(bytes: &[u8]) {
-    for protocol in ALL {
+    for protocol in Protocol::ALL {
         for answer in read(protocol, bytes, IpAddr::from(FROM)).unwrap_or_default() {
             for url in answer.onvif.iter().chain(&answer.rtsp) {
                 let host = url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
                 assert_eq!(host, Some("192.0.2.7"), "{url}");
+            }
+            // What is claimed stands apart, bounded, and is never somebody's inside.
+            assert!(answer.claims.len() <= discovery::Answer::MAX_ADDRESSES);
+            assert!(answer.claims.iter().all(|claim| *claim != IpAddr::from(FROM) && !claim.is_loopback()));
+            for text in [&answer.name, &answer.maker, &answer.model, &answer.firmware].into_iter().flatten() {
+                assert!(text.chars().count() <= 64 && !text.contains(char::is_control), "{text:?}");
             }
         }
     }

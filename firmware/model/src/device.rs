@@ -1,6 +1,6 @@
 //! What was heard of a device on the LAN, and from where each fact came.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,12 @@ pub enum Source {
     Ssdp,
     /// A TCP connection and an RTSP OPTIONS request.
     RtspSweep,
+    /// Hikvision's SADP (UDP 37020).
+    Sadp,
+    /// Dahua's DHIP (UDP 37810).
+    Dhip,
+    /// The kernel's neighbour table, or an ARP packet that passed by: somebody with a camera maker's network card.
+    Neighbour,
 }
 
 /// A value and where it came from.
@@ -27,15 +33,27 @@ pub struct Fact<T> {
     pub source: Source,
 }
 
-/// What tells one device from another, best first: the ONVIF endpoint reference (a UUID), else the address
-/// that answered.
+/// What tells one device from another, best first: the ONVIF endpoint reference (a UUID), else the hardware address that it
+/// told, else the address that answered. New cameras of one maker all have the same address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceKey {
     /// ONVIF endpoint reference, lower case, without `urn:uuid:`.
     Endpoint(String),
+    /// MAC address as in [`Device::mac`].
+    Mac(String),
     /// The address that answered.
     Address(IpAddr),
+}
+
+impl fmt::Display for DeviceKey {
+    /// The endpoint, the MAC address or the address: no two kinds look alike.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint(text) | Self::Mac(text) => f.write_str(text),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
 }
 
 /// One device on the LAN, merged from everything that was heard of it.
@@ -43,8 +61,13 @@ pub enum DeviceKey {
 pub struct Device {
     /// What tells it from others.
     pub key: DeviceKey,
-    /// The addresses that answered, best first. An address that a message merely claims is never here.
+    /// The addresses that answered, best first: the sender's own address of a datagram, or the other end of a connection. An
+    /// address that a message merely claims is never here. Some answers are multicast, so an address here may lie in another
+    /// subnet than the box and be out of its reach.
     pub addresses: Vec<IpAddr>,
+    /// Addresses that messages of it claim and that never answered. Nobody contacts them, and no credential goes there: they
+    /// are shown, and tried only when the owner asks the box to reach this very device.
+    pub claims: Vec<IpAddr>,
     /// Network interfaces of the box on which it was heard.
     pub interfaces: Vec<String>,
     /// Its name (ONVIF scope, mDNS instance, SSDP server).
@@ -53,6 +76,15 @@ pub struct Device {
     pub maker: Option<Fact<String>>,
     /// Its model.
     pub model: Option<Fact<String>>,
+    /// Its hardware address, lower case, with colons: told by itself, else seen on the wire.
+    pub mac: Option<Fact<String>>,
+    /// Whether somebody has set its first password. `Some(false)`: no login can work before that, so none is tried. `None`:
+    /// it did not say.
+    pub activated: Option<bool>,
+    /// TCP port of its own web page, as it says.
+    pub http_port: Option<u16>,
+    /// Its firmware's version.
+    pub firmware: Option<Fact<String>>,
     /// ONVIF device service addresses, with the host replaced by the address that answered.
     pub onvif: Vec<Fact<String>>,
     /// RTSP addresses `rtsp://host:port/...`, with the host that answered.
@@ -61,4 +93,27 @@ pub struct Device {
     pub sources: Vec<Source>,
     /// When it was last heard, in milliseconds of the caller's clock.
     pub last_heard_ms: u64,
+}
+
+impl Device {
+    /// A device of which nothing is known but what tells it from others.
+    pub const fn new(key: DeviceKey) -> Self {
+        Self {
+            key,
+            addresses: Vec::new(),
+            claims: Vec::new(),
+            interfaces: Vec::new(),
+            name: None,
+            maker: None,
+            model: None,
+            mac: None,
+            activated: None,
+            http_port: None,
+            firmware: None,
+            onvif: Vec::new(),
+            rtsp: Vec::new(),
+            sources: Vec::new(),
+            last_heard_ms: 0,
+        }
+    }
 }

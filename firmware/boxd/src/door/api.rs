@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::{Response, StatusCode};
 use model::status::Picture;
-use model::{CameraState, Device, DeviceKey, Fact, Source};
+use model::{CameraState, Device, Fact, Source};
 use serde::Serialize;
 
 use super::{Body, reply};
@@ -24,7 +24,7 @@ const JSON: &str = "application/json";
 pub(crate) struct CameraView {
     /// First path segment of its links.
     pub(crate) id: String,
-    /// What a person calls it: the device's name, else maker and model, else the id.
+    /// What a person calls it: the owner's name for it, else the device's, else maker and model, else the id.
     pub(crate) name: String,
     /// What it is doing.
     pub(crate) state: CameraState,
@@ -170,7 +170,7 @@ pub(crate) fn camera(shared: &Shared, id: &str) -> Option<CameraView> {
     shared.camera(id).map(|camera| view(shared, &camera, &shared.devices(), now()))
 }
 
-/// Every camera, by id.
+/// Every camera, in the owner's order.
 pub(crate) fn cameras(shared: &Shared) -> Vec<CameraView> {
     let (devices, now) = (shared.devices(), now());
     shared.cameras().iter().map(|camera| view(shared, camera, &devices, now)).collect()
@@ -187,10 +187,7 @@ pub(crate) fn devices(shared: &Shared) -> Vec<FoundView> {
         let (id, config) = snippet::config(&device, &taken);
         taken.push(id);
         found.push(FoundView {
-            key: match device.key {
-                DeviceKey::Endpoint(endpoint) => endpoint,
-                DeviceKey::Address(address) => address.to_string(),
-            },
+            key: device.key.to_string(),
             addresses: device.addresses,
             interfaces: device.interfaces,
             name: device.name,
@@ -207,7 +204,7 @@ pub(crate) fn devices(shared: &Shared) -> Vec<FoundView> {
 }
 
 /// Whether the camera is this device: it was adopted from it, or its stream comes from one of its addresses.
-fn streams(camera: &Camera, device: &Device) -> bool {
+pub(crate) fn streams(camera: &Camera, device: &Device) -> bool {
     if camera.device().is_some_and(|key| *key == device.key) {
         return true;
     }
@@ -247,7 +244,7 @@ fn view(shared: &Shared, camera: &Camera, devices: &[Device], now: Duration) -> 
         Some(name).filter(|name| !name.trim().is_empty())
     });
     CameraView {
-        name: discovered.or(said).unwrap_or_else(|| id.clone()),
+        name: camera.name().or(discovered).or(said).unwrap_or_else(|| id.clone()),
         state,
         sentence,
         since_ms: millis(now.saturating_sub(age)),

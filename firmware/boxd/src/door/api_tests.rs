@@ -152,7 +152,6 @@ fn every_state_and_trouble_is_described() {
 fn a_discovered_device_is_described() {
     let fact = |source| Fact { value: "x".to_owned(), source };
     let full = Device {
-        key: DeviceKey::Endpoint("uuid".into()),
         addresses: vec!["10.0.0.7".parse().unwrap()],
         interfaces: vec!["eth0".into()],
         name: Some(fact(Source::WsDiscovery)),
@@ -160,8 +159,16 @@ fn a_discovered_device_is_described() {
         model: Some(fact(Source::Ssdp)),
         onvif: vec![fact(Source::WsDiscovery)],
         rtsp: vec![fact(Source::RtspSweep)],
-        sources: vec![Source::WsDiscovery, Source::Mdns, Source::Ssdp, Source::RtspSweep],
-        last_heard_ms: 0,
+        sources: vec![
+            Source::WsDiscovery,
+            Source::Mdns,
+            Source::Ssdp,
+            Source::RtspSweep,
+            Source::Sadp,
+            Source::Dhip,
+            Source::Neighbour,
+        ],
+        ..Device::new(DeviceKey::Endpoint("uuid".into()))
     };
     let bare = Device {
         key: DeviceKey::Address("10.0.0.8".parse().unwrap()),

@@ -303,6 +303,9 @@ const fn source_name(source: Source) -> &'static str {
         Source::Mdns => "mDNS",
         Source::Ssdp => "SSDP",
         Source::RtspSweep => "RTSP search",
+        Source::Sadp => "SADP",
+        Source::Dhip => "DHIP",
+        Source::Neighbour => "network card",
     }
 }
 

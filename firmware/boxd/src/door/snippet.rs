@@ -78,16 +78,10 @@ mod tests {
     fn device(name: &str, url: &str) -> Device {
         let fact = |value: &str| Fact { value: value.to_owned(), source: Source::WsDiscovery };
         Device {
-            key: DeviceKey::Endpoint("e".into()),
             addresses: vec!["10.0.0.7".parse().unwrap()],
-            interfaces: vec![],
             name: Some(fact(name)),
-            maker: None,
-            model: None,
             onvif: vec![fact(url)],
-            rtsp: vec![],
-            sources: vec![],
-            last_heard_ms: 0,
+            ..Device::new(DeviceKey::Endpoint("e".into()))
         }
     }
 
