@@ -26,7 +26,7 @@
 //   links, link-<id> [data-public], near-<id>, copy-<id>, print, finish
 //   nav-cameras, nav-links, nav-cloud, nav-history, nav-box, nav-help
 //   history, condition, version, site, site-go, uplink, uplink-now, uplink-go, diagnostics, restart, restart-yes,
-//   password-old, password-new, password-change, reset-open, reset-password, reset-go, signout, silent, told, step
+//   password-old, password-new, password-change, reset-open, reset-password, reset-go, signout, help-<maker>, silent, told, step
 
 import { render } from "preact";
 

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { get } from "./api.js";
-import { condition, current, improvements, megabits, moved, obstacles } from "./logic.js";
+import { condition, current, deviceTitle, format, improvements, megabits, moved, obstacles } from "./logic.js";
 import { Obstacles } from "./find.js";
 import { Action, Field, Form, html, Password, Refusal, Sure } from "./parts.js";
 
@@ -12,7 +12,7 @@ const STILL = 30_000;
 
 export function Camera({ app, camera, index, shown }) {
   const { say } = app;
-  const { id, name, maker, model, address } = camera;
+  const { id, name, address } = camera;
   const state = condition(camera);
   const fix = obstacles(camera).filter((obstacle) => current(obstacle, app.overview.now_ms));
   const watch = () => {
@@ -22,11 +22,11 @@ export function Camera({ app, camera, index, shown }) {
   };
   return html`<li class="card camera" data-test=${`camera-${id}`} data-state=${state}>
     <div class="row top">
-      ${camera.snapshot && camera.on && html`<${Still} app=${app} camera=${camera} />`}
+      ${camera.snapshot && state === "live" && html`<${Still} app=${app} camera=${camera} />`}
       <div class="grow">
         <h2>${name}</h2>
         <p class=${`state ${state}`}>${say(`state.${state}`)}</p>
-        <p class="soft">${[[maker, model].filter(Boolean).join(" "), address].filter(Boolean).join(" · ")}</p>
+        <p class="soft">${[deviceTitle({ ...camera, name: null }), address].filter(Boolean).join(" · ")}</p>
         ${state === "live" && html`<p class="soft">${facts(app, camera)}</p>`}
         ${state === "live" && camera.picture === "sub" && html`<p class="soft">${say("state.sub")}</p>`}
       </div>
@@ -47,7 +47,7 @@ export function Camera({ app, camera, index, shown }) {
 function facts(app, { state, fps, bit_rate: rate }) {
   const size = state.size ? `${state.size[0]}×${state.size[1]}` : "";
   const parts = [
-    { h264: "H.264", h265: "H.265" }[state.video] ?? "",
+    format(state.video),
     size,
     fps > 0 && app.say("unit.fps", { number: Math.round(fps) }),
     rate > 0 && app.say("unit.megabits", { number: megabits(rate, app.language) }),
@@ -63,10 +63,9 @@ function Still({ app, camera }) {
     const timer = setInterval(() => document.visibilityState === "visible" && set((before) => before + 1), STILL);
     return () => clearInterval(timer);
   }, []);
-  const live = condition(camera) === "live";
-  useEffect(() => is(true), [time, live]);
+  useEffect(() => is(true), [time]);
   if (!there) return html`<span class="still" aria-hidden="true"></span>`;
-  return html`<img class="still" src=${`/api/v1/setup/cameras/${camera.id}/snapshot.jpg?${time}${live ? "l" : ""}`}
+  return html`<img class="still" src=${`/api/v1/setup/cameras/${camera.id}/snapshot.jpg?${time}`}
     alt=${app.say("cameras.snapshot", { name: camera.name })} onError=${() => is(false)} data-test=${`still-${camera.id}`} />`;
 }
 
@@ -108,7 +107,7 @@ function Places({ app, camera: { id, name }, index }) {
     if (!order) return;
     await app.order(order);
     tell(say("change.moved", { name, number: index + 1 + by, all: ids.length }));
-    ref.current?.querySelector(by < 0 ? "button" : "div:last-of-type button")?.focus();
+    ref.current?.querySelector(by < 0 ? "button" : ":scope > div:last-of-type button")?.focus();
   };
   if (ids.length < 2) return null;
   return html`<div class="actions places" ref=${ref}>
@@ -175,7 +174,7 @@ function Encoder({ app, camera: { id, name } }) {
   const [encoder, set] = useState(null);
   const text = () =>
     say("change.facts", {
-      encoding: encoder.encoding,
+      encoding: format(encoder.encoding),
       size: `${encoder.width}×${encoder.height}`,
       fps: Math.round(encoder.fps),
       rate: megabits(encoder.bit_rate_kbps * 1000, app.language),

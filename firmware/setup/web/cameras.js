@@ -27,7 +27,7 @@ export function Cameras({ app }) {
     <ul class="cards" aria-label=${say("cameras.title")}>
       ${cameras.map((camera, index) => html`<${Camera} key=${camera.id} app=${app} camera=${camera} index=${index} shown=${shown?.id === camera.id} />`)}
     </ul>
-    <div class="onward"><div class="actions">
+    <div class=${wizard ? "onward" : ""}><div class="actions">
       ${wizard && html`<button type="button" class="primary" data-test="cameras-go" onClick=${() => app.go("cloud")}>${say("do.next")}</button>`}
       <button type="button" data-test="add-cameras" onClick=${() => app.go("find")}>${say("cameras.add")}</button>
     </div></div>`;

@@ -9,12 +9,13 @@ export function chooseLanguage({ chosen, kept, preferred }) {
   return wanted.find((language) => LANGUAGES.includes(language)) ?? "ru";
 }
 
-/** Pages of a signed-in owner, by the address's hash. The first five are the way through the first set-up, in this order. */
+/** Pages of a signed-in owner, by the address's hash. */
 export const PAGES = ["find", "access", "cameras", "cloud", "links", "history", "box", "help"];
 /** The steps that a new owner sees counted. */
 export const STEPS = ["language", "password", "find", "access", "cameras", "cloud", "links"];
 
-/** What to show. `chosen`: whether a language was chosen here; `hash`: without `#`; `cameras`: how many, null while unknown. */
+/** What to show. `chosen`: whether a language was chosen here; `hash`: without `#`; `cameras`: how many the box has, null while
+ * unknown; `picks`: how many devices are ticked. */
 export function view({ state, chosen, hash, cameras, picks }) {
   if (state === null) return "loading";
   if (!state.claimed) {
@@ -191,27 +192,19 @@ export function kilobits(text) {
   return Number.isFinite(value) && value > 0 && value <= 100_000 ? Math.max(1, Math.round(value * 1000)) : undefined;
 }
 
+/** A format as people know it. */
+export const format = (name) => ({ H264: "H.264", h264: "H.264", H265: "H.265", h265: "H.265" })[name] ?? name ?? "";
+
 /** What "make it ready" changed: rows of [what, before, after] that differ. */
 export function improvements({ before, after }) {
   const seconds = ({ gop, fps }) => (gop > 0 && fps > 0 ? Math.round((gop / fps) * 10) / 10 : null);
   const rows = [
-    ["encoding", before.encoding, after.encoding],
+    ["encoding", format(before.encoding), format(after.encoding)],
     ["size", `${before.width}×${before.height}`, `${after.width}×${after.height}`],
     ["gop", seconds(before), seconds(after)],
     ["rate", before.bit_rate_kbps * 1000, after.bit_rate_kbps * 1000],
   ];
   return rows.filter(([, was, is]) => was !== is);
-}
-
-/** How many presses the first set-up takes when nothing goes wrong, typing not counted: one for each step of `STEPS` that has a
- * button, one for each further password, and one to make all cameras ready. */
-export function clicks({ passwords, improve, cloud, print }) {
-  const language = 1;
-  const password = 1;
-  const find = 1;
-  const access = passwords;
-  const cameras = 1 + (improve ? 1 : 0);
-  return language + password + find + access + cameras + (cloud ? 1 : 0) + (print ? 1 : 0);
 }
 
 /** A device's own page: of its address, whatever that holds, only the host. */
