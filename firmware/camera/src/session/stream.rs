@@ -10,6 +10,7 @@ use core::future::poll_fn;
 use core::num::NonZeroU32;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,24 +20,23 @@ use media::{AccessUnit, AudioFormat, Format, Track, VideoFormat};
 use model::{CodecKind, StreamFacts, Trouble};
 use retina::client::{
     Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionGroup, SessionIdPolicy,
-    SessionOptions, SetupOptions, TcpTransportOptions, TeardownPolicy, UdpTransportOptions,
+    SessionOptions, SetupOptions, TcpTransportOptions, TeardownPolicy, Tool, UdpTransportOptions,
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoParametersCodec};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use url::Url;
 
 use super::clean::clean;
+use super::failure::{beyond_use, classify, within};
 use super::limits;
 use super::message::USER_AGENT;
-use super::probe::{Login, refused};
+use super::pipe::{self, Carrier};
+use super::probe::Login;
 use super::sdp::{Offer, codec_name, is_playable};
 use super::sprop::parameter_sets;
 use super::target::Target;
 use super::tls::Tls;
 use crate::source::Transport;
-
-/// The local end of a TLS pipe, polled beside the session.
-type Carrier = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What retina hands over.
 type Received = Result<CodecItem, retina::Error>;
@@ -77,7 +77,7 @@ pub struct Ended {
     pub trouble: Trouble,
     /// The camera lost its place in its own stream: connecting again at once mends it.
     pub stumbled: bool,
-    /// SETUP was refused for its transport (461); the other one was refused too, or was not asked for.
+    /// SETUP was refused for its transport (461).
     pub transport: bool,
 }
 
@@ -99,7 +99,7 @@ pub struct Request<'a> {
     pub login: Option<&'a Login>,
     /// TLS, for `rtsps`.
     pub tls: Option<&'a Tls>,
-    /// First choice of transport.
+    /// First choice of transport; the other one is taken when the camera answers 461. Over TLS it is always TCP.
     pub transport: Transport,
     /// What the probe found.
     pub offer: &'a Offer,
@@ -113,42 +113,85 @@ impl Stream {
     /// # Errors
     /// What stands in the way.
     pub async fn open(request: Request<'_>) -> Result<Self, Ended> {
-        let Request { target, url, shown, login, tls, transport, offer, notes } = request;
-        let (via, mut carrier): (_, Option<Carrier>) = match tls {
+        let over_tls = request.tls.is_some();
+        let mut transport = if over_tls { Transport::Tcp } else { request.transport };
+        let mut note = (over_tls && request.transport == Transport::Udp)
+            .then_some("The camera is asked over TLS; its pictures come with its answers, because UDP would show them to others.");
+        let (mut piped, mut tried_both) = (over_tls, over_tls);
+        // At most three times: with the other transport, and through a pipe that a description made necessary.
+        loop {
+            piped |= transport == Transport::Udp;
+            match Self::attempt(&request, transport, piped).await {
+                Ok(Some(mut stream)) => {
+                    stream.facts.notes.extend(note.map(str::to_owned));
+                    return Ok(stream);
+                }
+                Ok(None) => piped = true,
+                Err(ended) if ended.transport && !tried_both => {
+                    tried_both = true;
+                    (transport, note) = match transport {
+                        Transport::Tcp => (
+                            Transport::Udp,
+                            Some("The camera refuses TCP; its pictures come over UDP, which can lose some."),
+                        ),
+                        Transport::Udp => {
+                            (Transport::Tcp, Some("The camera refuses UDP; its pictures come over TCP."))
+                        }
+                    };
+                }
+                Err(ended) => return Err(ended),
+            }
+        }
+    }
+
+    /// One session on one connection. `None`: not without a pipe.
+    async fn attempt(
+        request: &Request<'_>,
+        transport: Transport,
+        piped: bool,
+    ) -> Result<Option<Self>, Ended> {
+        let ip = request.target.address.ip();
+        let (via, mut carrier) = match request.tls {
             Some(tls) => {
-                let (address, carry) = tls.pipe(target).await?;
-                (Some(address), Some(Box::pin(carry)))
+                let camera = tls.connect(request.target).await?;
+                let (at, carry) = pipe::open(camera, ip, Ipv4Addr::LOCALHOST.into()).await?;
+                (Some(at), Some(carry))
+            }
+            None if piped => {
+                let camera = request.target.connect().await?;
+                let local = camera.local_addr().map_err(|_| Trouble::Closed)?;
+                let (at, carry) = pipe::open(camera, ip, local.ip()).await?;
+                (Some(at), Some(carry))
             }
             None => (None, None),
         };
-        let open = Self::start(target, url, via, login, transport, offer, shown, notes);
-        let mut stream = match carrier.as_mut() {
+        let open = Self::start(request, transport, via);
+        let stream = match carrier.as_mut() {
             None => open.await?,
             Some(carry) => {
                 tokio::pin!(open);
                 tokio::select! {
                     biased;
                     result = &mut open => result?,
-                    // The pipe has closed; what retina makes of it is the answer.
-                    () = carry => { carrier = None; open.await? }
+                    carried = carry => {
+                        carried?;
+                        carrier = None;
+                        // The pipe has closed; what retina makes of it is the answer.
+                        open.await?
+                    }
                 }
             }
         };
-        stream.carrier = carrier;
-        Ok(stream)
+        Ok(stream.map(|stream| Self { carrier, ..stream }))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one Request, taken apart")]
     async fn start(
-        target: &Target,
-        url: &Url,
-        via: Option<std::net::SocketAddr>,
-        login: Option<&Login>,
+        request: &Request<'_>,
         transport: Transport,
-        offer: &Offer,
-        shown: String,
-        mut notes: Vec<String>,
-    ) -> Result<Self, Ended> {
+        via: Option<SocketAddr>,
+    ) -> Result<Option<Self>, Ended> {
+        let &Request { target, url, login, offer, .. } = request;
+        let mut notes = request.notes.clone();
         let group = Arc::new(SessionGroup::default());
         let options = SessionOptions::default()
             .creds(login.map(|login| Credentials {
@@ -163,6 +206,10 @@ impl Stream {
         let mut session =
             within(limits::CONNECT + limits::DESCRIBE, target, Session::describe(request_url, options))
                 .await?;
+        // For these servers retina sends TEARDOWN over new connections, too, to whatever host the description names.
+        if via.is_none() && session.tool().is_some_and(Tool::has_live555_tcp_bug) {
+            return Ok(None);
+        }
 
         let (video, codec) = session
             .streams()
@@ -202,23 +249,7 @@ impl Stream {
                 ));
         }
 
-        let mut transport = transport;
-        if let Err(ended) = setup(&mut session, target, video, transport).await {
-            if !ended.transport {
-                return Err(ended);
-            }
-            transport = match transport {
-                Transport::Tcp => Transport::Udp,
-                Transport::Udp => Transport::Tcp,
-            };
-            setup(&mut session, target, video, transport).await?;
-            notes.push(match transport {
-                Transport::Tcp => "The camera refuses UDP; its pictures come over TCP.".to_owned(),
-                Transport::Udp => {
-                    "The camera refuses TCP; its pictures come over UDP, which can lose some.".to_owned()
-                }
-            });
-        }
+        setup(&mut session, target, video, transport).await?;
         let audio = match audio {
             // Sound that cannot be set up is no reason to go without pictures.
             Some((index, format)) => {
@@ -230,13 +261,13 @@ impl Stream {
         let frames = within(limits::PLAY, target, session.play(play)).await?;
         let frames = frames.demuxed().map_err(|error| classify(&error, target))?;
         let facts = StreamFacts {
-            url: shown,
+            url: request.shown.clone(),
             video: codec,
             size: (0, 0),
             audio: audio.is_some().then_some(CodecKind::Aac),
             notes,
         };
-        Ok(Self {
+        Ok(Some(Self {
             frames,
             carrier: None,
             transport,
@@ -250,7 +281,7 @@ impl Stream {
             facts,
             last_picture: Instant::now(),
             watchdog: Box::pin(sleep(limits::PICTURE)),
-        })
+        }))
     }
 
     /// The next item.
@@ -326,16 +357,16 @@ impl Stream {
         self.transport == Transport::Tcp && self.carrier.is_none()
     }
 
-    /// Retina's next item, `None` at the end of the session or of its TLS pipe.
+    /// Retina's next item, `None` at the end of the session or of its pipe.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Received>, Trouble>> {
         if let Poll::Ready(frame) = self.frames.poll_next_unpin(cx) {
             return Poll::Ready(Ok(frame));
         }
         if let Some(carry) = self.carrier.as_mut()
-            && carry.as_mut().poll(cx).is_ready()
+            && let Poll::Ready(carried) = carry.as_mut().poll(cx)
         {
             self.carrier = None;
-            return Poll::Ready(Ok(None));
+            return Poll::Ready(carried.map(|()| None));
         }
         while self.watchdog.as_mut().poll(cx).is_ready() {
             let due = self.last_picture + limits::PICTURE;
@@ -387,7 +418,7 @@ impl Stream {
         let both = async {
             match carrier {
                 None => end.await,
-                Some(carry) => tokio::select! { () = end => {}, () = carry => {} },
+                Some(carry) => tokio::select! { () = end => {}, _ = carry => {} },
             }
         };
         let _ = timeout(limits::TEARDOWN, both).await;
@@ -404,71 +435,7 @@ async fn setup(
         Transport::Tcp => retina::client::Transport::Tcp(TcpTransportOptions::default()),
         Transport::Udp => retina::client::Transport::Udp(UdpTransportOptions::default()),
     });
-    within(limits::SETUP, target, session.setup(index, options)).await?;
-    // A camera may name another host as the sender of its UDP packets (RFC 2326, 12.39): not followed.
-    let peer = format!("-> {}:", target.address.ip());
-    match session.streams().get(index).and_then(|stream| stream.ctx()).map(ToString::to_string) {
-        Some(path) if transport == Transport::Udp && !path.contains(&peer) => {
-            Err(Trouble::Protocol { detail: "it names another address as the sender of its pictures".into() }
-                .into())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Runs one request of retina under its deadline.
-async fn within<T>(
-    limit: core::time::Duration,
-    target: &Target,
-    request: impl Future<Output = Result<T, retina::Error>>,
-) -> Result<T, Ended> {
-    match timeout(limit, request).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(classify(&error, target)),
-        Err(_) => Err(target.unreachable().into()),
-    }
-}
-
-/// The trouble behind one of retina's errors, which are told only by status code and text.
-fn classify(error: &retina::Error, target: &Target) -> Ended {
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    let detail = |what: &str| Trouble::Protocol { detail: what.to_owned() };
-    match error.status_code() {
-        Some(461) => return Ended { transport: true, ..detail("it offers neither TCP nor UDP").into() },
-        // The same login was accepted a moment ago: a nonce has aged, the password is right.
-        Some(401) => return detail("it accepted the login and then asked for it again").into(),
-        Some(200..=299) => return detail(&plain(line)).into(),
-        Some(status) => return refused(status).into(),
-        None => {}
-    }
-    if line.starts_with("Unable to connect") {
-        return target.unreachable().into();
-    }
-    if line.starts_with("Error reading") || line.starts_with("Error writing") {
-        return Trouble::Closed.into();
-    }
-    if line.contains("at EOF") {
-        return Trouble::Closed.into();
-    }
-    if text.contains("SPS has invalid pixel dimensions") {
-        return beyond_use(CodecKind::H264).into();
-    }
-    Ended { stumbled: true, ..detail(&plain(line)).into() }
-}
-
-/// The trouble of pictures that are too large, or described in a way that nothing can read.
-fn beyond_use(codec: CodecKind) -> Trouble {
-    let codec = if codec == CodecKind::H264 { "H.264" } else { "H.265" };
-    Trouble::UnsupportedCodec { codec: format!("{codec} of an impossible size") }
-}
-
-/// A line of retina's as a short detail: no addresses (a path may hold a password), no control characters.
-fn plain(line: &str) -> String {
-    let words = line.split_whitespace().filter(|word| !word.contains("://"));
-    let text: String =
-        words.collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(160).collect();
-    text.trim_end_matches(['.', ':']).to_owned()
+    within(limits::SETUP, target, session.setup(index, options)).await
 }
 
 /// One allocation of the exact size: no copy when nothing was removed.

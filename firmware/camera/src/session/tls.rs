@@ -1,4 +1,4 @@
-//! RTSP over TLS (`rtsps://`): retina speaks only plain TCP, so a pipe on the loopback carries its connection.
+//! RTSP over TLS (`rtsps://`): retina speaks only plain TCP, so a [`super::pipe`] carries its connection.
 //!
 //! Cameras come with certificates that they signed themselves, for no name: nothing can be verified when it is
 //! first seen. The first certificate is pinned instead: every later connection of the same worker to the same
@@ -10,7 +10,6 @@
     reason = "the camera's own sockets and deadlines"
 )]
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use model::Trouble;
@@ -18,7 +17,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -73,29 +72,6 @@ impl Tls {
             }),
             Err(_) => Err(target.unreachable()),
         }
-    }
-
-    /// Opens a pipe: the first connection to the returned loopback address is carried to the camera, no other one.
-    /// The pipe lives as long as its future is polled.
-    ///
-    /// # Errors
-    /// As [`Tls::connect`].
-    pub async fn pipe(
-        &self,
-        target: &Target,
-    ) -> Result<(SocketAddr, impl Future<Output = ()> + use<>), Trouble> {
-        let local = |_| Trouble::Protocol { detail: "no loopback port for TLS".into() };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(local)?;
-        let address = listener.local_addr().map_err(local)?;
-        let mut camera = self.connect(target).await?;
-        let carry = async move {
-            if let Ok(Ok((mut plain, _))) = timeout(limits::CONNECT, listener.accept()).await {
-                drop(listener);
-                // Either end closing ends the other: retina sees the end of its connection.
-                let _ = tokio::io::copy_bidirectional(&mut plain, &mut camera).await;
-            }
-        };
-        Ok((address, carry))
     }
 }
 
