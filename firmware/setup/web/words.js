@@ -10,11 +10,16 @@ export function speaker(words) {
   return (key, values = {}, otherwise = key) => (Object.hasOwn(words, key) ? fill(words[key], values) : otherwise);
 }
 
-/** A refusal in words: by its code, else by its status, else as the box said it. */
+/** A refusal in words: by its code, else by its status, else as the box said it. What a camera refuses has an obstacle's words;
+ * only the page's own sign-in answers 401. */
 export function refusal(say, error) {
   const values = { seconds: error.retryAfter ?? "60" };
-  const byStatus = say(`error.${error.status}`, values, null);
-  return say(`error.${error.code}`, values, null) ?? byStatus ?? error.sentence ?? say("error.strange");
+  const kinds = error.status === 401 ? ["error"] : ["obstacle", "error"];
+  for (const key of [...kinds.map((kind) => `${kind}.${error.code}`), `error.${error.status}`]) {
+    const words = say(key, values, null);
+    if (words) return words;
+  }
+  return error.sentence ?? say("error.strange");
 }
 
 /** An obstacle in words: what stands in the way, where that is changed, when it ends by itself. */

@@ -104,7 +104,19 @@ test("a refusal is said by its code, else by its status, else as the box said it
   assert.match(refusal(say, { status: 400, code: "password_too_short" }), /8 characters/);
   assert.match(refusal(say, { status: 429, code: "x", retryAfter: "17" }), /17 s/);
   assert.equal(refusal(say, { status: 400, code: "x", sentence: "No such lens." }), "No such lens.");
+  const camera = refusal(say, { status: 409, code: "wrong_password" });
+  assert.match(camera, /camera refused/);
+  assert.notEqual(refusal(say, { status: 401, code: "wrong_password" }), camera, "the page's own password is another");
   assert.equal(refusal(say, { status: 500, code: "toString" }), words.en["error.strange"]);
+});
+
+test("what the gate refuses has words", () => {
+  const sources = ["../../src/answer.rs", "../../src/handlers/account.rs"].map(read).join("\n");
+  const refused = [...sources.matchAll(/=> \((4\d\d|503), "([a-z_]+)"\)/g)];
+  assert.ok(refused.length >= 8);
+  for (const [, status, code] of refused) {
+    assert.ok(words.en[`error.${code}`] ?? words.en[`error.${status}`], code);
+  }
 });
 
 test("a value is text and is filled in once", () => {
