@@ -188,6 +188,12 @@ impl Ledger {
         false
     }
 
+    /// Seconds that a lock-out still lasts, if there is one.
+    pub fn left(&self, now: Instant) -> Option<u64> {
+        let left = self.locked_until?.checked_duration_since(now)?;
+        Some(left.as_secs() + 1)
+    }
+
     /// Whether every login fails now.
     pub fn locked(&self, now: Instant) -> bool {
         self.locked_until.is_some_and(|until| now < until)

@@ -17,6 +17,7 @@ use crate::{
     auth::{Ledger, Login},
     client::{Client, Frame},
     clip::Codec,
+    encoder::{self, Setting},
     log::{Log, unix_us},
     quirks::Quirks,
     rtp::Train,
@@ -31,6 +32,8 @@ pub(crate) struct Reel {
     pub(crate) video: Vec<Train>,
     /// Frames per second.
     pub(crate) fps: f64,
+    /// Pictures from one keyframe to the next.
+    pub(crate) gop: u32,
 }
 
 /// Sound, ready to send. Shared by cameras.
@@ -52,9 +55,18 @@ pub(crate) struct Sound {
 pub(crate) struct Stream {
     /// Path in the RTSP address, with its slash.
     pub(crate) path: String,
-    pub(crate) first: Arc<Reel>,
-    /// What `clip=second` plays.
-    pub(crate) second: Option<Arc<Reel>>,
+    /// Token of its ONVIF profile.
+    pub(crate) token: String,
+    /// Number of its video source, from 1.
+    pub(crate) source: u16,
+    /// Name of that source.
+    pub(crate) source_name: String,
+    /// What it can play: the first clip, the second if there is one, what else its encoder can do.
+    pub(crate) reels: Vec<Arc<Reel>>,
+    /// Whether `clip=second` has something to play.
+    pub(crate) has_second: bool,
+    /// What its encoder was set to.
+    pub(crate) setting: Mutex<Setting>,
     pub(crate) sound: Option<Arc<Sound>>,
     /// Who watches.
     pub(crate) clients: Mutex<Vec<Arc<Client>>>,
@@ -69,7 +81,8 @@ struct Show {
     sound: u64,
     /// Where the clip is.
     position: usize,
-    second: bool,
+    /// Which of the reels it is.
+    reel: usize,
     /// Number of the next stamp jump; each shifts by another amount.
     jump: u64,
 }
@@ -80,7 +93,12 @@ pub(crate) struct Camera {
     pub(crate) index: usize,
     pub(crate) name: String,
     pub(crate) uuid: String,
+    /// Maker and model, as ONVIF tells them.
+    pub(crate) maker: String,
+    pub(crate) model: String,
     pub(crate) login: Option<Login>,
+    /// Who may ask by ONVIF, where that is somebody else.
+    pub(crate) onvif_login: Option<Login>,
     pub(crate) rtsp_port: u16,
     pub(crate) http_port: u16,
     pub(crate) streams: Vec<Stream>,
@@ -92,6 +110,10 @@ pub(crate) struct Camera {
     pub(crate) sessions: AtomicU64,
     /// Frames handed to clients.
     pub(crate) sent: AtomicU64,
+    /// Requests by HTTP.
+    pub(crate) requests: AtomicU64,
+    /// Changes of an encoder.
+    pub(crate) changes: AtomicU64,
     start: Instant,
     start_unix_us: i64,
     /// RTP stamp of frame 0.
@@ -113,7 +135,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Parts {
     pub(crate) index: usize,
     pub(crate) name: String,
+    pub(crate) maker: String,
+    pub(crate) model: String,
     pub(crate) login: Option<Login>,
+    pub(crate) onvif_login: Option<Login>,
     pub(crate) rtsp_port: u16,
     pub(crate) http_port: u16,
     pub(crate) streams: Vec<Stream>,
@@ -124,26 +149,60 @@ pub(crate) struct Parts {
 }
 
 impl Stream {
+    /// A stream of `first`, the main one of its source or not.
     pub(crate) fn new(
-        path: &str,
-        first: Arc<Reel>,
-        second: Option<Arc<Reel>>,
+        path: String,
+        token: String,
+        first: &Arc<Reel>,
+        main: bool,
         sound: Option<Arc<Sound>>,
     ) -> Self {
-        Self { path: path.into(), first, second, sound, clients: Mutex::default(), show: Mutex::default() }
+        Self {
+            path,
+            token,
+            source: 1,
+            source_name: "source".into(),
+            reels: vec![Arc::clone(first)],
+            has_second: false,
+            setting: Mutex::new(Setting::of(first, main)),
+            sound,
+            clients: Mutex::default(),
+            show: Mutex::default(),
+        }
+    }
+
+    /// Frames per second, whichever clip plays.
+    pub(crate) fn fps(&self) -> f64 {
+        self.reels.first().map_or(25.0, |reel| reel.fps)
     }
 }
 
 impl Camera {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { index, name, login, rtsp_port, http_port, streams, quirks, log, start } = parts;
+        let Parts {
+            index,
+            name,
+            maker,
+            model,
+            login,
+            onvif_login,
+            rtsp_port,
+            http_port,
+            streams,
+            quirks,
+            log,
+            start,
+        } = parts;
         let now = Instant::now();
         let ahead = start.saturating_duration_since(now).as_micros() as i64;
         Self {
             index,
             uuid: uuid(&name, index, http_port),
             name,
+            maker,
+            model,
             login,
+            onvif_login,
             rtsp_port,
             http_port,
             streams,
@@ -153,6 +212,8 @@ impl Camera {
             dropped: watch::Sender::new(0),
             sessions: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             start,
             start_unix_us: unix_us() + ahead,
             base: crate::random() as u32,
@@ -190,7 +251,7 @@ impl Camera {
     }
 
     fn video_stamp(&self, stream: &Stream, frame: u64) -> u32 {
-        self.base.wrapping_add((frame as f64 * 90_000.0 / stream.first.fps).round() as u64 as u32)
+        self.base.wrapping_add((frame as f64 * 90_000.0 / stream.fps()).round() as u64 as u32)
     }
 
     /// When the next frame of a track is due.
@@ -198,7 +259,7 @@ impl Camera {
         let stream = self.streams.get(stream)?;
         let show = lock(&stream.show);
         let seconds = match track {
-            Track::Video => show.frame as f64 / stream.first.fps,
+            Track::Video => show.frame as f64 / stream.fps(),
             Track::Sound => {
                 let sound = stream.sound.as_ref()?;
                 show.sound as f64 * f64::from(sound.samples) / f64::from(sound.rate)
@@ -216,20 +277,19 @@ impl Camera {
             Track::Video => {
                 let number = show.frame;
                 show.frame += 1;
-                let seconds = number as f64 / stream.first.fps;
+                let seconds = number as f64 / stream.fps();
                 let silent = quirks.gap.is_some_and(|(every, length)| seconds % every > every - length);
                 if quirks.stall || silent {
                     return;
                 }
-                let second = quirks.second_clip && stream.second.is_some();
-                if second != show.second {
-                    (show.second, show.position) = (second, 0);
+                let Some((at, reel)) = encoder::playing(stream, quirks.second_clip) else { return };
+                if at != show.reel {
+                    (show.reel, show.position) = (at, 0);
                 }
-                let reel = stream.second.as_ref().filter(|_| second).unwrap_or(&stream.first);
                 let Some(train) = reel.video.get(show.position) else { return };
                 show.position = (show.position + 1) % reel.video.len();
                 let mut stamp = self.video_stamp(stream, number);
-                if quirks.stamp_jumps && number % ((2.0 * stream.first.fps) as u64).max(1) == 7 {
+                if quirks.stamp_jumps && number % ((2.0 * stream.fps()) as u64).max(1) == 7 {
                     let seconds = if show.jump % 2 == 0 { -9_800_i64 } else { 37_600 };
                     show.jump += 1;
                     stamp = stamp.wrapping_add((seconds * 90_000) as u32);

@@ -13,6 +13,8 @@ pub struct Options {
     pub fps: f64,
     /// What `clip=second` plays.
     pub second: Option<PathBuf>,
+    /// What else the main stream's encoder can be set to.
+    pub variants: Vec<PathBuf>,
     /// Sub-stream, and its frames per second.
     pub sub: Option<PathBuf>,
     /// Frames per second of the sub-stream.
@@ -21,6 +23,14 @@ pub struct Options {
     pub sound: Option<SoundOption>,
     /// Number of cameras.
     pub cameras: u16,
+    /// Video sources of each camera; more than one: it is a recorder.
+    pub channels: u16,
+    /// Names of the video sources in order.
+    pub channel_names: Vec<String>,
+    /// Maker that ONVIF tells.
+    pub maker: String,
+    /// Model that ONVIF tells.
+    pub model: String,
     /// Name of the cameras.
     pub name: String,
     /// Address of the ports.
@@ -37,6 +47,10 @@ pub struct Options {
     pub user: Option<String>,
     /// Password.
     pub password: String,
+    /// User for ONVIF, where that is another one.
+    pub onvif_user: Option<String>,
+    /// That one's password.
+    pub onvif_password: String,
     /// Challenges in order.
     pub schemes: Vec<Scheme>,
     /// Whether digest challenges offer a quality of protection.
@@ -72,21 +86,27 @@ Usage: simcam --clip FILE [options]
   --clip FILE         plays this Annex B file in a loop: .h264 or .h265, keyframe first, no B pictures
   --fps N             frames per second (25)
   --second FILE       what `--quirk clip=second` plays
+  --variant FILE      what a client may set the main stream's encoder to by ONVIF, by codec and distance between
+                      keyframes; may be repeated; `--second` counts, too
   --sub FILE          a sub-stream; --sub-fps N (15)
   --sound FILE|pcma   an ADTS AAC file in a loop, or a tone in G.711 A-law
   --cameras N         so many cameras, on consecutive RTSP and HTTP ports, evenly staggered in time (1)
+  --channels N        video sources of each camera (1); of more, each has its paths below /ch1, /ch2, ...
+  --channel-names L   their names, with commas
+  --maker TEXT        what ONVIF tells of it (Streambox); --model TEXT (simcam)
   --name TEXT         name in ONVIF scopes (simcam); camera N of several is TEXT-N
   --bind ADDRESS      address of all ports (0.0.0.0)
   --rtsp-port N       of the first camera (8554)
   --http-port N       ONVIF of the first camera (8080); 0: no ONVIF
   --path P            of the main stream (/main); --sub-path P (/sub)
   --user U            asks for a login; --password P
+  --onvif-user U      another user for ONVIF; --onvif-password P
   --auth LIST         challenges in order: basic, md5, sha256 (md5); --no-qop: as before RFC 2617
   --discovery         answers WS-Discovery on each interface
   --quirk KEY=VALUE   see below; may be repeated
   --control ADDRESS   control socket, for example 127.0.0.1:9000
   --stamp-log FILE    a line per video frame handed to the kernel (see `stamps` below)
-  --snapshot FILE     JPEG at the snapshot address
+  --snapshot FILE     JPEG at the snapshot address (a test picture)
   -h, --help          print this
 
 Addresses: rtsp://HOST:8554/main, http://HOST:8080/onvif/device_service. simcam says `ready` when all ports are open, stops
@@ -119,10 +139,15 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
         clip: PathBuf::new(),
         fps: 25.0,
         second: None,
+        variants: Vec::new(),
         sub: None,
         sub_fps: 15.0,
         sound: None,
         cameras: 1,
+        channels: 1,
+        channel_names: Vec::new(),
+        maker: "Streambox".into(),
+        model: "simcam".into(),
         name: "simcam".into(),
         bind: IpAddr::from([0, 0, 0, 0]),
         rtsp_port: 8554,
@@ -131,6 +156,8 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
         sub_path: "/sub".into(),
         user: None,
         password: String::new(),
+        onvif_user: None,
+        onvif_password: String::new(),
         schemes: vec![Scheme::Md5],
         qop: true,
         discovery: false,
@@ -170,6 +197,16 @@ fn set(options: &mut Options, name: &str, value: String) -> Result<(), String> {
         "--clip" => options.clip = value.into(),
         "--fps" => options.fps = fps(&value).ok_or_else(wrong)?,
         "--second" => options.second = Some(value.into()),
+        "--variant" => options.variants.push(value.into()),
+        "--channels" => {
+            options.channels =
+                value.parse().ok().filter(|&count| (1..=64).contains(&count)).ok_or_else(wrong)?;
+        }
+        "--channel-names" => options.channel_names = value.split(',').map(str::to_owned).collect(),
+        "--maker" => options.maker = value,
+        "--model" => options.model = value,
+        "--onvif-user" => options.onvif_user = Some(value),
+        "--onvif-password" => options.onvif_password = value,
         "--sub" => options.sub = Some(value.into()),
         "--sub-fps" => options.sub_fps = fps(&value).ok_or_else(wrong)?,
         "--sound" if value == "pcma" => options.sound = Some(SoundOption::Pcma),

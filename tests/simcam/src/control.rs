@@ -24,7 +24,8 @@ pub(crate) const HELP: &str = "\
   set KEY=VALUE ...      changes quirks of all cameras
   at N set KEY=VALUE ... changes quirks of camera N (from 0)
   drop, at N drop        closes all RTSP connections
-  facts                  a line per camera: sessions, frames sent, right and wrong logins, locked or not
+  facts                  a line per camera: sessions, frames sent, right and wrong logins, locked or not, HTTP
+                         requests, changes of an encoder
   stamps [FROM]          a line per video frame handed to the kernel, from entry FROM on (4096 are kept):
                          camera, client, frame, RTP stamp, keyframe, unix microseconds; then `next N`
   now                    unix microseconds";
@@ -89,13 +90,15 @@ fn command(cameras: &[Arc<Camera>], log: &Log, line: &str) -> Result<String, Str
                 let ledger = lock(&camera.ledger);
                 let _ = writeln!(
                     text,
-                    "camera={} sessions={} frames={} right={} wrong={} locked={}",
+                    "camera={} sessions={} frames={} right={} wrong={} locked={} requests={} changes={}",
                     camera.index,
                     camera.sessions.load(Ordering::Relaxed),
                     camera.sent.load(Ordering::Relaxed),
                     ledger.right,
                     ledger.wrong,
                     ledger.locked(Instant::now()),
+                    camera.requests.load(Ordering::Relaxed),
+                    camera.changes.load(Ordering::Relaxed),
                 );
             }
             Ok(text)

@@ -33,6 +33,7 @@ pub mod cli;
 mod client;
 pub mod clip;
 mod control;
+mod encoder;
 mod log;
 mod onvif;
 mod pace;
@@ -55,7 +56,8 @@ pub(crate) fn random() -> u64 {
 fn reel(path: &Path, fps: f64) -> Result<Arc<Reel>> {
     let clip = clip::Clip::read(path)?;
     let video = rtp::video(&clip);
-    Ok(Arc::new(Reel { codec: clip.codec, sets: clip.sets, video, fps }))
+    let gop = encoder::gop(clip.pictures.iter().map(|picture| picture.key));
+    Ok(Arc::new(Reel { codec: clip.codec, sets: clip.sets, video, fps, gop }))
 }
 
 fn sound(option: &SoundOption) -> Result<Arc<Sound>> {
@@ -78,31 +80,55 @@ fn cameras(options: &Options, log: &Arc<log::Log>) -> Result<Vec<Arc<Camera>>> {
     }
     let main = reel(&options.clip, options.fps)?;
     let second = options.second.as_ref().map(|path| reel(path, options.fps)).transpose()?;
+    let variants: Vec<_> =
+        options.variants.iter().map(|path| reel(path, options.fps)).collect::<Result<_>>()?;
     let sub = options.sub.as_ref().map(|path| reel(path, options.sub_fps)).transpose()?;
     let sound = options.sound.as_ref().map(sound).transpose()?;
     if sound.as_ref().is_some_and(|sound| sound.frames.is_empty()) {
         bail!("the sound has no frames");
     }
-    let login = options.user.as_ref().map(|user| auth::Login {
+    let login = |user: &String, password: &String| auth::Login {
         user: user.clone(),
-        password: options.password.clone(),
+        password: password.clone(),
         schemes: options.schemes.clone(),
         realm: "simcam".into(),
         nonce: format!("{:016x}", random()),
         qop: options.qop,
-    });
+    };
+    let onvif_login = options.onvif_user.as_ref().map(|user| login(user, &options.onvif_password));
+    let login = options.user.as_ref().map(|user| login(user, &options.password));
     let start = Instant::now() + Duration::from_millis(100);
     let interval = Duration::from_secs_f64(1.0 / options.fps);
     Ok((0..options.cameras)
         .map(|index| {
-            let mut streams =
-                vec![Stream::new(&options.path, Arc::clone(&main), second.clone(), sound.clone())];
-            streams.extend(sub.clone().map(|sub| Stream::new(&options.sub_path, sub, None, sound.clone())));
+            let mut streams = Vec::new();
+            for channel in 1..=options.channels {
+                let (above, before) = match options.channels {
+                    1 => (String::new(), String::new()),
+                    _ => (format!("/ch{channel}"), format!("ch{channel}-")),
+                };
+                let named = options.channel_names.get(usize::from(channel) - 1);
+                let made = |path: &str, kind: &str, reel: &Arc<Reel>| {
+                    let (path, token) = (format!("{above}{path}"), format!("{before}{kind}"));
+                    let mut stream = Stream::new(path, token, reel, kind == "main", sound.clone());
+                    stream.source = channel;
+                    stream.source_name = named.cloned().unwrap_or(stream.source_name);
+                    stream
+                };
+                let mut stream = made(&options.path, "main", &main);
+                stream.has_second = second.is_some();
+                stream.reels.extend(second.iter().chain(&variants).cloned());
+                streams.push(stream);
+                streams.extend(sub.as_ref().map(|sub| made(&options.sub_path, "sub", sub)));
+            }
             let several = options.cameras > 1;
             Arc::new(Camera::new(Parts {
                 index: usize::from(index),
                 name: if several { format!("{}-{index}", options.name) } else { options.name.clone() },
+                maker: options.maker.clone(),
+                model: options.model.clone(),
                 login: login.clone(),
+                onvif_login: onvif_login.clone(),
                 rtsp_port: options.rtsp_port + index,
                 http_port: if options.http_port == 0 { 0 } else { options.http_port + index },
                 streams,
@@ -126,8 +152,8 @@ pub async fn run(options: &Options) -> Result<()> {
         None => log::Log::default(),
     });
     let snapshot = Arc::new(match &options.snapshot {
-        Some(path) => Some(std::fs::read(path).with_context(|| format!("reading {}", path.display()))?),
-        None => None,
+        Some(path) => std::fs::read(path).with_context(|| format!("reading {}", path.display()))?,
+        None => include_bytes!("../../media/gate.jpg").to_vec(),
     });
     let cameras = Arc::new(cameras(options, &log)?);
     let mut terminate = signal(SignalKind::terminate())?;

@@ -3,7 +3,11 @@
 //! Invariant: only GetSystemDateAndTime, GetServices and GetCapabilities are answered without a login (ONVIF Core
 //! 5.9.4.3, class PRE_AUTH), and a WS-UsernameToken is right for 5 s around its time by the camera's clock.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -14,7 +18,8 @@ use tokio::{
 use crate::{
     auth::Login,
     camera::{Camera, lock},
-    clip::Codec,
+    encoder,
+    quirks::{OnvifAuth, Xml},
     request::{Message, Request, take},
     wsd::element,
 };
@@ -25,13 +30,13 @@ const WINDOW_US: i64 = 5_000_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Serves a camera's HTTP port.
-pub(crate) async fn serve(camera: Arc<Camera>, snapshot: Arc<Option<Vec<u8>>>, listener: TcpListener) {
+pub(crate) async fn serve(camera: Arc<Camera>, snapshot: Arc<Vec<u8>>, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (camera, snapshot) = (Arc::clone(&camera), Arc::clone(&snapshot));
                 tokio::spawn(async move {
-                    let _ = connection(&camera, (*snapshot).as_deref(), stream).await; // a client that is gone is no news
+                    let _ = connection(&camera, &snapshot, stream).await; // a client that is gone is no news
                 });
             }
             // out of descriptors: wait for clients to leave
@@ -40,7 +45,7 @@ pub(crate) async fn serve(camera: Arc<Camera>, snapshot: Arc<Option<Vec<u8>>>, l
     }
 }
 
-async fn connection(camera: &Camera, snapshot: Option<&[u8]>, mut stream: TcpStream) -> io::Result<()> {
+async fn connection(camera: &Camera, snapshot: &[u8], mut stream: TcpStream) -> io::Result<()> {
     let host = stream.local_addr()?.ip().to_string();
     let mut bytes = Vec::new();
     loop {
@@ -51,6 +56,11 @@ async fn connection(camera: &Camera, snapshot: Option<&[u8]>, mut stream: TcpStr
             continue;
         };
         let Message::Request(request) = message else { return Ok(()) };
+        camera.requests.fetch_add(1, Ordering::Relaxed);
+        let xml = lock(&camera.quirks).xml;
+        if xml == Xml::Huge {
+            return huge(&mut stream).await;
+        }
         let reply = answer(camera, snapshot, &request, &host);
         let mut head = format!(
             "HTTP/1.1 {} {}\r\nServer: simcam\r\nContent-Type: {}\r\nContent-Length: {}\r\n",
@@ -62,6 +72,9 @@ async fn connection(camera: &Camera, snapshot: Option<&[u8]>, mut stream: TcpStr
         if let Some(elsewhere) = reply.location {
             head += &format!("Location: {elsewhere}\r\n");
         }
+        if let Some(seconds) = reply.retry_after {
+            head += &format!("Retry-After: {seconds}\r\n");
+        }
         for challenge in reply.challenges {
             head += &format!("WWW-Authenticate: {challenge}\r\n");
         }
@@ -70,8 +83,51 @@ async fn connection(camera: &Camera, snapshot: Option<&[u8]>, mut stream: TcpStr
     }
 }
 
+/// 100 MB of elements, as long as anybody takes them.
+async fn huge(stream: &mut TcpStream) -> io::Result<()> {
+    const SIZE: usize = 100_000_000;
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/soap+xml\r\nContent-Length: {SIZE}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    let chunk = "<a></a>\n".repeat(8 << 10);
+    let mut left = SIZE;
+    while left > 0 {
+        let part = chunk.as_bytes().get(..left.min(chunk.len())).unwrap_or_default();
+        stream.write_all(part).await?;
+        left -= part.len();
+    }
+    Ok(())
+}
+
+/// What a hostile camera answers.
+fn hostile(xml: Xml, url: &str) -> Option<String> {
+    let answer =
+        "<GetProfilesResponse><Profiles token=\"&x;\"><Name>&x;</Name></Profiles></GetProfilesResponse>";
+    let body = |kind: &str, inside: &str| {
+        format!(
+            "<?xml version=\"1.0\"?>{kind}<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\"><s:Body>{inside}</s:Body>\
+             </s:Envelope>"
+        )
+    };
+    Some(match xml {
+        Xml::Right | Xml::Huge => return None,
+        Xml::Entities => body(&format!("<!DOCTYPE a [<!ENTITY x SYSTEM \"{url}\">]>"), answer),
+        Xml::Bomb => {
+            let level = |number: u32| {
+                let inside = format!("&x{};", number - 1).repeat(10);
+                format!("<!ENTITY x{number} \"{inside}\">")
+            };
+            let levels: String = (1..=8).map(level).collect();
+            body(&format!("<!DOCTYPE a [<!ENTITY x0 \"lol\">{levels}<!ENTITY x \"&x8;\">]>"), answer)
+        }
+        Xml::Dtd => body(&format!("<!DOCTYPE a SYSTEM \"{url}\">"), "<a/>"),
+        Xml::Deep => body("", &format!("{}{}", "<a>".repeat(10_000), "</a>".repeat(10_000))),
+    })
+}
+
 struct Reply {
     status: u16,
+    retry_after: Option<u64>,
     kind: &'static str,
     challenges: Vec<String>,
     location: Option<String>,
@@ -89,6 +145,7 @@ impl Reply {
         );
         Self {
             status,
+            retry_after: None,
             kind: "application/soap+xml; charset=utf-8",
             challenges: Vec::new(),
             location: None,
@@ -112,27 +169,43 @@ enum Given {
     Right,
 }
 
-fn answer(camera: &Camera, snapshot: Option<&[u8]>, request: &Request, host: &str) -> Reply {
-    let nothing =
-        Reply { status: 404, kind: "text/plain", challenges: Vec::new(), location: None, body: Vec::new() };
-    let (refuse, redirect) = {
-        let quirks = lock(&camera.quirks);
-        (quirks.refuse, quirks.redirect.clone())
+fn answer(camera: &Camera, snapshot: &[u8], request: &Request, host: &str) -> Reply {
+    let nothing = Reply {
+        status: 404,
+        retry_after: None,
+        kind: "text/plain",
+        challenges: Vec::new(),
+        location: None,
+        body: Vec::new(),
     };
+    let quirks = camera.quirks();
+    let (refuse, redirect) = (quirks.refuse, quirks.redirect.clone());
+    if !quirks.activated {
+        if request.header("authorization").is_some() || request.body.contains("UsernameToken") {
+            camera.login_passes(false);
+        }
+        // as ISAPI says it
+        let body = "<ResponseStatus version=\"2.0\" xmlns=\"http://www.hikvision.com/ver20/XMLSchema\"><statusCode>4</statusCode>\
+                    <statusString>Invalid Operation</statusString><subStatusCode>notActivated</subStatusCode></ResponseStatus>";
+        return Reply { status: 401, kind: "application/xml", body: body.into(), ..nothing };
+    }
     if redirect.is_some() {
         return Reply { status: 302, location: redirect, ..nothing };
     }
     let path = request.target.split('?').next().unwrap_or_default();
     let soap = path.starts_with("/onvif/") && request.method == "POST";
-    if !(soap || path == "/snapshot.jpg") || soap && !lock(&camera.quirks).onvif {
+    if !(soap || path == "/snapshot.jpg") || soap && !quirks.onvif {
         return nothing;
+    }
+    if let Some(body) = hostile(quirks.xml, quirks.xml_url.as_deref().unwrap_or("http://127.0.0.1:9/")) {
+        return Reply { status: 200, kind: "application/soap+xml", body: body.into(), ..nothing };
     }
     let body = element(&request.body, "Body").unwrap_or_default();
     let action = first_element(body);
     if !(soap && matches!(action, "GetSystemDateAndTime" | "GetServices" | "GetCapabilities"))
-        && let Some(login) = &camera.login
+        && let Some(login) = camera.onvif_login.as_ref().filter(|_| soap).or(camera.login.as_ref())
     {
-        let given = given(camera, login, request);
+        let given = given(camera, login, request, if soap { quirks.onvif_auth } else { OnvifAuth::Http });
         let passes = match given {
             Given::None => false,
             Given::Wrong => camera.login_passes(false),
@@ -140,6 +213,9 @@ fn answer(camera: &Camera, snapshot: Option<&[u8]>, request: &Request, host: &st
         };
         if !passes {
             let mut reply = match given {
+                Given::None if quirks.onvif_auth == OnvifAuth::Token && soap => {
+                    Reply::fault(400, "ter:NotAuthorized", "Sender not authorized")
+                }
                 Given::None => Reply::fault(401, "ter:NotAuthorized", "Sender not authorized"),
                 _ => Reply::fault(
                     if request.header("authorization").is_some() { 401 } else { 400 },
@@ -150,17 +226,30 @@ fn answer(camera: &Camera, snapshot: Option<&[u8]>, request: &Request, host: &st
             if reply.status == 401 {
                 reply.challenges = login.challenges();
             }
+            let left = lock(&camera.ledger).left(Instant::now());
+            if let Some(seconds) = left.filter(|_| quirks.lockout_told && !matches!(given, Given::None)) {
+                reply.retry_after = Some(seconds);
+                let body = format!(
+                    "<userCheck><statusValue>401</statusValue><isActivated>true</isActivated><lockStatus>lock</lockStatus>\
+                     <unlockTime>{seconds}</unlockTime></userCheck>"
+                );
+                reply.body = body.into();
+            }
             return reply;
         }
     }
     if !soap {
-        return match snapshot {
-            Some(picture) => Reply { status: 200, kind: "image/jpeg", body: picture.to_vec(), ..nothing },
-            None => nothing,
-        };
+        return Reply { status: 200, kind: "image/jpeg", body: snapshot.to_vec(), ..nothing };
     }
     if refuse != 0 {
         return Reply::fault(500, "ter:Action", "refused");
+    }
+    let media2 = body.contains("ver20/media");
+    if action == "SetVideoEncoderConfiguration" {
+        return match encoder::set(camera, body, media2) {
+            Ok(body) => Reply::soap(200, &body),
+            Err(code) => Reply::fault(400, code, "The settings are not possible"),
+        };
     }
     match respond(camera, action, body, host) {
         Some(body) => Reply::soap(200, &body),
@@ -168,9 +257,12 @@ fn answer(camera: &Camera, snapshot: Option<&[u8]>, request: &Request, host: &st
     }
 }
 
-fn given(camera: &Camera, login: &Login, request: &Request) -> Given {
-    if let Some(header) = request.header("authorization") {
+fn given(camera: &Camera, login: &Login, request: &Request, auth: OnvifAuth) -> Given {
+    if let Some(header) = request.header("authorization").filter(|_| auth != OnvifAuth::Token) {
         return if login.accepts(&request.method, header) { Given::Right } else { Given::Wrong };
+    }
+    if auth == OnvifAuth::Http {
+        return Given::None;
     }
     let Some(token) = element(&request.body, "UsernameToken") else { return Given::None };
     let part = |name| element(token, name).unwrap_or_default().trim();
@@ -193,7 +285,8 @@ fn respond(camera: &Camera, action: &str, body: &str, host: &str) -> Option<Stri
     let media2 = body.contains("ver20/media");
     let stream = || {
         let token = element(body, "ProfileToken").map(str::trim);
-        camera.streams.get(usize::from(token == Some("sub")))
+        let token = token.map(unescape);
+        camera.streams.iter().find(|stream| token.as_deref() == Some(stream.token.as_str()))
     };
     Some(match action {
         "GetSystemDateAndTime" => {
@@ -213,15 +306,18 @@ fn respond(camera: &Camera, action: &str, body: &str, host: &str) -> Option<Stri
             )
         }
         "GetDeviceInformation" => format!(
-            "<tds:GetDeviceInformationResponse><tds:Manufacturer>Streambox</tds:Manufacturer><tds:Model>simcam</tds:Model>\
+            "<tds:GetDeviceInformationResponse><tds:Manufacturer>{}</tds:Manufacturer><tds:Model>{}</tds:Model>\
              <tds:FirmwareVersion>{}</tds:FirmwareVersion><tds:SerialNumber>{}</tds:SerialNumber>\
              <tds:HardwareId>1</tds:HardwareId></tds:GetDeviceInformationResponse>",
+            escape(&camera.maker),
+            escape(&camera.model),
             env!("CARGO_PKG_VERSION"),
             camera.uuid
         ),
         "GetServices" => {
             let services: String = [("ver10/device", "device_service"), ("ver10/media", "media_service"), ("ver20/media", "media2_service")]
                 .iter()
+                .filter(|(space, _)| *space != "ver20/media" || lock(&camera.quirks).media2)
                 .map(|(space, name)| {
                     format!(
                         "<tds:Service><tds:Namespace>http://www.onvif.org/{space}/wsdl</tds:Namespace><tds:XAddr>{}</tds:XAddr>\
@@ -239,7 +335,12 @@ fn respond(camera: &Camera, action: &str, body: &str, host: &str) -> Option<Stri
             service("device_service"),
             service("media_service")
         ),
-        "GetProfiles" => profiles(camera, media2),
+        _ if media2 && !lock(&camera.quirks).media2 => return None,
+        "GetProfiles" => encoder::profiles(camera, media2),
+        "GetVideoEncoderConfiguration" | "GetVideoEncoderConfigurations" => {
+            encoder::configurations(camera, action, body, media2)?
+        }
+        "GetVideoEncoderConfigurationOptions" => encoder::options(camera, body, media2)?,
         "GetStreamUri" => {
             let stream = stream()?;
             let host = lock(&camera.quirks).uri_host.clone().unwrap_or_else(|| host.to_owned());
@@ -247,6 +348,8 @@ fn respond(camera: &Camera, action: &str, body: &str, host: &str) -> Option<Stri
             address("GetStreamUri", &uri, media2)
         }
         "GetSnapshotUri" => {
+            stream()?;
+            let host = lock(&camera.quirks).uri_host.clone().unwrap_or_else(|| host.to_owned());
             let uri = format!("http://{host}:{}/snapshot.jpg", camera.http_port);
             address("GetSnapshotUri", &uri, media2)
         }
@@ -264,47 +367,12 @@ fn address(action: &str, uri: &str, media2: bool) -> String {
     )
 }
 
-fn profiles(camera: &Camera, media2: bool) -> String {
-    let mut text = String::new();
-    for (stream, token) in camera.streams.iter().zip(["main", "sub"]) {
-        let reel = &stream.first;
-        let (width, height) = if token == "main" { (1920, 1080) } else { (640, 360) };
-        let resolution = format!(
-            "<tt:Resolution><tt:Width>{width}</tt:Width><tt:Height>{height}</tt:Height></tt:Resolution>"
-        );
-        let rate = format!(
-            "<tt:RateControl><tt:FrameRateLimit>{}</tt:FrameRateLimit><tt:BitrateLimit>4096</tt:BitrateLimit></tt:RateControl>",
-            reel.fps.round()
-        );
-        text += &match (reel.codec, media2) {
-            // the first media service has no word for H.265 (tt:VideoEncoding)
-            (Codec::H265, false) => format!(
-                "<trt:Profiles token=\"{token}\" fixed=\"true\"><tt:Name>{token}</tt:Name></trt:Profiles>"
-            ),
-            (Codec::H264, false) => format!(
-                "<trt:Profiles token=\"{token}\" fixed=\"true\"><tt:Name>{token}</tt:Name>\
-                 <tt:VideoEncoderConfiguration token=\"v-{token}\"><tt:Name>v-{token}</tt:Name><tt:Encoding>H264</tt:Encoding>\
-                 {resolution}{rate}<tt:H264><tt:GovLength>25</tt:GovLength><tt:H264Profile>Main</tt:H264Profile></tt:H264>\
-                 </tt:VideoEncoderConfiguration></trt:Profiles>"
-            ),
-            (codec, true) => format!(
-                "<tr2:Profiles token=\"{token}\" fixed=\"true\"><tr2:Name>{token}</tr2:Name><tr2:Configurations>\
-                 <tr2:VideoEncoder token=\"v-{token}\" GovLength=\"25\"><tt:Name>v-{token}</tt:Name><tt:Encoding>{}</tt:Encoding>\
-                 {resolution}{rate}</tr2:VideoEncoder></tr2:Configurations></tr2:Profiles>",
-                if codec == Codec::H264 { "H264" } else { "H265" }
-            ),
-        };
-    }
-    let prefix = if media2 { "tr2" } else { "trt" };
-    format!("<{prefix}:GetProfilesResponse>{text}</{prefix}:GetProfilesResponse>")
-}
-
 /// Text as XML content.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     text.replace("&lt;", "<")
         .replace("&gt;", ">")
         .replace("&quot;", "\"")

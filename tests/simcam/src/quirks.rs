@@ -56,6 +56,59 @@ pub struct Quirks {
     pub onvif: bool,
     /// Which WS-Discovery probes are answered.
     pub probe: Probe,
+    /// The camera has a password; otherwise everything is refused with 401.
+    pub activated: bool,
+    /// A locked camera says so, and for how long.
+    pub lockout_told: bool,
+    /// How ONVIF asks for a login.
+    pub onvif_auth: OnvifAuth,
+    /// What becomes of new settings for an encoder.
+    pub encoder: Obedience,
+    /// There is a second media service.
+    pub media2: bool,
+    /// What ONVIF answers with.
+    pub xml: Xml,
+    /// Where the entities of `xml` lie.
+    pub xml_url: Option<String>,
+}
+
+/// How ONVIF asks for a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnvifAuth {
+    /// By HTTP, and a UsernameToken does as well.
+    Any,
+    /// A UsernameToken only: no challenge in HTTP.
+    Token,
+    /// HTTP only.
+    Http,
+}
+
+/// What becomes of new settings for an encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obedience {
+    /// They hold.
+    Obeyed,
+    /// A fault.
+    Refused,
+    /// Yes is said and nothing is done.
+    Ignored,
+}
+
+/// What ONVIF answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Xml {
+    /// What was asked for.
+    Right,
+    /// An external entity that is used.
+    Entities,
+    /// Entities of entities, a billion in the end.
+    Bomb,
+    /// An external document type.
+    Dtd,
+    /// Elements 10,000 deep.
+    Deep,
+    /// 100 MB.
+    Huge,
 }
 
 /// Parameter sets in the SDP.
@@ -134,6 +187,13 @@ impl Default for Quirks {
             second_clip: false,
             onvif: true,
             probe: Probe::Both,
+            activated: true,
+            lockout_told: false,
+            onvif_auth: OnvifAuth::Any,
+            encoder: Obedience::Obeyed,
+            media2: true,
+            xml: Xml::Right,
+            xml_url: None,
         }
     }
 }
@@ -169,6 +229,25 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("clip", "first|second", "which clip plays (--second FILE): another resolution in mid-stream"),
     ("onvif", "on|off", "off: 404 from the device service"),
     ("probe", "both|device|transmitter|none", "which WS-Discovery probes are answered"),
+    ("activated", "on|off", "off: it has no password yet, and everything gets 401"),
+    ("lockout-told", "on|off", "a locked camera says so, and for how many seconds more"),
+    (
+        "onvif-auth",
+        "any|token|http",
+        "how ONVIF asks for a login; any: HTTP, and a UsernameToken does as well",
+    ),
+    (
+        "encoder",
+        "obeyed|refused|ignored",
+        "what becomes of new settings; ignored: yes is said, nothing is done",
+    ),
+    ("media2", "on|off", "off: there is only the first media service, which has no word for H.265"),
+    (
+        "xml",
+        "right|entities|bomb|dtd|deep|huge",
+        "what ONVIF answers with; deep: 10,000 elements, huge: 100 MB",
+    ),
+    ("xml-url", "URL|off", "where the entities and the document type of `xml` lie"),
 ];
 
 impl Quirks {
@@ -247,6 +326,39 @@ impl Quirks {
                     ],
                 )?;
             }
+            "activated" => self.activated = switch(value)?,
+            "lockout-told" => self.lockout_told = switch(value)?,
+            "onvif-auth" => {
+                self.onvif_auth = one_of(
+                    value,
+                    &[("any", OnvifAuth::Any), ("token", OnvifAuth::Token), ("http", OnvifAuth::Http)],
+                )?;
+            }
+            "encoder" => {
+                self.encoder = one_of(
+                    value,
+                    &[
+                        ("obeyed", Obedience::Obeyed),
+                        ("refused", Obedience::Refused),
+                        ("ignored", Obedience::Ignored),
+                    ],
+                )?;
+            }
+            "media2" => self.media2 = switch(value)?,
+            "xml" => {
+                self.xml = one_of(
+                    value,
+                    &[
+                        ("right", Xml::Right),
+                        ("entities", Xml::Entities),
+                        ("bomb", Xml::Bomb),
+                        ("dtd", Xml::Dtd),
+                        ("deep", Xml::Deep),
+                        ("huge", Xml::Huge),
+                    ],
+                )?;
+            }
+            "xml-url" => self.xml_url = named(value),
             _ => return None,
         }
         Some(())
@@ -283,7 +395,7 @@ mod tests {
             };
             quirks.set(&format!("{key}={example}")).unwrap();
             // these take any text
-            if !key.ends_with("host") && !["redirect", "rtp-source"].contains(key) {
+            if !key.ends_with("host") && !["redirect", "rtp-source", "xml-url"].contains(key) {
                 let error = quirks.set(&format!("{key}=nonsense")).unwrap_err();
                 assert!(error.contains(key) && error.contains(values), "{error}");
             }

@@ -241,8 +241,14 @@ impl<'a> Connection<'a> {
 
     /// 401 unless the login is right.
     fn check_login(&mut self, request: &Request) -> Option<Reply> {
-        let login = self.camera.login.as_ref()?;
         let given = request.header("authorization");
+        if !lock(&self.camera.quirks).activated {
+            if given.is_some() {
+                self.camera.login_passes(false);
+            }
+            return Some(Reply::new(401).with("WWW-Authenticate", "Digest realm=\"simcam\", nonce=\"0\""));
+        }
+        let login = self.camera.login.as_ref()?;
         if let Some(given) = given
             && self.camera.login_passes(login.accepts(&request.method, given))
         {

@@ -7,6 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use crate::{
     camera::Stream,
     clip::Codec,
+    encoder,
     quirks::{Quirks, Sprop, Video},
     rtp::{PCMA_TYPE, VIDEO_TYPE},
 };
@@ -65,7 +66,7 @@ pub(crate) fn describe(stream: &Stream, base: &str, quirks: &Quirks) -> String {
 }
 
 fn video(stream: &Stream, quirks: &Quirks) -> String {
-    let reel = stream.second.as_ref().filter(|_| quirks.second_clip).unwrap_or(&stream.first);
+    let Some((_, reel)) = encoder::playing(stream, quirks.second_clip) else { return String::new() };
     let mut sets: Vec<String> = reel.sets.iter().map(|set| STANDARD.encode(set)).collect();
     match quirks.sprop {
         Sprop::Right => {}

@@ -158,6 +158,6 @@ fn quirks_change_while_it_runs() {
     assert_eq!(rtsp.read_line(&mut String::new()).unwrap(), 0, "dropped");
     assert_eq!(
         ask(&mut control, "facts\n", ".")[0],
-        "camera=0 sessions=0 frames=0 right=0 wrong=0 locked=false"
+        "camera=0 sessions=0 frames=0 right=0 wrong=0 locked=false requests=0 changes=0"
     );
 }
