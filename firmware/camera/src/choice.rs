@@ -134,7 +134,9 @@ pub fn channels(profiles: &[Profile]) -> Vec<Channel> {
         let best = choose(&of, StreamChoice::Auto).map(|chosen| chosen.profile);
         let Some(best) = best.filter(|best| playable(best) != Playable::Not) else { continue };
         let shared = |name: &String| {
-            profiles.iter().any(|other| other.source_name.as_ref() == Some(name) && other.source.as_ref() != Some(source))
+            profiles.iter().any(|other| {
+                other.source_name.as_ref() == Some(name) && other.source.as_ref() != Some(source)
+            })
         };
         let own = profile.source_name.clone().filter(|name| !name.is_empty() && !shared(name));
         let mut name = own.unwrap_or_else(|| best.name.clone());

@@ -123,7 +123,9 @@ pub async fn run(source: &Source, errand: Errand, seed: u64) -> Result<Outcome, 
         random: Random::new(seed),
     };
     let shown = || source.address.host().map(|host| host.to_string()).unwrap_or_default();
-    timeout(LONGEST, traveller.run(errand)).await.unwrap_or_else(|_| Err(Trouble::Unreachable { address: shown() }))
+    timeout(LONGEST, traveller.run(errand))
+        .await
+        .unwrap_or_else(|_| Err(Trouble::Unreachable { address: shown() }))
 }
 
 struct Traveller<'a> {
@@ -165,7 +167,9 @@ impl Traveller<'_> {
         Ok(match &self.source.address {
             Address::Onvif(url) => vec![url.clone()],
             Address::Host { port: Some(port), .. } => at(*port).into_iter().collect(),
-            Address::Host { port: None, .. } | Address::Rtsp(_) => USUAL_PORTS.into_iter().filter_map(at).collect(),
+            Address::Host { port: None, .. } | Address::Rtsp(_) => {
+                USUAL_PORTS.into_iter().filter_map(at).collect()
+            }
         })
     }
 
@@ -240,7 +244,8 @@ impl Visit<'_, '_> {
     async fn run(mut self, errand: Errand, profiles: Vec<Profile>) -> Result<Outcome, Trouble> {
         if errand == Errand::Channels {
             let channels = choice::channels(&profiles).into_iter();
-            let channels = channels.map(|channel| Channel { token: channel.token, name: channel.name }).collect();
+            let channels =
+                channels.map(|channel| Channel { token: channel.token, name: channel.name }).collect();
             return Ok(Outcome::Channels { channels });
         }
         let profiles = choice::of_channel(profiles, self.source.channel.as_deref())?;
@@ -251,7 +256,8 @@ impl Visit<'_, '_> {
             return Ok(Outcome::Snapshot { jpeg });
         }
         // The owner wants the large picture to play: the small one that stands in for it stays as it is.
-        let explicit = self.source.stream == StreamChoice::Sub || matches!(self.source.address, Address::Rtsp(_));
+        let explicit =
+            self.source.stream == StreamChoice::Sub || matches!(self.source.address, Address::Rtsp(_));
         let main = if explicit { Some(&streamed) } else { choice::main(&profiles) };
         let subject = main.ok_or(Trouble::NoVideo)?.clone();
         let is_streamed = subject.token == streamed.token;
@@ -262,7 +268,8 @@ impl Visit<'_, '_> {
             return Ok(Outcome::Encoder(told(&before)));
         }
         let Some(new) = before.improved(&options) else {
-            let other = profiles.iter().find(|other| other.token != subject.token && is_h264(&other.encoding));
+            let other =
+                profiles.iter().find(|other| other.token != subject.token && is_h264(&other.encoding));
             return Err(Trouble::NoH264 { other: other.map(|other| other.name.clone()) });
         };
         if new == before {

@@ -247,7 +247,7 @@ impl Address {
     }
 
     /// The address as it was given: for the wire, never for a log or a page.
-    pub(crate) fn unmasked(&self) -> String {
+    pub fn unmasked(&self) -> String {
         match self {
             Self::Rtsp(url) | Self::Onvif(url) => url.as_str().to_owned(),
             Self::Host { host, port: None } => host.to_string(),

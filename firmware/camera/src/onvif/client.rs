@@ -99,17 +99,7 @@ impl<'a> Device<'a> {
         random: &'a mut Random,
         now_s: i64,
     ) -> Self {
-        Self {
-            target,
-            service,
-            login,
-            tls,
-            random,
-            now_s,
-            offset_s: None,
-            way: Way::Bare,
-            proved: false,
-        }
+        Self { target, service, login, tls, random, now_s, offset_s: None, way: Way::Bare, proved: false }
     }
 
     /// Asks for everything that is needed to stream; `channel` is the video source whose profiles count, all if none.
@@ -171,7 +161,8 @@ impl<'a> Device<'a> {
             {
                 let known = message::encoders(&answer);
                 for profile in &mut profiles {
-                    if let Some(encoder) = known.iter().find(|encoder| encoder.token == profile.encoder.token) {
+                    if let Some(encoder) = known.iter().find(|encoder| encoder.token == profile.encoder.token)
+                    {
                         profile.describe(encoder.clone());
                     }
                 }
@@ -234,7 +225,11 @@ impl<'a> Device<'a> {
     ///
     /// # Errors
     /// As [`Device::ask`].
-    pub async fn encoder(&mut self, services: &Services, profile: &Profile) -> Result<encoder::Encoder, Trouble> {
+    pub async fn encoder(
+        &mut self,
+        services: &Services,
+        profile: &Profile,
+    ) -> Result<encoder::Encoder, Trouble> {
         let token = profile.encoder.token.as_str();
         let service = services.of(profile.media2);
         let request =
@@ -257,7 +252,11 @@ impl<'a> Device<'a> {
     ///
     /// # Errors
     /// As [`Device::ask`].
-    pub async fn options(&mut self, services: &Services, profile: &Profile) -> Result<encoder::Options, Trouble> {
+    pub async fn options(
+        &mut self,
+        services: &Services,
+        profile: &Profile,
+    ) -> Result<encoder::Options, Trouble> {
         let (encoder, token) = (profile.encoder.token.as_str(), profile.token.as_str());
         let service = services.of(profile.media2);
         let request = if profile.media2 {
@@ -284,7 +283,9 @@ impl<'a> Device<'a> {
         match self.call(services.of(media2), request).await {
             Ok(_) => Ok(()),
             Err(Trouble::Protocol { detail }) => Err(Trouble::Refused { detail }),
-            Err(Trouble::NoSuchStream) => Err(Trouble::Refused { detail: "it knows no such settings".into() }),
+            Err(Trouble::NoSuchStream) => {
+                Err(Trouble::Refused { detail: "it knows no such settings".into() })
+            }
             Err(trouble) => Err(trouble),
         }
     }
@@ -421,7 +422,12 @@ impl<'a> Device<'a> {
         }
     }
 
-    async fn post(&mut self, path: &str, request: Request<'_>, login: Option<&Login>) -> Result<Got, Trouble> {
+    async fn post(
+        &mut self,
+        path: &str,
+        request: Request<'_>,
+        login: Option<&Login>,
+    ) -> Result<Got, Trouble> {
         let (mut security, mut authorization) = (String::new(), None);
         if let Some(login) = login {
             let mut nonce = [0; 16];

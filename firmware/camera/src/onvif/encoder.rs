@@ -44,6 +44,8 @@ pub struct Encoder {
     pub kbps: u32,
     /// Pictures from one keyframe to the next; 0 when not said.
     pub gop: u32,
+    /// The camera writes Media 2's attributes as elements and so reads them, too: against the schema, but seen.
+    pub in_elements: bool,
     /// `Baseline`, `Main`, `High`, ...
     pub profile: Option<String>,
     /// Attributes of Media 2 that are only sent back: `ConstantBitRate`, `AnchorFrameDistance`, `GuaranteedFrameRate`.
@@ -104,13 +106,17 @@ pub fn plain(encoding: &str) -> String {
 impl Encoder {
     /// Reads a configuration of Media 1 or 2.
     pub fn read(element: &Element) -> Self {
-        let text = |name: &str| element.child(name).map(|child| kept(&child.text)).filter(|text| !text.is_empty());
+        let text =
+            |name: &str| element.child(name).map(|child| kept(&child.text)).filter(|text| !text.is_empty());
         let attribute = |name: &str| element.attribute(name).map(kept).filter(|text| !text.is_empty());
         let rate = element.child("RateControl");
         let rated = |name: &str| rate.and_then(|rate| rate.text_of(name));
         // Media 1 keeps what belongs to a codec in an element of its name.
         let h264 = element.child("H264");
         let codec = h264.or_else(|| element.child("MPEG4")).or_else(|| element.child("H265"));
+        let gop = attribute("GovLength")
+            .or_else(|| text("GovLength"))
+            .or_else(|| codec.and_then(|codec| codec.text_of("GovLength")).map(kept));
         Self {
             token: attribute("token").unwrap_or_default(),
             name: text("Name").unwrap_or_default(),
@@ -121,9 +127,11 @@ impl Encoder {
             fps: rated("FrameRateLimit").map_or(0.0, positive),
             interval: rated("EncodingInterval").and_then(|text| text.parse().ok()),
             kbps: rated("BitrateLimit").map_or(0, whole),
-            gop: attribute("GovLength")
-                .map_or_else(|| codec.and_then(|codec| codec.text_of("GovLength")).map_or(0, whole), |text| whole(&text)),
-            profile: attribute("Profile").or_else(|| h264?.text_of("H264Profile").map(kept)),
+            gop: gop.as_deref().map_or(0, whole),
+            in_elements: element.child("GovLength").is_some(),
+            profile: attribute("Profile")
+                .or_else(|| text("Profile"))
+                .or_else(|| h264?.text_of("H264Profile").map(kept)),
             constant: rate.and_then(|rate| rate.attribute("ConstantBitRate")).map(kept),
             anchor: attribute("AnchorFrameDistance"),
             guaranteed: attribute("GuaranteedFrameRate"),
@@ -218,6 +226,11 @@ impl Encoder {
                 "<tt:RateControl{constant}><tt:FrameRateLimit>{fps}</tt:FrameRateLimit>\
                  <tt:BitrateLimit>{kbps}</tt:BitrateLimit></tt:RateControl>{multicast}{quality}"
             );
+            if self.in_elements {
+                let profile = self.profile.as_deref().unwrap_or("Main");
+                let (gop, profile) = (self.gop, escape(profile));
+                let _ = write!(out, "<tt:GovLength>{gop}</tt:GovLength><tt:Profile>{profile}</tt:Profile>");
+            }
         } else {
             let _ = write!(
                 out,
@@ -257,13 +270,7 @@ impl Options {
             rates: Vec::new(),
             interval: h264.child("EncodingIntervalRange").and_then(range),
             kbps: bit_rates.and_then(range),
-            profiles: h264
-                .children
-                .iter()
-                .filter(|child| child.name == "H264ProfilesSupported")
-                .map(|child| kept(&child.text))
-                .take(MAX_OPTIONS)
-                .collect(),
+            profiles: texts(h264, "H264ProfilesSupported"),
             quality: options.child("QualityRange").and_then(range),
         })
     }
@@ -274,18 +281,26 @@ impl Options {
         if all.peek().is_none() {
             return Self::Unknown;
         }
-        let encoding = |options: &&Element| options.child("Encoding").is_some_and(|encoding| is_h264(&encoding.text));
+        let encoding =
+            |options: &&Element| options.child("Encoding").is_some_and(|encoding| is_h264(&encoding.text));
         let Some(options) = all.find(encoding) else { return Self::Other };
-        let list = |name: &str| options.attribute(name).unwrap_or_default().split_whitespace().take(MAX_OPTIONS);
+        let list =
+            |name: &str| options.attribute(name).unwrap_or_default().split_whitespace().take(MAX_OPTIONS);
         let mut gop = list("GovLengthRange").filter_map(|text| text.parse().ok());
+        let gop = gop.next().zip(gop.next()).filter(|(least, most)| least <= most);
+        let mut profiles: Vec<String> = list("ProfilesSupported").map(kept).collect();
+        if profiles.is_empty() {
+            profiles = texts(options, "ProfilesSupported");
+        }
         Self::H264(Limits {
             sizes: sizes(options),
-            gop: gop.next().zip(gop.next()).filter(|(least, most)| least <= most),
-            fps: None,
+            // Elements as in Media 1: see `Encoder::in_elements`.
+            gop: gop.or_else(|| range(options.child("GovLengthRange")?)),
+            fps: options.child("FrameRateRange").and_then(range),
             rates: list("FrameRatesSupported").map(positive).filter(|rate| *rate > 0.0).collect(),
             interval: None,
             kbps: options.child("BitrateRange").and_then(range),
-            profiles: list("ProfilesSupported").map(kept).collect(),
+            profiles,
             quality: options.child("QualityRange").and_then(range),
         })
     }
@@ -364,6 +379,12 @@ fn size(element: &Element) -> (u32, u32) {
 fn sizes(options: &Element) -> Vec<(u32, u32)> {
     let all = options.children.iter().filter(|child| child.name == "ResolutionsAvailable").map(size);
     all.filter(|size| area(*size) > 0).take(MAX_OPTIONS).collect()
+}
+
+/// The texts of all elements of a name directly in another.
+fn texts(element: &Element, name: &str) -> Vec<String> {
+    let all = element.children.iter().filter(|child| child.name == name);
+    all.map(|child| kept(&child.text)).take(MAX_OPTIONS).collect()
 }
 
 /// `Min` and `Max`; `None` when they are not numbers or stand the wrong way round.

@@ -54,7 +54,12 @@ pub(super) fn is_stale(challenge: &str) -> bool {
 }
 
 /// The Authorization header's value for one request.
-pub(super) fn authorization(client: &mut PasswordClient, login: &Login, method: &str, path: &str) -> Option<String> {
+pub(super) fn authorization(
+    client: &mut PasswordClient,
+    login: &Login,
+    method: &str,
+    path: &str,
+) -> Option<String> {
     let parameters = PasswordParams {
         username: &login.user,
         password: login.password.expose(),

@@ -88,7 +88,9 @@ impl Request<'_> {
             Self::GetSnapshotUri(_) | Self::GetSnapshotUri2(_) => "GetSnapshotUri",
             Self::GetEncoder(_) => "GetVideoEncoderConfiguration",
             Self::GetEncoders2(_) => "GetVideoEncoderConfigurations",
-            Self::GetEncoderOptions(..) | Self::GetEncoderOptions2(..) => "GetVideoEncoderConfigurationOptions",
+            Self::GetEncoderOptions(..) | Self::GetEncoderOptions2(..) => {
+                "GetVideoEncoderConfigurationOptions"
+            }
             Self::SetEncoder(_) | Self::SetEncoder2(_) => "SetVideoEncoderConfiguration",
         }
     }
@@ -122,11 +124,13 @@ impl Request<'_> {
                 format!("<ConfigurationToken>{}</ConfigurationToken>", quick_xml::escape::escape(*token))
             }
             Self::GetEncoders2(None) => String::new(),
-            Self::GetEncoderOptions(encoder, profile) | Self::GetEncoderOptions2(encoder, profile) => format!(
-                "<ConfigurationToken>{}</ConfigurationToken><ProfileToken>{}</ProfileToken>",
-                quick_xml::escape::escape(*encoder),
-                quick_xml::escape::escape(*profile)
-            ),
+            Self::GetEncoderOptions(encoder, profile) | Self::GetEncoderOptions2(encoder, profile) => {
+                format!(
+                    "<ConfigurationToken>{}</ConfigurationToken><ProfileToken>{}</ProfileToken>",
+                    quick_xml::escape::escape(*encoder),
+                    quick_xml::escape::escape(*profile)
+                )
+            }
             Self::SetEncoder(new) => format!("{}<ForcePersistence>true</ForcePersistence>", new.xml(false)),
             Self::SetEncoder2(new) => new.xml(true),
         };
@@ -299,7 +303,10 @@ pub fn profiles(answer: &Element, media2: bool) -> Vec<Profile> {
 
 /// The settings in a GetVideoEncoderConfiguration(s)Response of Media 1 or 2, at most 64.
 pub fn encoders(answer: &Element) -> Vec<Encoder> {
-    let all = answer.children.iter().filter(|child| matches!(child.name.as_str(), "Configuration" | "Configurations"));
+    let all = answer
+        .children
+        .iter()
+        .filter(|child| matches!(child.name.as_str(), "Configuration" | "Configurations"));
     all.map(Encoder::read).take(MAX_PROFILES).collect()
 }
 

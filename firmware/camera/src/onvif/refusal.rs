@@ -24,10 +24,19 @@ pub fn read(status: u16, retry_after: Option<u32>, body: &[u8]) -> Option<Troubl
     if compact.contains("notactivated") || compact.contains("<activated>false<") {
         return Some(Trouble::NotActivated);
     }
-    let said = ["<lockstatus>lock<", "accountlocked", "accountblocked", "userlocked", "devicelocked", "islocked", "lockedout"];
+    let said = [
+        "<lockstatus>lock<",
+        "accountlocked",
+        "accountblocked",
+        "userlocked",
+        "devicelocked",
+        "islocked",
+        "lockedout",
+    ];
     let locked = matches!(status, 423 | 429 | 490) || said.iter().any(|word| compact.contains(word));
     locked.then(|| {
-        let in_body = compact.split_once("<unlocktime>").and_then(|(_, rest)| rest.split_once('<')?.0.parse().ok());
+        let in_body =
+            compact.split_once("<unlocktime>").and_then(|(_, rest)| rest.split_once('<')?.0.parse().ok());
         let seconds = in_body.or(retry_after).filter(|seconds| *seconds > 0).unwrap_or(USUAL_S);
         Trouble::Locked { seconds: seconds.min(LONGEST_S) }
     })
@@ -44,13 +53,19 @@ mod tests {
         assert_eq!(read(401, None, hikvision), Some(Trouble::Locked { seconds: 1740 }));
         assert_eq!(read(423, Some(90), b""), Some(Trouble::Locked { seconds: 90 }));
         assert_eq!(read(490, None, b""), Some(Trouble::Locked { seconds: USUAL_S }));
-        assert_eq!(read(400, None, b"<Text>The account is locked</Text>"), Some(Trouble::Locked { seconds: USUAL_S }));
+        assert_eq!(
+            read(400, None, b"<Text>The account is locked</Text>"),
+            Some(Trouble::Locked { seconds: USUAL_S })
+        );
         assert_eq!(read(423, Some(u32::MAX), b""), Some(Trouble::Locked { seconds: LONGEST_S }));
     }
 
     #[test]
     fn an_ordinary_refusal_is_one() {
-        assert_eq!(read(401, Some(3), b"<lockStatus>unlock</lockStatus><retryLoginTime>4</retryLoginTime>"), None);
+        assert_eq!(
+            read(401, Some(3), b"<lockStatus>unlock</lockStatus><retryLoginTime>4</retryLoginTime>"),
+            None
+        );
         assert_eq!(read(401, None, b"Sender not authorized"), None);
     }
 

@@ -16,7 +16,11 @@ fn a_long_gop_and_a_waste_of_bits_are_put_right_within_the_cameras_limits() {
     let now = Encoder::read(&element(ONE));
     assert_eq!((now.gop, now.kbps, now.size, now.fps), (250, 8192, (1920, 1080), 25.0));
     let new = now.improved(&Options::read(&element(OPTIONS_1))).unwrap();
-    assert_eq!((new.gop, new.kbps, new.profile.as_deref()), (25, 3000, Some("Main")), "4,000 is over its most");
+    assert_eq!(
+        (new.gop, new.kbps, new.profile.as_deref()),
+        (25, 3000, Some("Main")),
+        "4,000 is over its most"
+    );
     let unlimited = now.improved(&Options::Unknown).unwrap();
     assert_eq!((unlimited.gop, unlimited.kbps, unlimited.profile.as_deref()), (25, 4000, Some("High")));
     // What was put right needs nothing more.
@@ -58,6 +62,26 @@ fn what_is_not_ours_goes_back_as_it_came() {
     let read = Encoder::read(&again);
     assert_eq!(Encoder { multicast: None, ..read }, two);
     assert_eq!(again.attribute("GovLength"), Some("100"));
+}
+
+#[test]
+fn a_camera_that_writes_elements_for_attributes_is_answered_alike() {
+    let now = element(
+        "<Configurations token=\"V\"><Encoding>H264</Encoding><Resolution><Width>1920</Width><Height>1080</Height></Resolution><RateControl><FrameRateLimit>30</FrameRateLimit><BitrateLimit>4096</BitrateLimit></RateControl><GovLength>60</GovLength><Profile>High</Profile></Configurations>",
+    );
+    let options = element(
+        "<R><Options><Encoding>H264</Encoding><GovLengthRange><Min>1</Min><Max>20</Max></GovLengthRange><ProfilesSupported>Baseline</ProfilesSupported><ProfilesSupported>Main</ProfilesSupported></Options></R>",
+    );
+    let new = Encoder::read(&now).improved(&Options::read2(&options)).unwrap();
+    assert_eq!((new.gop, new.profile.as_deref()), (20, Some("Main")));
+    let sent = element(&format!("<x xmlns:tt=\"s\">{}</x>", new.xml(true)));
+    assert_eq!((sent.text_of("GovLength"), sent.text_of("Profile")), (Some("20"), Some("Main")));
+    // One that keeps to the schema gets nothing that is not in it.
+    assert_eq!(
+        element(&format!("<x xmlns:tt=\"s\">{}</x>", Encoder::read(&element(TWO)).xml(true)))
+            .text_of("GovLength"),
+        None
+    );
 }
 
 #[test]
