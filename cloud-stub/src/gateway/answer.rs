@@ -1,7 +1,9 @@
 //! Answers to viewers. Every no is the same no: same bytes, same headers, whatever the reason.
 
+use std::sync::Arc;
+
 use door::range::{self, Asked};
-use door::{Body, reply};
+use door::{Body as Own, reply};
 use hyper::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE,
@@ -11,20 +13,21 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use media::ObjectName;
 
-use super::object::{Media, content_type};
+use super::object::{Media, Object, content_type};
+use super::pieces::Body;
 
 /// The one answer for a link that never was, that is switched off, whose box is revoked, and for names that no camera has.
-pub(super) fn not_found() -> Response<Body> {
+pub(super) fn not_found() -> Response<Own> {
     open(door::not_found())
 }
 
 /// A directive that cannot be read, or that the box refused.
-pub(super) fn malformed() -> Response<Body> {
+pub(super) fn malformed() -> Response<Own> {
     open(door::text(StatusCode::BAD_REQUEST, "That playlist cannot be asked for.\n"))
 }
 
 /// Only reading is possible here.
-pub(super) fn not_allowed() -> Response<Body> {
+pub(super) fn not_allowed() -> Response<Own> {
     let mut response =
         door::text(StatusCode::METHOD_NOT_ALLOWED, "Only GET, HEAD and OPTIONS are understood.\n");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
@@ -32,8 +35,8 @@ pub(super) fn not_allowed() -> Response<Body> {
 }
 
 /// What a page of another origin may do here (Fetch standard, CORS preflight).
-pub(super) fn options() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+pub(super) fn options() -> Response<Own> {
+    let mut response = Response::new(Own::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
@@ -44,7 +47,7 @@ pub(super) fn options() -> Response<Body> {
 }
 
 /// Nothing to show now; `offline_since_ms` while the box cannot be reached.
-pub(super) fn unavailable(offline_since_ms: Option<u64>) -> Response<Body> {
+pub(super) fn unavailable(offline_since_ms: Option<u64>) -> Response<Own> {
     let body = serde_json::json!({ "offline_since_ms": offline_since_ms }).to_string();
     let mut response = reply(StatusCode::SERVICE_UNAVAILABLE, "application/json", body);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -52,17 +55,22 @@ pub(super) fn unavailable(offline_since_ms: Option<u64>) -> Response<Body> {
 }
 
 /// An answer that no cache keeps and that is nothing but its type.
-pub(super) fn plain(content_type: &'static str, body: String) -> Response<Body> {
+pub(super) fn plain(content_type: &'static str, body: String) -> Response<Own> {
     let mut response = reply(StatusCode::OK, content_type, body);
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
 /// An object as this request asks for it: whole, a range of it (RFC 9110, 14), or not again (13.1.2).
-pub(super) fn media(object: ObjectName, media: &Media, request: &Parts) -> Response<Body> {
-    let length = media.bytes.len() as u64;
+pub(super) fn media(
+    name: ObjectName,
+    object: &Arc<Object>,
+    media: &Media,
+    request: &Parts,
+) -> Response<Body> {
+    let length = media.pieces.len();
     if media.etag.as_ref().is_some_and(|etag| known(&request.headers, etag)) {
-        let mut response = Response::new(Body::empty());
+        let mut response = Response::new(Body::Own(Own::empty()));
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         keep(&mut response, media);
         return open(response);
@@ -74,15 +82,17 @@ pub(super) fn media(object: ObjectName, media: &Media, request: &Parts) -> Respo
     });
     let (status, body, content_range) =
         match range::asked(wanted.and_then(|range| range.to_str().ok()), length) {
-            Asked::Whole => (StatusCode::OK, Body::from(media.bytes.clone()), None),
+            Asked::Whole => (StatusCode::OK, Body::range(object, &media.pieces, 0..length), None),
             Asked::Part(part) => {
                 let content_range = format!("bytes {}-{}/{length}", part.start, part.end - 1);
-                let chunks = range::slice(vec![media.bytes.clone()], &part);
-                (StatusCode::PARTIAL_CONTENT, Body::chunks(chunks), Some(content_range))
+                let body = Body::range(object, &media.pieces, part);
+                (StatusCode::PARTIAL_CONTENT, body, Some(content_range))
             }
-            Asked::Beyond => {
-                (StatusCode::RANGE_NOT_SATISFIABLE, Body::empty(), Some(format!("bytes */{length}")))
-            }
+            Asked::Beyond => (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                Body::Own(Own::empty()),
+                Some(format!("bytes */{length}")),
+            ),
         };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -92,7 +102,7 @@ pub(super) fn media(object: ObjectName, media: &Media, request: &Parts) -> Respo
         keep(&mut response, media);
     }
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(object)));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if media.lasting {
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -123,7 +133,7 @@ fn known(request: &HeaderMap, etag: &HeaderValue) -> bool {
 }
 
 /// Pages of any origin may fetch this.
-fn open(mut response: Response<Body>) -> Response<Body> {
+fn open<B>(mut response: Response<B>) -> Response<B> {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(

@@ -9,7 +9,7 @@
 //! * [`Directory`] says which camera a public id stands for; nothing else of the cloud is known here.
 //! * [`object`] names what can be fetched, and reads how long it is true.
 //! * [`cache`] and [`shelf`] keep it within a bound, and let all who ask at once wait for one fetch.
-//! * [`upstream`] fetches; every await has a deadline.
+//! * [`upstream`] fetches; every await has a deadline. [`pieces`] hands it out, piece by piece: readers own nothing.
 //! * [`routes`] mounts it, [`inside`] is its way through the tunnel.
 //! * [`answer`] and [`status`] speak to viewers: uniform, and without anything that only the owner may know.
 //!
@@ -21,6 +21,7 @@ mod directory;
 mod inside;
 mod numbers;
 mod object;
+mod pieces;
 mod routes;
 mod shelf;
 mod status;
@@ -30,7 +31,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use door::Body;
+use door::Body as Own;
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -44,6 +45,7 @@ pub use inside::inside;
 use numbers::By;
 pub use numbers::Numbers;
 use object::{Key, Object};
+pub use pieces::{Body, Dropped, Shared};
 pub use routes::routes;
 use shelf::{Asked, Failure, Order, Shelf};
 pub use upstream::{Connector, Limits, Stream};
@@ -104,37 +106,38 @@ impl<D: Directory> Gateway<D> {
     pub async fn answer(&self, request: &Parts) -> Response<Body> {
         match request.method {
             Method::GET | Method::HEAD => {}
-            Method::OPTIONS => return answer::options(),
-            _ => return answer::not_allowed(),
+            Method::OPTIONS => return answer::options().map(Body::Own),
+            _ => return answer::not_allowed().map(Body::Own),
         }
         let path = request.uri.path().strip_prefix('/').unwrap_or_default();
         let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
         let place = CameraId::new(first).ok().and_then(|id| Some((self.place(&id)?, id)));
-        let Some((place, id)) = place else { return self.nothing() };
-        match rest {
+        let Some((place, id)) = place else { return self.nothing().map(Body::Own) };
+        let own = match rest {
             None => redirect(&id),
             Some("") => self.page(&id, &place),
             Some("status") => self.status(&id, &place),
             Some("qr.svg") => self.qr(&id),
-            Some(name) => self.object(&id, place, name, request).await,
-        }
+            Some(name) => return self.object(&id, place, name, request).await,
+        };
+        own.map(Body::Own)
     }
 
     fn place(&self, id: &CameraId) -> Option<Place> {
         self.directory.borrow().place(id)
     }
 
-    fn nothing(&self) -> Response<Body> {
+    fn nothing(&self) -> Response<Own> {
         self.numbers.answered(By::Nothing, 0);
         answer::not_found()
     }
 
     async fn object(&self, id: &CameraId, place: Place, name: &str, request: &Parts) -> Response<Body> {
         let key = match Key::parse(id, name, request.uri.query().unwrap_or_default()) {
-            None => return self.nothing(),
+            None => return self.nothing().map(Body::Own),
             Some(Err(_)) => {
                 self.numbers.answered(By::Refused, 0);
-                return answer::malformed();
+                return answer::malformed().map(Body::Own);
             }
             Some(Ok(key)) => key,
         };
@@ -148,14 +151,14 @@ impl<D: Directory> Gateway<D> {
         };
         // Whatever came: a link that was switched off meanwhile is dead.
         if self.place(id).as_ref() != Some(&place) {
-            return self.nothing();
+            return self.nothing().map(Body::Own);
         }
-        let response = match outcome.as_deref() {
-            Ok(Object::Media(media)) => answer::media(key.object, media, request),
-            Ok(Object::Missing) => answer::not_found(),
-            Ok(Object::Malformed) => answer::malformed(),
-            Ok(Object::Unready) | Err(Failure::Busy) => answer::unavailable(None),
-            Err(_) => answer::unavailable(self.away_since_ms(id, place.address)),
+        let response = match outcome.as_ref().map(|object| (object, &**object)) {
+            Ok((object, Object::Media(media))) => answer::media(key.object, object, media, request),
+            Ok((_, Object::Missing)) => answer::not_found().map(Body::Own),
+            Ok((_, Object::Malformed)) => answer::malformed().map(Body::Own),
+            Ok((_, Object::Unready)) | Err(Failure::Busy) => answer::unavailable(None).map(Body::Own),
+            Err(_) => answer::unavailable(self.away_since_ms(id, place.address)).map(Body::Own),
         };
         let bytes = if request.method == Method::HEAD {
             0
@@ -190,7 +193,7 @@ impl<D: Directory> Gateway<D> {
         status::away(heard_ms, self.upstream.contact(address), now_ms())?.since_ms
     }
 
-    fn page(&self, id: &CameraId, place: &Place) -> Response<Body> {
+    fn page(&self, id: &CameraId, place: &Place) -> Response<Own> {
         let Some(camera) = self.directory.borrow().camera(id) else { return self.nothing() };
         let obstacle = status::obstacle(&camera, self.upstream.contact(place.address), now_ms());
         let html = player::player(player::Player {
@@ -200,17 +203,17 @@ impl<D: Directory> Gateway<D> {
             status: "status",
             list: false,
         });
-        player::page(html).map(Body::from)
+        player::page(html).map(Own::from)
     }
 
-    fn status(&self, id: &CameraId, place: &Place) -> Response<Body> {
+    fn status(&self, id: &CameraId, place: &Place) -> Response<Own> {
         let Some(camera) = self.directory.borrow().camera(id) else { return self.nothing() };
         let now_ms = now_ms();
         let obstacle = status::obstacle(&camera, self.upstream.contact(place.address), now_ms);
         answer::plain("application/json", status::json(&camera, obstacle, now_ms).to_string())
     }
 
-    fn qr(&self, id: &CameraId) -> Response<Body> {
+    fn qr(&self, id: &CameraId) -> Response<Own> {
         let link = format!("{}/{id}/", self.url);
         match qrcode::QrCode::new(&link) {
             Ok(code) => {
@@ -255,7 +258,7 @@ async fn keep<D: Directory>(
 }
 
 /// Relative names in a page need the slash at the end of its address.
-fn redirect(id: &CameraId) -> Response<Body> {
+fn redirect(id: &CameraId) -> Response<Own> {
     let mut response = door::text(StatusCode::PERMANENT_REDIRECT, "");
     if let Ok(path) = HeaderValue::try_from(format!("/{id}/")) {
         response.headers_mut().insert(LOCATION, path);

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::header::HeaderValue;
 use media::{ObjectName, Request};
 use model::CameraId;
 use sha2::{Digest, Sha256};
+
+use super::pieces::Pieces;
 
 /// A playlist without a delivery directive is old with the next part; within this, all who ask share one.
 pub(super) const PLAYLIST_SHARED: Duration = Duration::from_millis(100);
@@ -80,8 +81,8 @@ pub(super) enum Object {
 /// A playlist, a part, a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Media {
-    /// All of it, in one piece.
-    pub(super) bytes: Bytes,
+    /// All of it.
+    pub(super) pieces: Pieces,
     /// A strong validator (RFC 9110, 8.8.3), the same at every gateway; `None` for what nobody may keep.
     pub(super) etag: Option<HeaderValue>,
     /// For browsers and CDNs.
@@ -92,7 +93,7 @@ pub(super) struct Media {
 
 impl Object {
     /// A body that the box sent with this Cache-Control, and how long it may be shared.
-    pub(super) fn media(bytes: Bytes, cache_control: Option<&str>) -> (Self, Duration) {
+    pub(super) fn media(pieces: Pieces, cache_control: Option<&str>) -> (Self, Duration) {
         let kept = Kept::read(cache_control.unwrap_or_default());
         let outside = kept.seconds.min(LONGEST_OUTSIDE_S);
         let header = match (kept.seconds, kept.immutable) {
@@ -100,14 +101,14 @@ impl Object {
             (_, true) => format!("public, max-age={outside}, immutable"),
             (_, false) => format!("public, max-age={outside}"),
         };
-        let etag = (kept.seconds > 0).then(|| etag(&bytes)).flatten();
+        let etag = (kept.seconds > 0).then(|| etag(&pieces)).flatten();
         let cache_control =
             HeaderValue::try_from(header).unwrap_or_else(|_| HeaderValue::from_static("no-store"));
         let stay = match kept.seconds {
             0 => PLAYLIST_SHARED,
             seconds => Duration::from_secs(seconds).min(LONGEST),
         };
-        (Self::Media(Media { bytes, etag, cache_control, lasting: kept.immutable }), stay)
+        (Self::Media(Media { pieces, etag, cache_control, lasting: kept.immutable }), stay)
     }
 
     /// How long a no may be shared.
@@ -118,15 +119,17 @@ impl Object {
     /// Bytes of its body.
     pub(super) fn size(&self) -> u64 {
         match self {
-            Self::Media(media) => media.bytes.len() as u64,
+            Self::Media(media) => media.pieces.len(),
             Self::Missing | Self::Malformed | Self::Unready => 0,
         }
     }
 }
 
 /// SHA-256, half of it: no two bodies share one.
-fn etag(bytes: &[u8]) -> Option<HeaderValue> {
-    let digest = Sha256::digest(bytes);
+fn etag(pieces: &Pieces) -> Option<HeaderValue> {
+    let mut digest = Sha256::new();
+    pieces.iter().for_each(|piece| digest.update(piece));
+    let digest = digest.finalize();
     let half = u128::from_be_bytes(*digest.first_chunk()?);
     HeaderValue::try_from(format!("\"{half:032x}\"")).ok()
 }
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn others_keep_a_segment_for_a_minute_at_most_and_a_live_playlist_never() {
-        let outside = |header| match Object::media(Bytes::from_static(b"x"), header) {
+        let outside = |header| match Object::media(Pieces::from(&b"x"[..]), header) {
             (Object::Media(media), stay) => (media.cache_control.to_str().unwrap().to_owned(), stay),
             (other, _) => panic!("{other:?}"),
         };

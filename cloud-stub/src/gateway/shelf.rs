@@ -294,12 +294,12 @@ impl Order {
         let mut state = self.shelf.lock();
         let Some(fetch) = state.take(&self.key, self.number) else { return };
         state.cache.release(std::mem::take(&mut room.bytes));
-        let outcome = outcome.map(|(object, stay)| {
+        let outcome = outcome.and_then(|(object, stay)| {
             let object = Arc::new(object);
             let cost = object.size() + ENTRY;
-            // What does not fit in beside other fetches goes to those who wait, and is not kept.
-            state.cache.insert(self.key.clone(), object.clone(), cost, now + stay);
-            object
+            // What the cache does not hold, nobody can read: it is the one owner.
+            let kept = state.cache.insert(self.key.clone(), object.clone(), cost, now + stay);
+            kept.then_some(object).ok_or(Failure::Busy)
         });
         fetch.outcome.send_replace(Some(outcome));
     }

@@ -26,6 +26,7 @@ use tokio::time::timeout;
 
 use super::directory::Place;
 use super::object::{Key, Object};
+use super::pieces::{Coming, Pieces};
 use super::shelf::{Failure, Room};
 
 /// A connection to a box.
@@ -237,12 +238,12 @@ impl Upstream {
         if !room.grow(length) {
             return Err(Failure::Busy);
         }
-        let bytes =
+        let pieces =
             timeout(self.limits.whole, self.whole(body, length)).await.map_err(|_| Failure::Late)??;
         let (object, stay) = match head.status {
             StatusCode::OK => {
                 let cache = head.headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
-                Object::media(bytes, cache)
+                Object::media(pieces, cache)
             }
             StatusCode::NOT_FOUND => (Object::Missing, Object::no_stays()),
             StatusCode::BAD_REQUEST => (Object::Malformed, Object::no_stays()),
@@ -252,16 +253,16 @@ impl Upstream {
         Ok((object, stay, Reusable { line: line.clone(), sender }))
     }
 
-    /// The body in one piece of exactly its size.
-    async fn whole(&self, mut body: Incoming, length: u64) -> Result<Bytes, Failure> {
-        let mut bytes = Vec::with_capacity(usize::try_from(length).map_err(|_| Failure::TooLarge)?);
+    /// The whole body.
+    async fn whole(&self, mut body: Incoming, length: u64) -> Result<Pieces, Failure> {
+        let mut coming = Coming::new(length);
         while let Some(frame) = timeout(self.limits.idle, body.frame()).await.map_err(|_| Failure::Late)? {
             let frame = frame.map_err(|_| Failure::Broken)?;
             if let Some(data) = frame.data_ref() {
-                bytes.extend_from_slice(data);
+                coming.push(data);
             }
         }
-        Ok(bytes.into())
+        Ok(coming.finish())
     }
 }
 

@@ -6,4 +6,5 @@ mod answers;
 mod crowd;
 mod cut_off;
 mod hostile;
+mod slow;
 mod stage;
