@@ -224,6 +224,8 @@ function show() {
   since.textContent = sinceText(said.since, clock.at(Date.now()), clock.offset);
 }
 
+// A page that shows the player in a frame has a heading of its own.
+if (window.parent !== window) document.body.classList.add("framed");
 video.muted = true; // the attribute alone is not enough in every browser
 video.addEventListener("pause", () => {
   // Browsers pause hidden pages and sources that end by themselves; only the viewer pauses a visible picture.

@@ -31,3 +31,68 @@ pub fn page() -> Served {
 pub fn asset(name: &str, accept_encoding: Option<&str>, if_none_match: Option<&str>) -> Option<Served> {
     assets::serve(ASSETS, name, accept_encoding, if_none_match)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of files that a text refers to: after `before`, up to a quote.
+    fn named<'t>(text: &'t str, before: &'static str) -> impl Iterator<Item = &'t str> {
+        text.split(before).skip(1).filter_map(|rest| rest.split('"').next())
+    }
+
+    #[test]
+    fn the_page_has_nothing_inline_and_every_file_it_names_is_served() {
+        let served = page();
+        let text = std::str::from_utf8(served.body).unwrap();
+        for inline in ["<style", "style=", "onclick", "javascript:", "{{", "http://", "https://"] {
+            assert!(!text.contains(inline), "{inline} in {text}");
+        }
+        assert!(text.split("<script").skip(1).all(|tag| tag.contains("src=") && tag.contains("></script>")));
+        let files: Vec<&str> = named(text, "\"/setup/assets/").collect();
+        assert!(files.len() > 20, "{files:?}");
+        for name in &files {
+            assert_eq!(asset(name, None, None).map(|file| file.status), Some(200), "{name}");
+        }
+        for module in ASSETS.iter().filter(|asset| asset.name.ends_with(".js")) {
+            let text = std::str::from_utf8(module.plain).unwrap();
+            for import in named(text, "from \"./").chain(named(text, "from\"./")) {
+                assert!(asset(import, None, None).is_some(), "{} imports {import}", module.name);
+                assert!(
+                    files.contains(&import),
+                    "{import} is fetched only after {}: preload it",
+                    module.name
+                );
+            }
+            for bare in ["preact", "preact/hooks", "htm", "uqr"] {
+                assert!(!text.contains(&format!("from \"{bare}\"")), "{} imports {bare}", module.name);
+                assert!(!text.contains(&format!("from\"{bare}\"")), "{} imports {bare}", module.name);
+            }
+            assert!(!text.contains("sourceMappingURL"), "{} asks for a map", module.name);
+        }
+    }
+
+    #[test]
+    fn the_policy_lets_only_this_server_in_and_nobody_frame_the_page() {
+        let policy =
+            page().headers.into_iter().find(|(name, _)| *name == "content-security-policy").unwrap().1;
+        assert!(
+            policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe") && !policy.contains('*') && !policy.contains(':'), "{policy}");
+    }
+
+    #[test]
+    fn the_page_is_small_on_the_wire_in_every_language() {
+        for language in ["kk", "ru", "en"] {
+            let loaded = ASSETS.iter().filter(|asset| {
+                !asset.name.starts_with("words-")
+                    || asset.name.ends_with(".js")
+                    || asset.name.starts_with(&format!("words-{language}"))
+            });
+            let bytes = PAGE.len() + loaded.map(|asset| asset.gzip.len()).sum::<usize>();
+            assert!(bytes < 60 * 1024, "{bytes} bytes in {language}");
+        }
+    }
+}

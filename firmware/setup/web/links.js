@@ -1,5 +1,6 @@
 // The links, each with a QR code; printed, this view is the sheet for the wall.
 
+import { nearLink } from "./logic.js";
 import { html, Copy, Qr, Title } from "./parts.js";
 
 export function Links({ app }) {
@@ -27,7 +28,7 @@ export function Links({ app }) {
 
 function Link({ app, camera: { id, name, public: everywhere } }) {
   const { say } = app;
-  const near = `${location.origin}/${id}/`;
+  const near = nearLink(id, location.origin, app.overview.pages);
   const link = everywhere ?? near;
   return html`<li class="card link">
     <h2>${name}</h2>

@@ -141,10 +141,12 @@ export function missingChannels(devices) {
   return devices.filter((device) => device.cameras.length > 0 && device.channels.length > device.cameras.length);
 }
 
-/** The camera to show live: the one that was asked for while it is live, else the first that is. */
+/** The camera to show live: the one that was asked for while it is live, else the first that every browser plays, else the
+ * first. */
 export function previewed(cameras, wanted) {
   const live = cameras.filter((camera) => condition(camera) === "live");
-  return live.find((camera) => camera.id === wanted) ?? live[0] ?? null;
+  const everywhere = live.find((camera) => camera.state.video === "h264");
+  return live.find((camera) => camera.id === wanted) ?? everywhere ?? live[0] ?? null;
 }
 
 /** A list with the item at `from` moved by one place, or null at the end of the list. */
@@ -160,12 +162,15 @@ export function moved(ids, id, by) {
 /** A box's time as the reader's clock would have shown it: clocks of boxes may be off. */
 export const readersTime = (ms, boxNow, now) => ms - boxNow + now;
 
+/** Whose numbers and dates a language takes. Many browsers know no Kazakh ones: the Russian ones look the same. */
+const customs = (language) => ({ kk: ["kk", "ru"], en: ["en-GB"] })[language] ?? [language];
+
 /** A time for people: the hour, with the day when it is not today. */
 export function clock(ms, now, language, timeZone) {
   const day = (at) => new Intl.DateTimeFormat("en-CA", { timeZone, dateStyle: "short" }).format(at);
   const hour = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone };
-  const today = day(ms) === day(now);
-  return new Intl.DateTimeFormat(language, today ? hour : { ...hour, day: "numeric", month: "short" }).format(ms);
+  const date = language === "en" ? { day: "numeric", month: "short" } : { day: "2-digit", month: "2-digit" };
+  return new Intl.DateTimeFormat(customs(language), day(ms) === day(now) ? hour : { ...hour, ...date }).format(ms);
 }
 
 /** How long something lasts, largest unit first, two units: for example [["d", 3], ["h", 4]]. Seconds. */
@@ -182,7 +187,7 @@ export function duration(seconds) {
 /** bit/s as Mbit/s for people. */
 export function megabits(bits, language) {
   const value = bits / 1e6;
-  return new Intl.NumberFormat(language, { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
+  return new Intl.NumberFormat(customs(language), { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
 }
 
 /** Mbit/s as somebody types them, as kbit/s: null for "no limit", undefined when it is no number. */
@@ -205,6 +210,12 @@ export function improvements({ before, after }) {
     ["rate", before.bit_rate_kbps * 1000, after.bit_rate_kbps * 1000],
   ];
   return rows.filter(([, was, is]) => was !== is);
+}
+
+/** A camera's link inside the network. A page under the box's own certificate gives plain links: others' browsers would warn. */
+export function nearLink(id, origin, pages) {
+  const plain = origin.startsWith("http:") ? origin : pages.find((page) => page.startsWith("http:"));
+  return new URL(`/${id}/`, plain ?? origin).href;
 }
 
 /** A device's own page: of its address, whatever that holds, only the host. */

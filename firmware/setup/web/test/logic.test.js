@@ -182,6 +182,7 @@ test("cameras that need a password come before those to be made ready; files of 
 test("the live picture is the one asked for, or the first that there is", () => {
   const cameras = [camera("a", { state: "connecting" }), camera("b", LIVE), camera("c", LIVE)];
   assert.equal(logic.previewed(cameras, null).id, "b");
+  assert.equal(logic.previewed([...cameras, camera("d", { ...LIVE, video: "h264" })], null).id, "d", "one that plays anywhere");
   assert.equal(logic.previewed(cameras, "c").id, "c");
   assert.equal(logic.previewed(cameras, "a").id, "b");
   assert.equal(logic.previewed([], "a"), null);
@@ -210,7 +211,8 @@ test("times are the reader's, also when the box's clock is wrong, with the day w
   const boxNow = 1_000_000; // 1970
   const until = logic.readersTime(boxNow + 30 * 60_000, boxNow, now);
   assert.equal(logic.clock(until, now, "ru", "UTC"), "18:30");
-  assert.match(logic.clock(now + 86_400_000, now, "en", "UTC"), /22.*18:00/);
+  assert.equal(logic.clock(now + 86_400_000, now, "en", "UTC"), "22 Nov, 18:00");
+  for (const language of ["kk", "ru"]) assert.match(logic.clock(now + 86_400_000, now, language, "UTC"), /^22\.11,? 18:00$/);
   assert.equal(logic.clock(Date.UTC(2026, 10, 21, 0, 5), now, "kk", "UTC"), "00:05", "midnight is no 24");
 });
 
@@ -237,6 +239,13 @@ test("before and after show what changed and nothing else", () => {
   assert.deepEqual(logic.improvements({ before, after }), [["encoding", "H.265", "H.264"], ["gop", 4, 1]]);
   assert.deepEqual(logic.improvements({ before, after: before }), []);
   assert.deepEqual(logic.improvements({ before: { ...before, fps: 0 }, after })[1], ["gop", null, 1], "unknown is not 0");
+});
+
+test("links inside the network are plain ones, also from a page under the box's own certificate", () => {
+  const pages = ["https://streambox.local/setup/", "http://192.168.1.5:8080/setup/"];
+  assert.equal(logic.nearLink("gate", "http://box.local:8080", pages), "http://box.local:8080/gate/");
+  assert.equal(logic.nearLink("gate", "https://streambox.local", pages), "http://192.168.1.5:8080/gate/");
+  assert.equal(logic.nearLink("gate", "https://streambox.local", []), "https://streambox.local/gate/");
 });
 
 test("a device's own page is its host and nothing that stood around it", () => {
