@@ -34,5 +34,7 @@ pub(crate) async fn watch(moved: &watch::Sender<()>) -> Infallible {
 /// from them.
 fn addresses() -> Option<BTreeSet<Ipv4Addr>> {
     let own = |address: SockaddrStorage| address.as_sockaddr_in().map(SockaddrIn::ip);
-    Some(getifaddrs().ok()?.filter_map(|interface| own(interface.address?)).collect())
+    // Addresses that the box borrows for a while come and go without anybody moving.
+    let kept = getifaddrs().ok()?.filter(|interface| !crate::lan::is_borrowed(&interface.interface_name));
+    Some(kept.filter_map(|interface| own(interface.address?)).collect())
 }

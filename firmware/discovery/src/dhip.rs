@@ -64,7 +64,8 @@ pub fn read(bytes: &[u8], from: IpAddr) -> Result<Option<Answer>, Error> {
         return Ok(None);
     }
     // `General` and `Private` stand where a rebrand has no name of its own.
-    let named = |value: &Value| word(value).filter(|name| !matches!(name.as_str(), "General" | "Private" | "Dahua"));
+    let named =
+        |value: &Value| word(value).filter(|name| !matches!(name.as_str(), "General" | "Private" | "Dahua"));
     let brand = named(&about["Vendor"]).map(|name| maker::named_in(&name).unwrap_or(name));
     Ok(Some(Answer {
         mac,
@@ -72,7 +73,10 @@ pub fn read(bytes: &[u8], from: IpAddr) -> Result<Option<Answer>, Error> {
         model,
         name: word(&about["MachineName"]).filter(|name| Some(name.as_str()) != about["SerialNo"].as_str()),
         firmware: word(&about["Version"]),
-        http_port: about["HttpPort"].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0),
+        http_port: about["HttpPort"]
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok())
+            .filter(|port| *port != 0),
         activated: about["Init"].as_u64().and_then(initialised),
         claims: address.and_then(|address| place::claim(address, from)).into_iter().collect(),
         ..Answer::new(Source::Dhip)
@@ -131,7 +135,11 @@ mod tests {
     #[test]
     fn what_is_no_description_is_nobody() {
         let object = &CAMERA[32..];
-        assert_eq!(read(object, IpAddr::from([10, 0, 0, 1])), Err(Error::Not("DHIP")), "bare JSON is not DHIP");
+        assert_eq!(
+            read(object, IpAddr::from([10, 0, 0, 1])),
+            Err(Error::Not("DHIP")),
+            "bare JSON is not DHIP"
+        );
         let read = |object: &str| read(&frame(object.as_bytes()), IpAddr::from([10, 0, 0, 1]));
         for nobody in [
             "{}",
@@ -144,7 +152,11 @@ mod tests {
         ] {
             assert_eq!(read(nobody), Ok(None), "{nobody}");
         }
-        assert!(read(r#"{"method":"client.notifyDevInfo","mac":"3c:ef:8c:00:00:01","params":{"deviceInfo":{}}}"#).unwrap().is_some());
+        assert!(
+            read(r#"{"method":"client.notifyDevInfo","mac":"3c:ef:8c:00:00:01","params":{"deviceInfo":{}}}"#)
+                .unwrap()
+                .is_some()
+        );
         assert_eq!(read(&"[".repeat(5_000)), Err(Error::Not("DHIP")));
         assert_eq!(read(&" ".repeat(MAX_MESSAGE)), Err(Error::TooLarge { limit: MAX_MESSAGE }));
     }

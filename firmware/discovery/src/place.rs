@@ -60,10 +60,8 @@ pub fn rtsp(host: IpAddr, port: u16, path: &str) -> String {
 
 /// An address that a message of `from` claims for its sender, when it is another one and one that a station can have.
 pub fn claim(address: Ipv4Addr, from: IpAddr) -> Option<IpAddr> {
-    let nobody = address.is_unspecified()
-        || address.is_loopback()
-        || address.is_multicast()
-        || address.is_broadcast();
+    let nobody =
+        address.is_unspecified() || address.is_loopback() || address.is_multicast() || address.is_broadcast();
     (!nobody && IpAddr::V4(address) != from).then_some(IpAddr::V4(address))
 }
 

@@ -147,7 +147,11 @@ impl Registry {
         let all = known.chain([(from, identity)]);
         // Devices are at most as many as sightings, and counting those is quicker.
         let sightings = all.clone().count();
-        if sightings <= MAX_DEVICES { sightings } else { grouping::keys(all).into_iter().collect::<BTreeSet<_>>().len() }
+        if sightings <= MAX_DEVICES {
+            sightings
+        } else {
+            grouping::keys(all).into_iter().collect::<BTreeSet<_>>().len()
+        }
     }
 
     fn gone(&mut self, answer: &Answer, from: IpAddr) -> bool {
@@ -175,7 +179,8 @@ impl Registry {
             return false;
         }
         // A known device at too many addresses: somebody else borrows its name.
-        let borrowed = self.seen.values().filter(|here| *identity != Identity::None && here.contains_key(identity));
+        let borrowed =
+            self.seen.values().filter(|here| *identity != Identity::None && here.contains_key(identity));
         if borrowed.count() >= MAX_ADDRESSES {
             return false;
         }
@@ -186,7 +191,8 @@ impl Registry {
             let silent = now_ms.saturating_sub(sighting.last_ms()) >= DOUBTFUL_MS;
             !sighting.proven && (silent || source == Source::RtspSweep)
         };
-        let first = |here: &BTreeMap<Identity, Sighting>| here.values().map(|sighting| sighting.first_ms).max();
+        let first =
+            |here: &BTreeMap<Identity, Sighting>| here.values().map(|sighting| sighting.first_ms).max();
         // A whole address goes, and the newest of the doubtful: what stood before the flood stays longest.
         let candidates =
             self.seen.iter().filter(|(address, here)| **address != from && here.values().all(doubtful));
@@ -294,14 +300,16 @@ fn device(key: DeviceKey, mut sightings: Vec<(IpAddr, &Sighting)>) -> Device {
     let sources: BTreeSet<Source> = told.iter().map(|(_, source, _)| **source).collect();
     let mac = told.iter().find(|(_, source, answer)| **source != Source::Neighbour && answer.mac.is_some());
     let mac = mac.or_else(|| told.iter().find(|(.., answer)| answer.mac.is_some()));
-    let mut claims: Vec<IpAddr> = told.iter().flat_map(|(.., answer)| answer.claims.iter().copied()).collect();
+    let mut claims: Vec<IpAddr> =
+        told.iter().flat_map(|(.., answer)| answer.claims.iter().copied()).collect();
     claims.sort();
     claims.dedup();
     claims.retain(|claim| !addresses.contains(claim));
     claims.truncate(MAX_ADDRESSES);
     Device {
         claims,
-        mac: mac.and_then(|(_, source, answer)| Some(Fact { value: answer.mac?.to_string(), source: **source })),
+        mac: mac
+            .and_then(|(_, source, answer)| Some(Fact { value: answer.mac?.to_string(), source: **source })),
         activated: told.iter().find_map(|(.., answer)| answer.activated),
         http_port: told.iter().find_map(|(.., answer)| answer.http_port),
         firmware: first(|answer| &answer.firmware),

@@ -10,7 +10,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use model::Source;
 
 use crate::{
-    Answer, Error, mac::Mac, maker, place,
+    Answer, Error,
+    mac::Mac,
+    maker, place,
     soap::{self, Step},
     text,
 };
@@ -28,8 +30,10 @@ const DEPTH: usize = 2;
 /// An inquiry for the group. Its identifier is written in capitals, as the maker's own tool does.
 pub fn inquiry(random: [u8; 16]) -> Vec<u8> {
     let uuid = soap::uuid(random).to_ascii_uppercase();
-    format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Probe><Uuid>{uuid}</Uuid><Types>inquiry</Types></Probe>")
-        .into_bytes()
+    format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Probe><Uuid>{uuid}</Uuid><Types>inquiry</Types></Probe>"
+    )
+    .into_bytes()
 }
 
 /// Reads a message that came from `from`. Inquiries of others, and answers to requests that are not ours, give `None`.
@@ -64,7 +68,8 @@ fn whole(bytes: &[u8]) -> Vec<u8> {
     while let Some(at) = rest.iter().position(|byte| *byte == b'&') {
         let (before, from) = rest.split_at(at + 1);
         out.extend(before);
-        let name = from.iter().take(9).take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'#').count();
+        let name =
+            from.iter().take(9).take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'#').count();
         if name == 0 || from.get(name) != Some(&b';') {
             out.extend(b"amp;");
         }
@@ -139,7 +144,9 @@ fn model_in(serial: &str) -> Option<&str> {
     let day = |at: usize| {
         let digits = serial.get(at..at + 8).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
         let number = |from: usize, to: usize| digits.get(from..to).and_then(|text| text.parse::<u16>().ok());
-        let fits = (2005..2100).contains(&number(0, 4)?) && (1..=12).contains(&number(4, 6)?) && (1..=31).contains(&number(6, 8)?);
+        let fits = (2005..2100).contains(&number(0, 4)?)
+            && (1..=12).contains(&number(4, 6)?)
+            && (1..=31).contains(&number(6, 8)?);
         fits.then_some(at)
     };
     let at = (1..serial.len()).find_map(day)?;
@@ -162,7 +169,10 @@ mod tests {
         let answer = told(NEW, [192, 168, 1, 64]).unwrap();
         assert_eq!(answer.activated, Some(false));
         assert_eq!(answer.mac, Mac::parse("44:19:b6:11:22:33"));
-        assert_eq!((answer.maker.as_deref(), answer.model.as_deref()), (Some("Hikvision"), Some("DS-2CD2347G2-LU")));
+        assert_eq!(
+            (answer.maker.as_deref(), answer.model.as_deref()),
+            (Some("Hikvision"), Some("DS-2CD2347G2-LU"))
+        );
         assert_eq!((answer.http_port, answer.firmware.as_deref()), (Some(80), Some("V5.7.3build 220315")));
         assert!(answer.claims.is_empty(), "it is where it says");
         assert!(answer.onvif.is_empty() && answer.rtsp.is_empty(), "nobody has seen it answer there");
@@ -182,7 +192,10 @@ mod tests {
         let answer = told(RECORDER, [10, 0, 20, 11]).unwrap();
         assert_eq!((answer.activated, answer.model.as_deref()), (Some(true), Some("DS-7616NI-K2/16P16")));
         assert_eq!(answer.maker.as_deref(), Some("Hikvision"));
-        let odd = NEW.replace("ProbeMatch", "Probematch").replace("Activated", "ACTIVATED").replace("IPCamera", "A & B &amp; C");
+        let odd = NEW
+            .replace("ProbeMatch", "Probematch")
+            .replace("Activated", "ACTIVATED")
+            .replace("IPCamera", "A & B &amp; C");
         assert_eq!(told(&odd, [10, 0, 0, 1]).unwrap().activated, Some(false));
         let unnamed = odd.replace("DS-2CD2347G2-LU20260401AAWRJ98765432", "0123");
         assert_eq!(told(&unnamed, [10, 0, 0, 1]).unwrap().model.as_deref(), Some("A & B & C"));
@@ -195,7 +208,10 @@ mod tests {
         assert_eq!(told("<ProbeMatch><MAC>nonsense</MAC></ProbeMatch>", [10, 0, 0, 1]), None);
         assert_eq!(told("<a><ProbeMatch><MAC>44-19-b6-11-22-33</MAC></ProbeMatch></a>", [10, 0, 0, 1]), None);
         let long = format!("<ProbeMatch>{}</ProbeMatch>", "x".repeat(MAX_MESSAGE));
-        assert_eq!(read(long.as_bytes(), IpAddr::from([10, 0, 0, 1])), Err(Error::TooLarge { limit: MAX_MESSAGE }));
+        assert_eq!(
+            read(long.as_bytes(), IpAddr::from([10, 0, 0, 1])),
+            Err(Error::TooLarge { limit: MAX_MESSAGE })
+        );
         assert_eq!(read(b"<!DOCTYPE a []><ProbeMatch/>", IpAddr::from([10, 0, 0, 1])), Err(Error::Entity));
     }
 

@@ -2,6 +2,7 @@
 //! answers on the asking socket, and hear what is announced unasked on another.
 
 use std::{
+    future::pending,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
@@ -33,6 +34,10 @@ pub(super) struct Group {
     pub(super) ttl: u32,
     /// Largest message that is read, in bytes.
     pub(super) max_message: usize,
+    /// Whether questions leave from the group's own port, because some devices answer to that, whoever asked.
+    pub(super) own_port: bool,
+    /// Whether questions are broadcast too, and answers to everybody are heard, because some devices do not join the group.
+    pub(super) broadcast: bool,
 }
 
 /// What a message gave: answers, and questions to put to the group because of it.
@@ -104,6 +109,8 @@ struct Sockets {
     asking: UdpSocket,
     /// Bound to the group and joined on the link only.
     listening: UdpSocket,
+    /// Bound to the address of everybody, on the link only.
+    everybody: Option<UdpSocket>,
 }
 
 impl Sockets {
@@ -111,7 +118,10 @@ impl Sockets {
         let to = SocketAddr::from((group.address, group.port));
         let own = link.network.own;
         let asking = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-        asking.bind(&SocketAddr::from((own, 0)).into())?;
+        // Two links of one address differ by nothing else; an answer to either is heard.
+        asking.set_reuse_address(group.own_port)?;
+        asking.set_broadcast(group.broadcast)?;
+        asking.bind(&SocketAddr::from((own, if group.own_port { group.port } else { 0 })).into())?;
         asking.set_multicast_if_v4(&own)?;
         asking.set_multicast_ttl_v4(group.ttl)?;
 
@@ -122,21 +132,35 @@ impl Sockets {
         listening.set_multicast_all_v4(false)?;
         listening.bind(&to.into())?;
         listening.join_multicast_v4_n(&group.address, &InterfaceIndexOrAddress::Index(link.index))?;
-        Ok(Self { group: to, asking: adopt(asking)?, listening: adopt(listening)? })
+        let everybody = if group.broadcast { everybody(group.port, link)? } else { None };
+        Ok(Self { group: to, asking: adopt(asking)?, listening: adopt(listening)?, everybody })
     }
 
     /// Sends a question. A send that fails is as good as a lost datagram: the next round asks again.
     async fn ask(&self, question: &[u8]) {
         let _lost = self.asking.send_to(question, self.group).await;
+        if self.everybody.is_some() {
+            // A limited broadcast leaves by the link whose address the socket has (RFC 1122 section 3.3.6).
+            let _lost = self.asking.send_to(question, (Ipv4Addr::BROADCAST, self.group.port())).await;
+        }
     }
 
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         loop {
+            let everybody = async {
+                match &self.everybody {
+                    Some(socket) => socket.readable().await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 ready = self.asking.readable() => ready?,
                 ready = self.listening.readable() => ready?,
+                ready = everybody => ready?,
             }
-            for socket in [&self.asking, &self.listening] {
+            for socket in
+                [Some(&self.asking), Some(&self.listening), self.everybody.as_ref()].into_iter().flatten()
+            {
                 match socket.try_recv_from(buffer) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     other => return other,
@@ -144,6 +168,18 @@ impl Sockets {
             }
         }
     }
+}
+
+/// A socket that hears broadcasts of one link. None on kernels before Linux 5.7, where only root may name a link: it would hear
+/// those of all links, and nobody could say on which.
+fn everybody(port: u16, link: &Link) -> io::Result<Option<UdpSocket>> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    if socket.bind_device(Some(link.name.as_bytes())).is_err() {
+        return Ok(None);
+    }
+    socket.bind(&SocketAddr::from((Ipv4Addr::BROADCAST, port)).into())?;
+    adopt(socket).map(Some)
 }
 
 fn adopt(socket: Socket) -> io::Result<UdpSocket> {

@@ -21,6 +21,8 @@ const GROUP: Group =
         port: mdns::PORT,
         ttl: 255,
         max_message: mdns::MAX_MESSAGE,
+        own_port: false,
+        broadcast: false,
     };
 
 pub(super) async fn run(link: Link, found: Arc<Found>) {

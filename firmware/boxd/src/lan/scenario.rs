@@ -189,7 +189,7 @@ async fn factory() {
     ip("link set up0c up");
     ip("route add default via 203.0.113.2");
 
-    let lan = start(Options { interfaces: Vec::new(), sweep: true });
+    let lan = start(Options { sweep: true, ..Options::default() });
     let camera_address = |last: [u8; 4]| IpAddr::from(last);
     until(&lan, 15, "both cameras", |devices| {
         let reached = |device: &&Device| !device.onvif.is_empty() || !device.rtsp.is_empty();

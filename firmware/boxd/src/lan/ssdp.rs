@@ -26,6 +26,8 @@ const GROUP: Group =
         port: ssdp::PORT,
         ttl: 2,
         max_message: ssdp::MAX_MESSAGE,
+        own_port: false,
+        broadcast: false,
     };
 
 /// How long a description counts before it is read again.

@@ -64,7 +64,7 @@ async fn once(link: &Link, found: &Found, seats: &Arc<Semaphore>) {
 }
 
 /// Asks one address whether it speaks RTSP.
-async fn knock(target: SocketAddr, link: &Link) -> Option<Answer> {
+pub(super) async fn knock(target: SocketAddr, link: &Link) -> Option<Answer> {
     let socket = TcpSocket::new_v4().ok()?;
     // Where two links have the same subnet, only the device's name tells them apart. Old kernels allow it to root
     // alone; the route then decides.

@@ -24,6 +24,8 @@ const GROUP: Group =
         port: wsd::PORT,
         ttl: 1,
         max_message: MAX_DATAGRAM,
+        own_port: false,
+        broadcast: false,
     };
 
 pub(super) async fn run(link: Link, found: Arc<Found>) {
@@ -40,7 +42,7 @@ pub(super) async fn run(link: Link, found: Arc<Found>) {
 
 /// Sixteen bytes that were not used before. Message ids must differ, they need not be secret, so the keys that the
 /// standard library draws from the kernel for its hash maps are good enough.
-fn fresh() -> [u8; 16] {
+pub(super) fn fresh() -> [u8; 16] {
     let half = |which: u8| u128::from(RandomState::new().hash_one(which));
     (half(0) << 64 | half(1)).to_be_bytes()
 }

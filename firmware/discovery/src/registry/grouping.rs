@@ -75,10 +75,14 @@ pub(super) fn keys<'a>(sightings: impl Iterator<Item = (IpAddr, &'a Identity)> +
         heard_at.entry(identity).or_default().insert(*address);
     }
     for members in here.values() {
-        let named: Vec<usize> = members.iter().copied().filter(|at| identity(at).is_some_and(Identity::is_named)).collect();
+        let named: Vec<usize> =
+            members.iter().copied().filter(|at| identity(at).is_some_and(Identity::is_named)).collect();
         if let [one, other] = named.as_slice()
             && let (Some(first), Some(second)) = (identity(one), identity(other))
-            && matches!((first, second), (Identity::Endpoint(_), Identity::Told(_)) | (Identity::Told(_), Identity::Endpoint(_)))
+            && matches!(
+                (first, second),
+                (Identity::Endpoint(_), Identity::Told(_)) | (Identity::Told(_), Identity::Endpoint(_))
+            )
             && let (Some(some), Some(others)) = (heard_at.get(first), heard_at.get(second))
             && (some.is_subset(others) || others.is_subset(some))
         {

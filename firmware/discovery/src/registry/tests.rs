@@ -84,7 +84,9 @@ fn new_cameras_at_one_address_stay_as_many_as_they_are() {
     let mut expected: Vec<_> = (1..=5).map(mac_key).collect();
     expected.push(DeviceKey::Address(at(64)));
     assert_eq!(keys, expected, "and nobody knows whose RTSP it is");
-    assert!(devices[..5].iter().all(|device| device.activated == Some(false) && device.addresses == [at(64)]));
+    assert!(
+        devices[..5].iter().all(|device| device.activated == Some(false) && device.addresses == [at(64)])
+    );
 }
 
 #[test]
