@@ -70,7 +70,8 @@ impl Camera<'_> {
             | Trouble::NoVideo
             | Trouble::UnsupportedCodec { .. }
             | Trouble::NotActivated
-            | Trouble::OnvifOff => true,
+            | Trouble::OnvifOff
+            | Trouble::ChangedDevice => true,
             // A cable that was pulled, a restart, a camera that is busy: often over before anybody could look.
             _ => self.dark_for >= UNSEEN,
         }

@@ -73,22 +73,32 @@ impl Adoption {
         (adopted, next)
     }
 
-    /// How a device is streamed: by ONVIF, else by the path that it announced, else by what cameras of its maker use.
+    /// How a device is streamed with the owner's login.
     fn source(&self, device: &Device) -> Option<Source> {
-        let has_path = |url: &&str| url::Url::parse(url).is_ok_and(|url| !matches!(url.path(), "" | "/"));
-        let rtsp = || device.rtsp.iter().map(|fact| fact.value.as_str());
-        let bare = || match rtsp().next().map(url::Url::parse)?.ok()? {
-            url if url.port().is_none_or(|port| port == 554) => url.host_str().map(str::to_owned),
-            url => Some(url.to_string()),
-        };
-        let onvif = device.onvif.first().map(|fact| fact.value.clone());
-        let text = onvif.or_else(|| rtsp().find(has_path).map(str::to_owned)).or_else(bare)?;
+        let text = best_address(device)?;
         Source::new(id(device)?, &text, self.user.clone(), self.password.clone()).ok()
+    }
+
+    /// Addresses that the owner has made cameras of meanwhile are not adopted.
+    pub(crate) fn taken(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.streamed.extend(addresses);
     }
 }
 
+/// How a device is streamed: by ONVIF, else by the path that it announced, else by what cameras of its maker use.
+pub(crate) fn best_address(device: &Device) -> Option<String> {
+    let has_path = |url: &&str| url::Url::parse(url).is_ok_and(|url| !matches!(url.path(), "" | "/"));
+    let rtsp = || device.rtsp.iter().map(|fact| fact.value.as_str());
+    let bare = || match rtsp().next().map(url::Url::parse)?.ok()? {
+        url if url.port().is_none_or(|port| port == 554) => url.host_str().map(str::to_owned),
+        url => Some(url.to_string()),
+    };
+    let onvif = device.onvif.first().map(|fact| fact.value.clone());
+    onvif.or_else(|| rtsp().find(has_path).map(str::to_owned)).or_else(bare)
+}
+
 /// The address of a configured camera, when it is one.
-fn address(address: &Address) -> Option<IpAddr> {
+pub(crate) fn address(address: &Address) -> Option<IpAddr> {
     match address.host()? {
         Host::Ipv4(address) => Some(address.into()),
         Host::Ipv6(address) => Some(address.into()),
@@ -98,18 +108,31 @@ fn address(address: &Address) -> Option<IpAddr> {
 
 /// An id for links: the device's own words, then a short digest of its key, which keeps two of a kind apart.
 fn id(device: &Device) -> Option<CameraId> {
-    let key = match &device.key {
+    named_id(device_words(device).as_deref(), &identity(&device.key))
+}
+
+/// What an id is made from: which device it is.
+pub(crate) fn identity(key: &DeviceKey) -> String {
+    match key {
         DeviceKey::Endpoint(endpoint) => format!("endpoint {endpoint}"),
         DeviceKey::Mac(mac) => format!("mac {mac}"),
         DeviceKey::Address(address) => format!("address {address}"),
-    };
+    }
+}
+
+/// The device's own words, as far as an id can hold them.
+pub(crate) fn device_words(device: &Device) -> Option<String> {
+    let words = [&device.name, &device.model, &device.maker];
+    words.into_iter().flatten().map(|fact| slug(&fact.value)).find(|slug| !slug.is_empty())
+}
+
+/// An id of these words and a digest of what tells the camera from others.
+pub(crate) fn named_id(words: Option<&str>, identity: &str) -> Option<CameraId> {
     // FNV-1a, 64 bits: part of the links, so it must never change.
-    let digest = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    let digest = identity.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    let words = [&device.name, &device.model, &device.maker];
-    let named = words.into_iter().flatten().map(|fact| slug(&fact.value)).find(|slug| !slug.is_empty());
-    CameraId::new(&format!("{}-{:06x}", named.as_deref().unwrap_or("cam"), digest & 0xff_ffff)).ok()
+    CameraId::new(&format!("{}-{:06x}", words.unwrap_or("cam"), digest & 0xff_ffff)).ok()
 }
 
 #[cfg(test)]

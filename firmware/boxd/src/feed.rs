@@ -3,7 +3,7 @@
 //! The stream is behind one short lock; whoever waits for more of it waits on a counter that grows with every part
 //! and every change of format or state, so nobody polls.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ struct Inner {
     status: Mutex<Status>,
     progress: watch::Sender<u64>,
     received_bytes: AtomicU64,
+    closed: AtomicBool,
     viewers: Viewers,
 }
 
@@ -60,8 +61,20 @@ impl Feed {
             status: Mutex::new(status),
             progress: watch::Sender::new(0),
             received_bytes: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
             viewers: Viewers { began: Instant::now(), told: AtomicU64::new(0), tell: Notify::new() },
         }))
+    }
+
+    /// The camera is gone: whoever waits for more of it waits no longer.
+    pub(crate) fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether the camera is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
     }
 
     /// What the camera is doing; a waiting camera's `retry_in_ms` is counted down to this moment.
@@ -174,6 +187,12 @@ impl Feed {
         status.since = now;
         drop(status);
         self.wake();
+    }
+
+    /// Notes that another login or address counts from now on: what stood in the way before does not any more.
+    pub(crate) fn begin_anew(&self) {
+        lock(&self.0.status).trouble = None;
+        self.set_state(CameraState::Connecting);
     }
 
     /// Notes that the worker is gone and comes back in `retry`.

@@ -5,15 +5,17 @@
 
 use std::convert::Infallible;
 use std::io::{self, IoSliceMut};
+use std::time::Duration;
 
 use bytes::Bytes;
-use camera::{Event, wire};
+use camera::{Event, Login, wire};
 use model::CameraState;
 use model::status::Picture;
 use nix::sys::uio::readv;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
+use crate::logins::Gate;
 use crate::state::Camera;
 
 /// Why a link ended.
@@ -31,6 +33,9 @@ pub(crate) enum LinkError {
     /// The camera's format passed the worker but cannot be packaged.
     #[error(transparent)]
     Format(#[from] media::UnusableFormat),
+    /// The camera refused the login, now or before.
+    #[error("the camera refused the login")]
+    Refused,
 }
 
 /// Reads frames from a worker.
@@ -47,14 +52,35 @@ impl Link {
         Self { socket, header: [0; wire::HEADER_BYTES], have: 0 }
     }
 
-    /// Moves everything that the worker sends into the feed, until the link ends.
+    /// Moves everything that the worker sends into the feed, until the link ends. `gate` says when the camera's login may
+    /// be shown.
     ///
     /// # Errors
     /// Always: why the link ended.
-    pub(crate) async fn feed(&mut self, camera: &Camera) -> Result<Infallible, LinkError> {
+    pub(crate) async fn feed(&mut self, camera: &Camera, gate: &Gate) -> Result<Infallible, LinkError> {
         let feed = camera.feed();
+        let mut permit = None;
         loop {
             match self.next().await? {
+                Event::Login(Login::Wanted) => {
+                    permit = gate.permit().await.map_err(|_| LinkError::Refused)?;
+                    self.allow_login().await?;
+                }
+                Event::Login(outcome) => {
+                    let shown = permit.take();
+                    match (outcome, shown) {
+                        (Login::Accepted, Some(mut permit)) => permit.accepted(),
+                        (Login::Refused { locked_s }, shown) => {
+                            // ONVIF may have taken what RTSP refuses.
+                            if let Some(mut permit) = shown.or(gate.late_permit()) {
+                                permit.refused(Duration::from_secs(locked_s.into()));
+                                return Err(LinkError::Refused);
+                            }
+                        }
+                        // Dropped, a permit says that nothing is known.
+                        _ => {}
+                    }
+                }
                 Event::Unit(unit) => feed.push(unit),
                 Event::Format(format) => feed.set_format(format)?,
                 Event::State(state) => report(camera, state),
@@ -66,6 +92,16 @@ impl Link {
                     }
                     feed.set_device(facts);
                 }
+            }
+        }
+    }
+
+    async fn allow_login(&self) -> io::Result<()> {
+        loop {
+            self.socket.writable().await?;
+            match self.socket.try_write(&[wire::MAY_LOG_IN]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done.map(|_| ()),
             }
         }
     }
@@ -98,7 +134,7 @@ impl Link {
 }
 
 /// Notes a camera's state, and logs what an operator would ask about: a picture that came, trouble that is new.
-fn report(camera: &Camera, state: CameraState) {
+pub(crate) fn report(camera: &Camera, state: CameraState) {
     let before = camera.feed().trouble();
     match &state {
         CameraState::Streaming(facts) => {

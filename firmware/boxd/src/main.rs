@@ -1,7 +1,7 @@
 //! The box: supervisor, camera workers, front door.
 //!
 //! `main` → [`cli`] → [`wiring`] → the rest. `boxd` alone is the supervisor and front door; `boxd camera ID` is one
-//! camera's worker, started by the supervisor only; `boxd tunnel` joins a standard WireGuard server and does nothing else.
+//! camera's worker and `boxd setup` the set-up page, both started by `boxd` only; `boxd tunnel` joins a standard WireGuard server and does nothing else.
 //!
 //! ```text
 //!             ┌── boxd camera gate (sandbox) ── RTSP ── camera
@@ -17,6 +17,8 @@
 )]
 
 mod adopt;
+mod beside;
+mod certificate;
 mod cli;
 mod cloud;
 mod config;
@@ -24,15 +26,22 @@ mod door;
 mod feed;
 mod floor;
 mod kernel;
+mod label;
 mod lan;
+mod lights;
 mod link;
 mod log;
+mod logins;
 mod moved;
+mod names;
+mod owner;
 mod rest;
 mod sandbox;
+mod setup_process;
 mod state;
 mod supervisor;
 mod tunnel_command;
+mod whereabouts;
 mod wiring;
 mod worker;
 
@@ -44,6 +53,8 @@ use config::Config;
 
 /// The command line or the configuration is wrong.
 const WRONG_USE: u8 = 2;
+/// The box wants to be started anew (EX_TEMPFAIL of sysexits.h).
+const AGAIN: u8 = 75;
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
@@ -51,19 +62,47 @@ fn main() -> ExitCode {
         Ok(Command::Help) => print(&cli::help()),
         Ok(Command::Version) => print(&format!("boxd {}\n", env!("CARGO_PKG_VERSION"))),
         Ok(Command::Camera(id)) => finished(worker::run(&id)),
+        Ok(Command::Setup { claim }) => finished(setup_process::run(claim)),
         Ok(Command::Tunnel { config }) => {
             log::start(config::Log { format: config::LogFormat::Text, level: tracing::Level::INFO });
             finished(tunnel_command::run(&config))
         }
+        Ok(Command::Label { config }) => match configuration(config.as_deref()) {
+            Ok(config) => {
+                let cloud = config.tunnel.as_ref().map(|tunnel| &tunnel.cloud);
+                match label::print(&cloud::Files::new(&config.state_dir), cloud, &config.http.name) {
+                    Ok(text) => print(&text),
+                    Err(error) => finished(Err(error)),
+                }
+            }
+            Err(sentence) => wrong(&sentence),
+        },
         Ok(Command::Run { config }) => match configuration(config.as_deref()) {
             Ok(config) => {
-                log::start(config.log);
-                finished(wiring::run(config))
+                let lines = log::start(config.log);
+                match wiring::run(config, lines) {
+                    Ok(wiring::End::Again) => again(),
+                    outcome => finished(outcome.map(|_| ())),
+                }
             }
             Err(sentence) => wrong(&sentence),
         },
         Err(sentence) => wrong(&sentence),
     }
+}
+
+/// Starts the box anew in its own place. With an inherited socket, which is gone now, whoever gave it starts the box.
+fn again() -> ExitCode {
+    use std::os::unix::process::CommandExt as _;
+    if std::env::var_os("LISTEN_FDS").is_some() {
+        return ExitCode::from(AGAIN);
+    }
+    let error = std::process::Command::new("/proc/self/exe")
+        .arg0("boxd")
+        .args(std::env::args_os().skip(1))
+        .exec();
+    tracing::warn!(%error, "the box cannot start itself anew");
+    ExitCode::from(AGAIN)
 }
 
 fn configuration(file: Option<&Path>) -> Result<Config, String> {

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use camera::wire;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::state::lock;
@@ -22,8 +23,6 @@ const REST_MS: u8 = 100;
 const AWAKE: Duration = Duration::from_secs(20);
 /// How often the supervisor repeats that somebody watches.
 pub(crate) const TELL_EVERY: Duration = Duration::from_secs(5);
-/// What it sends: that something comes is all that counts.
-const WATCHED: [u8; 1] = [1];
 
 /// The supervisor's end: tells a worker that somebody watches.
 pub(crate) struct Alarm(UnixStream);
@@ -37,7 +36,7 @@ impl Alarm {
     /// Ends a rest. What cannot be written need not be: a full socket holds the same word already, and whoever reads the
     /// link sees that a worker is gone.
     pub(crate) fn ring(&mut self) {
-        let _ = self.0.write(&WATCHED);
+        let _ = self.0.write(&[wire::WATCHED]);
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the parts of the box share: the cameras, the devices on the LAN, when it all began.
 //!
 //! A [`Shared`] is a handle, cheap to clone. Nothing in it blocks: locks are held for a lookup or a copy, never
-//! over an await. Cameras are added and never removed while the box runs, so a link that worked keeps working.
+//! over an await. Cameras come and go while the box runs. Who holds one that is gone finds its feed closed, and the next one
+//! of the same id is the same camera: ids are never given to another device.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use crate::cloud::Cloud;
 use crate::door::Counters;
 use crate::feed::Feed;
+use crate::whereabouts::Whereabouts;
 
 /// Everything that the front door shows.
 #[derive(Clone)]
@@ -25,6 +27,7 @@ struct Inner {
     devices: RwLock<Vec<Device>>,
     door: Arc<Counters>,
     cloud: Cloud,
+    whereabouts: Whereabouts,
     started: Instant,
 }
 
@@ -33,6 +36,10 @@ pub(crate) struct Camera {
     id: CameraId,
     device: Option<DeviceKey>,
     feed: Feed,
+    /// What the owner calls it.
+    name: Mutex<Option<String>>,
+    /// Its place in the owner's order.
+    rank: AtomicU32,
     restarts: AtomicU64,
     worker: AtomicU32,
     requests: AtomicU64,
@@ -48,13 +55,17 @@ impl Shared {
             devices: RwLock::default(),
             door: Arc::default(),
             cloud,
+            whereabouts: Whereabouts::default(),
             started: Instant::now(),
         }))
     }
 
-    /// All cameras, by id.
+    /// All cameras, in the owner's order, then by id.
     pub(crate) fn cameras(&self) -> Vec<Arc<Camera>> {
-        self.0.cameras.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        let cameras = self.0.cameras.read().unwrap_or_else(PoisonError::into_inner);
+        let mut cameras: Vec<_> = cameras.values().cloned().collect();
+        cameras.sort_by_key(|camera| camera.rank());
+        cameras
     }
 
     /// The camera of this id (the first segment of a link).
@@ -73,6 +84,8 @@ impl Shared {
             id: id.clone(),
             device,
             feed,
+            name: Mutex::default(),
+            rank: AtomicU32::new(u32::MAX),
             restarts: AtomicU64::new(0),
             worker: AtomicU32::new(0),
             requests: AtomicU64::new(0),
@@ -81,6 +94,13 @@ impl Shared {
         });
         cameras.insert(id, Arc::clone(&camera));
         Some(camera)
+    }
+
+    /// Takes a camera away: from now on its links are unknown, and whoever waits for it is told so.
+    pub(crate) fn remove(&self, id: &CameraId) -> Option<Arc<Camera>> {
+        let gone = self.0.cameras.write().unwrap_or_else(PoisonError::into_inner).remove(id)?;
+        gone.feed.close();
+        Some(gone)
     }
 
     /// The devices that discovery knows now, streamed or not.
@@ -103,6 +123,11 @@ impl Shared {
         &self.0.cloud
     }
 
+    /// Where people find the page.
+    pub(crate) fn whereabouts(&self) -> &Whereabouts {
+        &self.0.whereabouts
+    }
+
     /// How long the box has been running.
     pub(crate) fn uptime(&self) -> Duration {
         self.0.started.elapsed()
@@ -115,9 +140,29 @@ impl Camera {
         &self.id
     }
 
-    /// The discovered device that it was adopted from; `None` for a camera of the configuration.
+    /// The discovered device that it was made from; `None` for a camera that was named by its address.
     pub(crate) fn device(&self) -> Option<&DeviceKey> {
         self.device.as_ref()
+    }
+
+    /// What the owner calls it; `None`: nothing yet.
+    pub(crate) fn name(&self) -> Option<String> {
+        lock(&self.name).clone()
+    }
+
+    /// The owner calls it so.
+    pub(crate) fn set_name(&self, name: Option<String>) {
+        *lock(&self.name) = name;
+    }
+
+    /// Its place in the owner's order.
+    pub(crate) fn rank(&self) -> u32 {
+        self.rank.load(Ordering::Relaxed)
+    }
+
+    /// Puts it into the owner's order.
+    pub(crate) fn set_rank(&self, rank: u32) {
+        self.rank.store(rank, Ordering::Relaxed);
     }
 
     /// Its state and its media.

@@ -8,7 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use camera::{Event, Output, Source, wire};
+use camera::errand::Errand;
+use camera::{Event, Login, Output, Source, wire};
 use model::CameraId;
 use nix::sys::prctl;
 
@@ -24,7 +25,7 @@ const RESOLVER_STACK: usize = 512 << 10;
 /// When the process was not started by a supervisor, the sandbox is refused, or the link ends.
 pub(crate) fn run(id: &CameraId) -> anyhow::Result<()> {
     let mut socket: UnixStream = kernel::inherited(0).context("a worker is started by boxd only")?.into();
-    let sandbox = sandbox::enter().context("cannot enter the sandbox")?;
+    let sandbox = sandbox::enter(sandbox::Duty::Camera).context("cannot enter the sandbox")?;
     if let Ok(name) = std::ffi::CString::new(id.as_str()) {
         // Only a name to be seen in `ps` and `top`.
         let _ = prctl::set_name(&name);
@@ -32,12 +33,16 @@ pub(crate) fn run(id: &CameraId) -> anyhow::Result<()> {
     if !sandbox.seccomp {
         tracing::warn!(camera = %id, "this kernel cannot restrict system calls: the worker runs without");
     }
-    let source = read_source(&mut socket)
-        .context("cannot read where the camera is: a worker is started by boxd only")?;
+    let task =
+        read_task(&mut socket).context("cannot read where the camera is: a worker is started by boxd only")?;
+    let seed = RandomState::new().hash_one(id.as_str());
+    let source = match task {
+        Task::Stream(source) => source,
+        Task::Errand(source, errand) => return bring(&socket, &source, errand, seed),
+    };
     socket.set_nonblocking(true).context("cannot use the link")?;
     let rest = Arc::new(Rest::new(socket.try_clone().context("cannot use the link")?));
     let mut link = Link { socket, rest: rest.clone() };
-    let seed = RandomState::new().hash_one(id.as_str());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -50,14 +55,41 @@ pub(crate) fn run(id: &CameraId) -> anyhow::Result<()> {
     Err(error).context("the link to boxd ended")
 }
 
-/// Reads where the camera is: the first thing that the supervisor sends, before the link turns non-blocking.
-fn read_source(link: &mut UnixStream) -> io::Result<Source> {
+/// What a worker is for.
+enum Task {
+    /// To stream.
+    Stream(Source),
+    /// To ask the camera one thing, and end.
+    Errand(Source, Errand),
+}
+
+/// Reads what is to be done: the first thing that the supervisor sends, before the link turns non-blocking.
+fn read_task(link: &mut UnixStream) -> io::Result<Task> {
     let mut header = [0; wire::HEADER_BYTES];
     link.read_exact(&mut header)?;
     let header = wire::Header::decode(&header).map_err(io::Error::other)?;
     let mut body = vec![0; header.body_len()];
     link.read_exact(&mut body)?;
-    wire::decode_source(&header, &body).map_err(io::Error::other)
+    if header.is_errand() {
+        let (source, errand) = wire::decode_errand(&header, &body).map_err(io::Error::other)?;
+        return Ok(Task::Errand(source, errand));
+    }
+    wire::decode_source(&header, &body).map(Task::Stream).map_err(io::Error::other)
+}
+
+/// Does an errand and hands over what it brought.
+fn bring(mut socket: &UnixStream, source: &Source, errand: Errand, seed: u64) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(2)
+        .thread_stack_size(RESOLVER_STACK)
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(camera::errand::run(source, errand, seed));
+    let frame = wire::encode_outcome(&outcome)?;
+    socket.write_all(&frame.header).context("the link to boxd ended")?;
+    socket.write_all(&frame.body).context("the link to boxd ended")
 }
 
 /// The worker's end of the link.
@@ -97,6 +129,29 @@ impl Output for Link {
 
     fn may_wait(&mut self, may: bool) {
         self.rest.allow(may);
+    }
+
+    /// Asks the supervisor. No rest is taken meanwhile, so whatever comes is read here.
+    async fn may_log_in(&mut self) -> io::Result<()> {
+        self.send(Event::Login(Login::Wanted)).await?;
+        let socket = tokio::net::UnixStream::from_std(self.socket.try_clone()?)?;
+        let mut words = [0; 64];
+        loop {
+            socket.readable().await?;
+            match socket.try_read(&mut words) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(len) if words.get(..len).is_some_and(|words| words.contains(&wire::MAY_LOG_IN)) => {
+                    return Ok(());
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn logged_in(&mut self, outcome: Login) -> io::Result<()> {
+        self.send(Event::Login(outcome)).await
     }
 }
 

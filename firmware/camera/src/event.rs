@@ -21,6 +21,37 @@ pub enum Event {
     Interrupted,
     /// What the device says of itself (ONVIF). Told at most once per session.
     Facts(DeviceFacts),
+    /// What comes of a login. Only between a worker and the box: [`crate::run`] calls [`Output::may_log_in`] and
+    /// [`Output::logged_in`] instead.
+    Login(Login),
+}
+
+/// What comes of a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "login", rename_all = "snake_case")]
+pub enum Login {
+    /// The device is to be shown it: may it?
+    Wanted,
+    /// The device accepted it.
+    Accepted,
+    /// The device refused it.
+    Refused {
+        /// The device refuses every login for so many seconds more; 0: it did not say.
+        locked_s: u32,
+    },
+    /// Neither: no answer, or none was asked for.
+    Unknown,
+}
+
+impl Login {
+    /// What a trouble tells of the login that was shown before it.
+    pub const fn after(trouble: &model::Trouble) -> Self {
+        match trouble {
+            model::Trouble::WrongPassword => Self::Refused { locked_s: 0 },
+            model::Trouble::Locked { seconds } => Self::Refused { locked_s: *seconds },
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// What an ONVIF device says of itself. Every text is the device's own and may be anything; at most
@@ -57,4 +88,21 @@ pub trait Output {
     /// Whether the camera's bytes may from now on be read a few frames later than they come: true while a session plays
     /// over TCP, where the kernel keeps them; false while one is opened, and over UDP.
     fn may_wait(&mut self, _may: bool) {}
+
+    /// Returns once the device may be shown its login; [`Self::logged_in`] follows. Who runs several pictures of one
+    /// device waits here, so that a wrong password is shown once ([`crate::ledger`]).
+    ///
+    /// # Errors
+    /// When nobody listens any more.
+    fn may_log_in(&mut self) -> impl Future<Output = io::Result<()>> {
+        async { Ok(()) }
+    }
+
+    /// What came of it. After a refusal [`crate::run`] waits for half an hour by itself; whoever knows better ends it.
+    ///
+    /// # Errors
+    /// When nobody listens any more.
+    fn logged_in(&mut self, _outcome: Login) -> impl Future<Output = io::Result<()>> {
+        async { Ok(()) }
+    }
 }

@@ -5,6 +5,7 @@
 //!                  ├─ vendor  which paths do cameras of this maker use?
 //!                  ├─ choice  which of the streams plays in a browser?
 //!                  └─ session one RTSP session (retina) ──> Event ──> Output
+//! Source ──> errand::run ── onvif   one question beside the stream: encoder, still picture, channels
 //! ```
 //!
 //! Rules of this crate:
@@ -18,6 +19,7 @@
 
 mod backoff;
 pub mod choice;
+pub mod errand;
 pub mod event;
 pub mod ledger;
 pub mod onvif;
@@ -28,6 +30,6 @@ mod supervise;
 pub mod vendor;
 pub mod wire;
 
-pub use event::{DeviceFacts, Event, Output};
+pub use event::{DeviceFacts, Event, Login, Output};
 pub use source::{Address, AddressError, Source, StreamChoice, Transport};
 pub use supervise::run;

@@ -14,9 +14,8 @@ use model::{CameraState, Trouble};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use crate::backoff::{HEALTHY_MS, retry_delay_ms};
-use crate::event::{Event, Output};
-use crate::ledger::Ledger;
+use crate::backoff::{HEALTHY_MS, refused_delay_ms, retry_delay_ms};
+use crate::event::{self, Event, Output};
 use crate::onvif;
 use crate::random::Random;
 use crate::session::limits;
@@ -57,12 +56,10 @@ struct Tried {
 struct Supervisor {
     source: Source,
     login: Option<Login>,
-    /// The device in the ledger: its host, whatever the port and protocol.
-    device: String,
-    ledger: Ledger,
+    /// Whether the device accepted the login since it last refused it.
+    accepted: bool,
     tls: Option<Tls>,
     random: Random,
-    started: Instant,
     found: Option<Found>,
     /// The device spoke RTSP before: what answers otherwise now is it, restarting.
     spoke_rtsp: bool,
@@ -81,15 +78,12 @@ impl Supervisor {
             .user
             .clone()
             .map(|user| Login { user, password: source.password.clone().unwrap_or_default() });
-        let device = source.address.host().map(|host| host.to_string()).unwrap_or_default();
         Self {
             login,
-            device,
             source,
-            ledger: Ledger::default(),
+            accepted: false,
             tls: None,
             random: Random::new(seed),
-            started: Instant::now(),
             found: None,
             spoke_rtsp: false,
             maker_and_model: String::new(),
@@ -125,12 +119,13 @@ impl Supervisor {
             }
             let outage_ms = millis(outage_began.elapsed());
             let (state, delay_ms) = match ended.trouble {
-                trouble @ (Trouble::WrongPassword | Trouble::PasswordNeeded) => {
-                    let now = self.now_ms();
-                    let wait =
-                        self.login.as_ref().map_or(0, |login| self.ledger.wait_ms(&self.device, login, now));
+                trouble @ (Trouble::WrongPassword | Trouble::PasswordNeeded | Trouble::Locked { .. }) => {
                     // Without a password nothing can be locked; it is still only the owner who can help.
-                    let wait = if wait == 0 { crate::backoff::refused_delay_ms(false) } else { wait };
+                    let wait = refused_delay_ms(core::mem::take(&mut self.accepted));
+                    let wait = match &trouble {
+                        Trouble::Locked { seconds } => wait.max(u64::from(*seconds) * 1_000),
+                        _ => wait,
+                    };
                     (CameraState::Stopped { trouble }, wait + self.random.draw() % 1_000)
                 }
                 trouble => {
@@ -147,18 +142,45 @@ impl Supervisor {
     /// Finds the stream and plays it until it ends.
     async fn once(&mut self, output: &mut impl Output) -> io::Result<Tried> {
         let failed = |ended: Ended| Tried { ended, streamed: Duration::ZERO };
+        let login = self.login.is_some();
+        if login {
+            output.may_log_in().await?;
+        }
         let (found, facts) = match self.find().await {
             Ok(found) => found,
-            Err(trouble) => return Ok(failed(self.known(trouble).into())),
+            Err(trouble) => {
+                if login {
+                    output.logged_in(event::Login::after(&trouble)).await?;
+                }
+                return Ok(failed(self.known(trouble).into()));
+            }
         };
+        if login && facts.is_some() {
+            // What ONVIF accepted, RTSP will: nobody has to wait for that.
+            output.logged_in(event::Login::Accepted).await?;
+        }
         if let Some(facts) = facts {
             output.send(Event::Facts(facts)).await?;
         }
         let target = match Target::resolve(&found.url).await {
             Ok(target) => target,
-            Err(trouble) => return Ok(failed(trouble.into())),
+            Err(trouble) => {
+                if login {
+                    output.logged_in(event::Login::Unknown).await?;
+                }
+                return Ok(failed(trouble.into()));
+            }
         };
-        let mut stream = match self.open(&target, &found).await {
+        let opened = self.open(&target, &found).await;
+        if login {
+            let outcome = match &opened {
+                Ok(_) => event::Login::Accepted,
+                Err(ended) => event::Login::after(&ended.trouble),
+            };
+            self.accepted |= opened.is_ok();
+            output.logged_in(outcome).await?;
+        }
+        let mut stream = match opened {
             Ok(stream) => stream,
             Err(ended) => {
                 self.forget(&ended.trouble);
@@ -201,24 +223,7 @@ impl Supervisor {
             None
         };
         let login = self.login.as_ref();
-        if let Some(login) = login
-            && !self.ledger.allows(&self.device, login, self.now_ms())
-        {
-            return Err(Trouble::WrongPassword.into());
-        }
-        let (offer, held) = match probe(target, &found.url, login, tls).await {
-            Ok(found) => found,
-            Err(trouble) => {
-                if let (Trouble::WrongPassword, Some(login)) = (&trouble, login) {
-                    let now = self.now_ms();
-                    self.ledger.refused(&self.device, login, now);
-                }
-                return Err(trouble.into());
-            }
-        };
-        if let Some(login) = login {
-            self.ledger.accepted(&self.device, login);
-        }
+        let (offer, held) = probe(target, &found.url, login, tls).await?;
         self.spoke_rtsp = true;
         let held = self.hold.then_some(held);
         let opened = Stream::open(Request {
@@ -259,6 +264,8 @@ impl Supervisor {
                         Ok(found) => return Ok(found),
                         Err(
                             trouble @ (Trouble::WrongPassword
+                            | Trouble::Locked { .. }
+                            | Trouble::NotActivated
                             | Trouble::PasswordNeeded
                             | Trouble::UnknownHost { .. }),
                         ) => {
@@ -282,22 +289,10 @@ impl Supervisor {
             self.tls = Tls::new();
         }
         let login = self.login.as_ref();
-        if let Some(login) = login
-            && !self.ledger.allows(&self.device, login, self.now_ms())
-        {
-            return Err(Trouble::WrongPassword);
-        }
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         let tls = self.tls.as_ref().filter(|_| target.tls);
         let mut device = onvif::Device::new(&target, url, login, tls, &mut self.random, now_s);
-        let answer = device.ask(self.source.stream).await;
-        let now = self.now_ms();
-        match (&answer, login) {
-            (Ok(_), Some(login)) => self.ledger.accepted(&self.device, login),
-            (Err(Trouble::WrongPassword), Some(login)) => self.ledger.refused(&self.device, login, now),
-            _ => {}
-        }
-        let answer = answer?;
+        let answer = device.ask(self.source.stream, self.source.channel.as_deref()).await?;
         self.maker_and_model = format!(
             "{} {}",
             answer.facts.maker.as_deref().unwrap_or_default(),
@@ -335,11 +330,6 @@ impl Supervisor {
             Trouble::NotRtsp { .. } if self.spoke_rtsp => Trouble::Closed,
             trouble => trouble,
         }
-    }
-
-    /// Milliseconds of this run.
-    fn now_ms(&self) -> u64 {
-        millis(self.started.elapsed())
     }
 }
 

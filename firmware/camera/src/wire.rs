@@ -1,4 +1,4 @@
-//! Events and sources as bytes on the stream socket between boxd and a camera's worker.
+//! Events, sources and errands as bytes on the stream socket between boxd and a camera's worker.
 //!
 //! Each frame is [`HEADER_BYTES`] of header, then `body_len` bytes of body. A unit's body is its own
 //! [`Bytes`], so a writer sends header and body with one `writev` and a reader fills one buffer of the exact
@@ -18,6 +18,7 @@ use core::num::NonZeroU32;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use media::{AccessUnit, AudioFormat, Format, Track, VideoFormat};
 use model::{CameraId, Private};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
@@ -27,6 +28,8 @@ use crate::source::{Source, StreamChoice, Transport};
 pub const HEADER_BYTES: usize = 32;
 /// Most bytes of one access unit: 8 MiB (THREATS.md, row 2).
 pub const MAX_UNIT_BYTES: usize = 8 << 20;
+/// Most bytes of what an errand brings back: a still picture of 512 KiB in base64, and some words.
+pub const MAX_OUTCOME_BYTES: usize = 1 << 20;
 /// Most bytes of any other body.
 pub const MAX_CONTROL_BYTES: usize = 64 << 10;
 
@@ -37,6 +40,14 @@ const FORMAT: u8 = 3;
 const UNIT: u8 = 4;
 const INTERRUPTED: u8 = 5;
 const FACTS: u8 = 6;
+const LOGIN: u8 = 7;
+const ERRAND: u8 = 8;
+const OUTCOME: u8 = 9;
+
+/// What boxd writes to a running worker, a byte each: somebody watches.
+pub const WATCHED: u8 = 1;
+/// The answer to [`Login::Wanted`].
+pub const MAY_LOG_IN: u8 = 2;
 
 const AUDIO: u8 = 1;
 const RANDOM_ACCESS: u8 = 2;
@@ -98,7 +109,8 @@ impl Header {
         }
         let limit = match *kind {
             UNIT => MAX_UNIT_BYTES,
-            SOURCE | STATE | FORMAT | FACTS => MAX_CONTROL_BYTES,
+            SOURCE | STATE | FORMAT | FACTS | LOGIN | ERRAND => MAX_CONTROL_BYTES,
+            OUTCOME => MAX_OUTCOME_BYTES,
             INTERRUPTED => 0,
             kind => return Err(WireError::Kind(kind)),
         };
@@ -127,6 +139,11 @@ impl Header {
         self.body_len
     }
 
+    /// Whether it is that of an errand: the worker does one thing and ends, instead of streaming.
+    pub const fn is_errand(&self) -> bool {
+        self.kind == ERRAND
+    }
+
     fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         let mut out = &mut bytes[..];
@@ -145,26 +162,7 @@ impl Header {
 /// # Errors
 /// [`WireError::TooLarge`] when user, password and address together pass the limit.
 pub fn encode_source(source: &Source) -> Result<Frame, WireError> {
-    let transport = match source.transport {
-        Transport::Tcp => WireTransport::Tcp,
-        Transport::Udp => WireTransport::Udp,
-    };
-    let stream = match source.stream {
-        StreamChoice::Auto => WireStream::Auto,
-        StreamChoice::Main => WireStream::Main,
-        StreamChoice::Sub => WireStream::Sub,
-    };
-    control(
-        SOURCE,
-        json(&WireSource {
-            id: source.id.clone(),
-            address: source.address.unmasked(),
-            user: source.user.clone(),
-            password: source.password.as_ref().map(|password| password.expose().clone()),
-            transport,
-            stream,
-        })?,
-    )
+    control(SOURCE, json(&WireSource::new(source))?)
 }
 
 /// The source in a frame.
@@ -175,26 +173,46 @@ pub fn decode_source(header: &Header, body: &[u8]) -> Result<Source, WireError> 
     if header.kind != SOURCE {
         return Err(WireError::Kind(header.kind));
     }
-    let wire: WireSource = from_json(body, "source")?;
-    let source =
-        Source::new(wire.id, &wire.address, None, None).map_err(|_| WireError::Malformed("address"))?;
-    if source.user.is_some() || source.password.is_some() {
-        return Err(WireError::Malformed("address"));
+    from_json::<WireSource>(body, "source")?.source()
+}
+
+/// The frame of an errand (boxd to worker): instead of a source, one question to the camera. It holds the password.
+///
+/// # Errors
+/// [`WireError::TooLarge`] when it passes the limit.
+pub fn encode_errand(source: &Source, errand: &impl Serialize) -> Result<Frame, WireError> {
+    control(ERRAND, json(&WireErrand { source: WireSource::new(source), errand })?)
+}
+
+/// The errand in a frame.
+///
+/// # Errors
+/// [`WireError`] when the frame is not one of an errand.
+pub fn decode_errand<E: DeserializeOwned>(header: &Header, body: &[u8]) -> Result<(Source, E), WireError> {
+    if header.kind != ERRAND {
+        return Err(WireError::Kind(header.kind));
     }
-    Ok(Source {
-        user: wire.user,
-        password: wire.password.map(Private::new),
-        transport: match wire.transport {
-            WireTransport::Tcp => Transport::Tcp,
-            WireTransport::Udp => Transport::Udp,
-        },
-        stream: match wire.stream {
-            WireStream::Auto => StreamChoice::Auto,
-            WireStream::Main => StreamChoice::Main,
-            WireStream::Sub => StreamChoice::Sub,
-        },
-        ..source
-    })
+    let wire: WireErrand<E> = from_json(body, "errand")?;
+    Ok((wire.source.source()?, wire.errand))
+}
+
+/// The frame of what an errand brought back (worker to boxd).
+///
+/// # Errors
+/// [`WireError::TooLarge`] when it passes [`MAX_OUTCOME_BYTES`].
+pub fn encode_outcome(outcome: &impl Serialize) -> Result<Frame, WireError> {
+    limited(OUTCOME, json(outcome)?, MAX_OUTCOME_BYTES)
+}
+
+/// What an errand brought back.
+///
+/// # Errors
+/// [`WireError`] when the frame is not one of an outcome.
+pub fn decode_outcome<T: DeserializeOwned>(header: &Header, body: &[u8]) -> Result<T, WireError> {
+    if header.kind != OUTCOME {
+        return Err(WireError::Kind(header.kind));
+    }
+    from_json(body, "outcome")
 }
 
 /// The frame of an event (worker to boxd). A unit's body is the unit's own bytes.
@@ -207,6 +225,7 @@ pub fn encode_event(event: &Event) -> Result<Frame, WireError> {
         Event::Facts(facts) => control(FACTS, json(facts)?),
         Event::Format(format) => control(FORMAT, format_body(format)?),
         Event::Interrupted => control(INTERRUPTED, Bytes::new()),
+        Event::Login(login) => control(LOGIN, json(login)?),
         Event::Unit(unit) => {
             let len = unit.data.len();
             if len > MAX_UNIT_BYTES {
@@ -241,6 +260,7 @@ pub fn decode_event(header: &Header, body: Bytes) -> Result<Event, WireError> {
         FACTS => Ok(Event::Facts(from_json(&body, "facts")?)),
         FORMAT => Ok(Event::Format(read_format(body)?)),
         INTERRUPTED => Ok(Event::Interrupted),
+        LOGIN => Ok(Event::Login(from_json(&body, "login")?)),
         UNIT => Ok(Event::Unit(AccessUnit {
             track: if header.flags & AUDIO == 0 { Track::Video } else { Track::Audio },
             stamp: header.stamp,
@@ -262,6 +282,58 @@ struct WireSource {
     password: Option<String>,
     transport: WireTransport,
     stream: WireStream,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+}
+
+impl WireSource {
+    fn new(source: &Source) -> Self {
+        Self {
+            id: source.id.clone(),
+            address: source.address.unmasked(),
+            user: source.user.clone(),
+            password: source.password.as_ref().map(|password| password.expose().clone()),
+            transport: match source.transport {
+                Transport::Tcp => WireTransport::Tcp,
+                Transport::Udp => WireTransport::Udp,
+            },
+            stream: match source.stream {
+                StreamChoice::Auto => WireStream::Auto,
+                StreamChoice::Main => WireStream::Main,
+                StreamChoice::Sub => WireStream::Sub,
+            },
+            channel: source.channel.clone(),
+        }
+    }
+
+    fn source(self) -> Result<Source, WireError> {
+        let source =
+            Source::new(self.id, &self.address, None, None).map_err(|_| WireError::Malformed("address"))?;
+        if source.user.is_some() || source.password.is_some() {
+            return Err(WireError::Malformed("address"));
+        }
+        Ok(Source {
+            user: self.user,
+            password: self.password.map(Private::new),
+            transport: match self.transport {
+                WireTransport::Tcp => Transport::Tcp,
+                WireTransport::Udp => Transport::Udp,
+            },
+            stream: match self.stream {
+                WireStream::Auto => StreamChoice::Auto,
+                WireStream::Main => StreamChoice::Main,
+                WireStream::Sub => StreamChoice::Sub,
+            },
+            channel: self.channel,
+            ..source
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireErrand<E> {
+    source: WireSource,
+    errand: E,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -280,8 +352,12 @@ enum WireStream {
 }
 
 fn control(kind: u8, body: Bytes) -> Result<Frame, WireError> {
-    if body.len() > MAX_CONTROL_BYTES {
-        return Err(WireError::TooLarge { len: body.len(), limit: MAX_CONTROL_BYTES });
+    limited(kind, body, MAX_CONTROL_BYTES)
+}
+
+fn limited(kind: u8, body: Bytes, limit: usize) -> Result<Frame, WireError> {
+    if body.len() > limit {
+        return Err(WireError::TooLarge { len: body.len(), limit });
     }
     let header = Header { kind, flags: 0, body_len: body.len(), clock_rate: 0, stamp: 0, arrival_us: 0 };
     Ok(Frame { header: header.encode(), body })

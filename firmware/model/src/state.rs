@@ -111,6 +111,8 @@ pub enum Trouble {
     },
     /// The camera's own worker process died; it is started again.
     WorkerDied,
+    /// Another device than the one that the owner picked is at the camera's address: it is shown no login.
+    ChangedDevice,
     /// The camera is new and has no password yet: it answers nothing before it gets one.
     NotActivated,
     /// RTSP answers at the address, but ONVIF does on none of its usual ports: the owner must switch it on.
@@ -152,6 +154,7 @@ impl Trouble {
             Self::TooLarge { .. } => "too_large",
             Self::Protocol { .. } => "protocol",
             Self::WorkerDied => "worker_died",
+            Self::ChangedDevice => "changed_device",
             Self::NotActivated => "not_activated",
             Self::OnvifOff => "onvif_off",
             Self::Locked { .. } => "locked",
@@ -193,6 +196,7 @@ impl fmt::Display for Trouble {
             Self::TooLarge { what } => write!(f, "The camera sends too much at once ({what}): lower its resolution or bit rate."),
             Self::Protocol { detail } => write!(f, "The camera's answer could not be understood: {detail}."),
             Self::WorkerDied => f.write_str("This camera's reader stopped unexpectedly and is being started again."),
+            Self::ChangedDevice => f.write_str("Another device than before is at this camera's address, so it gets no password: if that is right, add it again."),
             Self::NotActivated => f.write_str("The camera is new and has no password yet: open its own page, give it one, then enter that here."),
             Self::OnvifOff => f.write_str("ONVIF is switched off in the camera, so the box cannot ask it anything: switch it on in the camera's own menu."),
             Self::Locked { seconds } => {
@@ -235,6 +239,7 @@ mod tests {
             Trouble::Stalled { seconds: 10 },
             Trouble::TooLarge { what: "SDP".into() },
             Trouble::WorkerDied,
+            Trouble::ChangedDevice,
             Trouble::NotActivated,
             Trouble::OnvifOff,
             Trouble::Locked { seconds: 1_800 },

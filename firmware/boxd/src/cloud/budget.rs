@@ -83,6 +83,11 @@ impl Budget {
         Self { cap, cameras: BTreeMap::new(), settled: Duration::ZERO, short: false }
     }
 
+    /// Another cap, from the next look on.
+    pub(crate) const fn set_cap(&mut self, cap: Option<u64>) {
+        self.cap = cap;
+    }
+
     /// Whether the line carries less than what is watched needs: a small picture goes out, or should.
     pub(crate) const fn short(&self) -> bool {
         self.short

@@ -8,8 +8,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Most bytes of one file: all of them are far smaller.
-const MOST: u64 = 64 << 10;
+/// Most bytes of one file: all of them are far smaller, but for what is kept of 128 cameras.
+const MOST: u64 = 256 << 10;
 
 /// The state directory.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ impl Files {
     /// What a file holds; `None` when there is none.
     ///
     /// # Errors
-    /// When it is there and cannot be read, or is larger than 64 KiB.
+    /// When it is there and cannot be read, or is larger than 256 KiB.
     pub(crate) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let file = match File::open(self.path(name)) {
             Ok(file) => file,
@@ -42,6 +42,34 @@ impl Files {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is too large"));
         }
         Ok(Some(bytes))
+    }
+
+    /// Gives a file another name; one that has it already is gone then.
+    ///
+    /// # Errors
+    /// When there is no such file, or the directory cannot be written.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))?;
+        File::open(&self.0)?.sync_all()
+    }
+
+    /// Deletes every file whose name begins so, what a cut left of it included.
+    ///
+    /// # Errors
+    /// When one of them cannot be deleted; the others are gone then.
+    pub(crate) fn wipe(&self, beginning: &str) -> io::Result<()> {
+        let listed = match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            listed => listed?,
+        };
+        let mut outcome = Ok(());
+        for entry in listed.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(beginning) {
+                let gone = fs::remove_file(entry.path());
+                outcome = outcome.and(gone);
+            }
+        }
+        outcome.and_then(|()| File::open(&self.0)?.sync_all())
     }
 
     /// Replaces a file's content; only the owner may read it (mode 0600).

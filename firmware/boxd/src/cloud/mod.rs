@@ -41,15 +41,17 @@ use tokio::sync::watch;
 pub(crate) use address::CloudAddress;
 use client::Client;
 pub(crate) use files::Files;
-use identity::Keys;
+pub(crate) use identity::{Keys, random};
 pub(crate) use join::Consent;
 pub(crate) use meter::{Connection, Meter};
 pub(crate) use pause::jittered;
-pub(crate) use time::{RealTime, Time};
+pub(crate) use time::{NotNeeded, RealTime, Time, date};
 use trust::Trust;
 pub(crate) use uplink::SHORT;
 pub(crate) use view::{Claim, Cloud, Counters, OwnersAnswer, Phase, Status};
 
+#[cfg(test)]
+pub(crate) use files::tests as files_tests;
 #[cfg(test)]
 pub(crate) use view::TunnelStatus;
 
@@ -66,8 +68,6 @@ pub(crate) struct Options {
     pub(crate) ca: Option<PathBuf>,
     /// Who says yes to joining.
     pub(crate) consent: Consent,
-    /// Most bits per second that may go out.
-    pub(crate) cap_bit_rate: Option<u64>,
     /// The box's own page, for people who read the start lines; ends with a slash.
     pub(crate) page: String,
 }
@@ -120,7 +120,7 @@ async fn live(options: &Options, files: &Files, shared: &Shared, time: &Arc<Time
         tracing::warn!(cloud = %address, "the cloud is spoken to without TLS: only for a network of your own");
     }
     cloud.update(|status| status.box_id = Some(keys.identity.box_id().clone()));
-    let Some(joined) = membership(options, files, cloud, &client, &keys).await else {
+    let Some(joined) = membership(options, files, shared, &client, &keys).await else {
         return stopped(cloud, REVOKED.to_owned()).await;
     };
     cloud.set_joined(&joined);
@@ -130,7 +130,6 @@ async fn live(options: &Options, files: &Files, shared: &Shared, time: &Arc<Time
         keys: &keys,
         time,
         joined: &joined,
-        cap_bit_rate: options.cap_bit_rate,
     };
     let tunnel_end::Revoked = Box::pin(end.keep()).await;
     stopped(cloud, REVOKED.to_owned()).await;
@@ -140,11 +139,11 @@ async fn live(options: &Options, files: &Files, shared: &Shared, time: &Arc<Time
 async fn membership(
     options: &Options,
     files: &Files,
-    cloud: &Cloud,
+    shared: &Shared,
     client: &Client,
     keys: &Keys,
 ) -> Option<Joined> {
-    let address = client.address();
+    let (address, cloud, whereabouts) = (client.address(), shared.cloud(), shared.whereabouts());
     if let Some(joined) = membership::load(files, address) {
         tracing::info!(cloud = %address, owner = %joined.owner, address = %joined.address, "the box has joined");
         return Some(joined);
@@ -152,7 +151,7 @@ async fn membership(
     tracing::info!(cloud = %address, box_id = %keys.identity.box_id(), "asking to join: see {}join", options.page);
     let announce =
         |code: &str| println!("join: {}join or {address}/claim with the code {code}", options.page);
-    let joined = match join::join(client, keys, cloud, options.consent, announce).await {
+    let joined = match join::join(client, keys, cloud, whereabouts, options.consent, announce).await {
         join::Ended::Joined(joined) => *joined,
         join::Ended::Revoked => return None,
     };

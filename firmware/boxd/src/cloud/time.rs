@@ -51,6 +51,22 @@ impl SystemClock for RealTime {
     }
 }
 
+/// Why the phone's time was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotNeeded {
+    /// The clock is known already.
+    #[error("The box knows the time already.")]
+    Known,
+    /// It is before something that has certainly happened.
+    #[error("The phone's clock is behind: set it right, then try again.")]
+    Past,
+}
+
+/// When this program was built, since 1970.
+fn built() -> Duration {
+    Duration::from_secs(BUILT.parse().unwrap_or(0))
+}
+
 /// The box's clock and the floor below it.
 pub(crate) struct Time {
     files: Files,
@@ -61,6 +77,8 @@ pub(crate) struct Time {
     beside: AtomicI64,
     /// The clock was behind at the start, and nobody has told the time since.
     unsure: AtomicBool,
+    /// The clock can be right: it was at the start, or somebody has set it since.
+    known: AtomicBool,
     /// What the owner should know.
     sentence: Mutex<Option<String>>,
     /// Counts every jump of the clock, whoever set it.
@@ -82,22 +100,56 @@ impl TimeProvider for Time {
 impl Time {
     /// Reads the floor, and sets a clock that is behind it or behind the build.
     pub(crate) fn open(files: Files, clock: Box<dyn SystemClock>) -> Self {
+        let time = Self::look(files, clock);
+        let step = time.first_step();
+        time.unsure.store(step != Step::Leave, Ordering::Relaxed);
+        time.step(step, "what an earlier run knew");
+        time
+    }
+
+    /// Reads the floor and leaves the clock as it is: whoever wants no cloud needs no exact time.
+    pub(crate) fn look(files: Files, clock: Box<dyn SystemClock>) -> Self {
         let time = Self {
             files,
             clock,
             kept: Mutex::new(None),
             beside: AtomicI64::new(0),
             unsure: AtomicBool::new(false),
+            known: AtomicBool::new(false),
             sentence: Mutex::new(None),
             jumps: watch::Sender::new(0),
         };
         let floor = time.read_floor();
         *lock(&time.kept) = floor;
-        let built = Duration::from_secs(BUILT.parse().unwrap_or(0));
-        let step = clock::at_start(time.clock.now(), floor, built);
-        time.unsure.store(step != Step::Leave, Ordering::Relaxed);
-        time.step(step, "what an earlier run knew");
+        time.known.store(time.first_step() == Step::Leave, Ordering::Relaxed);
         time
+    }
+
+    fn first_step(&self) -> Step {
+        clock::at_start(self.clock.now(), *lock(&self.kept), built())
+    }
+
+    /// Whether the clock can be right: it was plausible at the start, or somebody has set it since.
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    /// The owner's phone tells the time. It is believed only while nobody else has told it, sets the clock, and is never
+    /// kept as trusted.
+    ///
+    /// # Errors
+    /// [`NotNeeded`].
+    pub(crate) fn told_by_phone(&self, time: Duration) -> Result<(), NotNeeded> {
+        let least = lock(&self.kept).map_or(built(), |floor| floor.max(built()));
+        if self.is_known() {
+            return Err(NotNeeded::Known);
+        }
+        if time < least {
+            return Err(NotNeeded::Past);
+        }
+        self.step(Step::Forward(time), "the owner's phone");
+        self.known.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The best that the box knows, since 1970.
@@ -112,6 +164,7 @@ impl Time {
     pub(crate) fn told(&self, time: Duration) {
         self.step(clock::when_told(self.now(), time), "the cloud");
         self.unsure.store(false, Ordering::Relaxed);
+        self.known.store(true, Ordering::Relaxed);
         let floor = {
             let mut kept = lock(&self.kept);
             let floor = clock::floor_to_keep(*kept, time);
@@ -163,6 +216,9 @@ impl Time {
                 // Whoever sets the clock is believed to know it better than what was counted beside it.
                 self.beside.store(0, Ordering::Relaxed);
                 *lock(&self.sentence) = None;
+                if self.first_step() == Step::Leave {
+                    self.known.store(true, Ordering::Relaxed);
+                }
                 self.jumps.send_modify(|jumps| *jumps += 1);
             }
             before = after;
@@ -316,6 +372,32 @@ pub(crate) mod tests {
         assert!(sentence.contains("01 Jan 1970") && sentence.contains("CAP_SYS_TIME"), "{sentence}");
         time.told(s(TRUTH));
         assert_eq!(time.now(), s(TRUTH), "being told the same again changes nothing");
+    }
+
+    #[test]
+    fn the_phone_is_asked_only_while_nobody_knows_the_time_and_moves_no_floor() {
+        let scratch = Scratch::new("time-phone");
+        let right = Time::open(scratch.files(), Box::new(Fake::at(TRUTH)));
+        assert!(right.is_known());
+        assert_eq!(right.told_by_phone(s(TRUTH + 500)), Err(NotNeeded::Known));
+        right.told(s(TRUTH));
+
+        let clock = Fake::at(7);
+        let time = Time::open(scratch.files(), Box::new(clock.clone()));
+        assert!(!time.is_known());
+        assert_eq!(time.told_by_phone(s(TRUTH - 1)), Err(NotNeeded::Past), "before what the cloud has told");
+        time.told_by_phone(s(TRUTH + 7_000_000)).unwrap();
+        assert_eq!(clock.now(), s(TRUTH + 7_000_000));
+        assert!(time.is_known());
+        // A phone of 2038 locks nobody in: the next start and the cloud know better.
+        let again = Time::open(scratch.files(), Box::new(Fake::at(7)));
+        assert_eq!(again.now(), s(TRUTH));
+        time.told(s(TRUTH + 60));
+        assert_eq!(clock.now(), s(TRUTH + 60));
+
+        let alone = Fake::at(7);
+        let time = Time::look(scratch.files(), Box::new(alone.clone()));
+        assert_eq!((alone.now(), time.is_known()), (s(7), false), "a box without a cloud keeps its clock");
     }
 
     #[test]

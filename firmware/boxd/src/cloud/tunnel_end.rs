@@ -61,7 +61,6 @@ pub(super) struct End<'a> {
     pub(super) keys: &'a Keys,
     pub(super) time: &'a Arc<Time>,
     pub(super) joined: &'a Joined,
-    pub(super) cap_bit_rate: Option<u64>,
 }
 
 impl End<'_> {
@@ -124,7 +123,7 @@ impl End<'_> {
         // Only the last of them ever ends.
         tokio::select! {
             () = door::inner::serve(listener, self.shared.clone(), meter.clone()) => Ok(Revoked),
-            () = uplink::keep(self.shared, &meter, self.cap_bit_rate) => Ok(Revoked),
+            () = uplink::keep(self.shared, &meter) => Ok(Revoked),
             () = report::keep(self.shared, self.time, handle, status.clone(), inner) => Ok(Revoked),
             () = self.follow_clock(handle) => Ok(Revoked),
             () = self.settle_clock() => Ok(Revoked),
@@ -176,7 +175,7 @@ impl End<'_> {
             }
             self.show(handle, &seen, now.duration_since(down_since), &mut sent);
             if now >= doubt_at {
-                match join::hello(self.client, self.keys).await {
+                match join::hello(self.client, self.keys, self.shared.whereabouts()).await {
                     Err(join::Failed { obstacle: Obstacle::Refused { status: REVOKED, .. }, .. }) => {
                         return Revoked;
                     }

@@ -21,14 +21,16 @@ const AGAIN: Duration = Duration::from_secs(600);
 pub(crate) const SHORT: &str = "The uplink is short: the small picture goes out.";
 
 /// Keeps the cameras' pictures fit for the uplink, for ever.
-pub(crate) async fn keep(shared: &Shared, meter: &Arc<Meter>, cap_bit_rate: Option<u64>) {
+pub(crate) async fn keep(shared: &Shared, meter: &Arc<Meter>) {
     let began = Instant::now();
-    let mut budget = Budget::new(cap_bit_rate);
+    let mut budget = Budget::new(shared.cloud().cap());
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut broken: Vec<(model::CameraId, Instant)> = Vec::new();
     loop {
         tick.tick().await;
+        // The owner may have changed it a moment ago.
+        budget.set_cap(shared.cloud().cap());
         let now = began.elapsed();
         let look = meter.look();
         if look.outage {

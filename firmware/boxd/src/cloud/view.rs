@@ -189,6 +189,16 @@ impl Cloud {
         lock(&self.0.status).links.get(id).filter(|link| link.on).map(|link| link.url.clone())
     }
 
+    /// Most bits per second that the owner allows.
+    pub(crate) fn cap(&self) -> Option<u64> {
+        lock(&self.0.status).uplink.cap_bit_rate
+    }
+
+    /// The owner allows so many bits per second, from now on.
+    pub(crate) fn set_cap(&self, cap_bit_rate: Option<u64>) {
+        self.update(|status| status.uplink.cap_bit_rate = cap_bit_rate);
+    }
+
     /// Changes what is known.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
         change(&mut lock(&self.0.status));

@@ -148,7 +148,6 @@ pub(crate) fn answer(shared: &Shared, rest: &str) -> Response<Body> {
     match rest {
         "cameras" => json(StatusCode::OK, &cameras(shared)),
         "devices" => json(StatusCode::OK, &devices(shared)),
-        "join" => json(StatusCode::OK, &join::view(shared)),
         "openapi.json" => reply(StatusCode::OK, JSON, OPENAPI),
         _ => match rest.strip_prefix("cameras/") {
             Some(id) => match camera(shared, id) {

@@ -31,7 +31,9 @@ pub(super) async fn answer(shared: &Shared, id: &str, name: &str, request: &Part
     let mut response = match (shared.camera(id), ObjectName::parse(name)) {
         (Some(camera), Some(object)) => {
             camera.count_request();
-            object_of(camera.feed(), object, request).await
+            let response = object_of(camera.feed(), object, request).await;
+            // Taken away while somebody waited: the same answer as for one that never was.
+            if camera.feed().is_closed() { not_found() } else { response }
         }
         _ => not_found(),
     };
@@ -90,7 +92,7 @@ async fn wait(feed: &Feed, object: ObjectName, directives: Request) -> Answer {
     let longest = Duration::from_secs_f64((TARGETS * target).clamp(WAIT.0, WAIT.1));
     let patient = async {
         // With a camera in trouble nothing comes for long: say so at once instead.
-        while feed.state().trouble().is_none() && progress.changed().await.is_ok() {
+        while !feed.is_closed() && feed.state().trouble().is_none() && progress.changed().await.is_ok() {
             let answer = ask();
             if answer != Answer::NotYet {
                 return answer;

@@ -93,12 +93,29 @@ fn what_goes_in_comes_out() {
         Event::Format(h265),
         Event::Interrupted,
         Event::State(CameraState::Waiting { trouble: Trouble::Busy, retry_in_ms: 7 }),
+        Event::Login(crate::Login::Wanted),
+        Event::Login(crate::Login::Refused { locked_s: 1_800 }),
         Event::Facts(crate::DeviceFacts { maker: Some("Axis".into()), ..Default::default() }),
     ] {
         assert_eq!(back(&event), event);
     }
     let frame = encode_source(&source()).unwrap();
     assert_eq!(decode_source(&Header::decode(&frame.header).unwrap(), &frame.body).unwrap(), source());
+}
+
+#[test]
+fn an_errand_goes_out_with_its_source_and_what_it_brings_comes_back() {
+    let frame = encode_errand(&source(), &"look").unwrap();
+    let header = Header::decode(&frame.header).unwrap();
+    assert!(header.is_errand());
+    assert_eq!(decode_errand(&header, &frame.body).unwrap(), (source(), "look".to_owned()));
+    assert!(decode_source(&header, &frame.body).is_err(), "an errand starts no stream");
+    let brought: Result<String, Trouble> = Ok("x".repeat(900 << 10));
+    let frame = encode_outcome(&brought).unwrap();
+    let header = Header::decode(&frame.header).unwrap();
+    assert!(!header.is_errand());
+    assert_eq!(decode_outcome::<Result<String, Trouble>>(&header, &frame.body).unwrap(), brought);
+    assert!(encode_outcome(&"x".repeat(1 << 20)).is_err());
 }
 
 #[test]
@@ -128,7 +145,7 @@ fn too_much_is_refused_before_it_is_read() {
 
 proptest! {
     #[test]
-    fn hostile_bytes_never_panic(mut header: [u8; 32], body: Vec<u8>, known: bool, kind in 0_u8..8) {
+    fn hostile_bytes_never_panic(mut header: [u8; 32], body: Vec<u8>, known: bool, kind in 0_u8..11) {
         if known {
             let flags = header[2] & 7;
             header[..4].copy_from_slice(&[VERSION, kind, flags, 0]);
@@ -141,6 +158,8 @@ proptest! {
         }
         if let Ok(header) = Header::decode(&header) {
             let _ = decode_source(&header, &body);
+            let _ = decode_errand::<String>(&header, &body);
+            let _ = decode_outcome::<Result<String, Trouble>>(&header, &body);
             if let Ok(event) = decode_event(&header, Bytes::from(body)) {
                 prop_assert_eq!(back(&event), event);
             }
