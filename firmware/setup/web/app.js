@@ -16,9 +16,9 @@
 //   camera-<id> [data-state]                   a camera: live, connecting, waiting, stopped, off
 //   other-login, other-<id>, other-user, other-password, other-go     another login for those that refused
 //   improve, improve-all, improve-<id>, improved-<id>                  make browser-ready; the table of before and after
-//   channels-<key>, channels-go-<key>          more pictures of a recorder
+//   channels-<key>, channels-user, channels-password, channels-go-<key>, channels-later-<key>      more pictures of a recorder
 //   preview [data-camera], watch-<id>          the live picture (iframe of the player); show another
-//   still-<id>                                 a still picture
+//   still-<id>, replace-<id>                   a still picture; to the devices, when another one is in its place
 //   change-<id> (details), name-<id>, rename-<id>, on-<id>, up-<id>, down-<id>, remove-<id>, remove-<id>-yes,
 //   login-open-<id>, user-<id>, password-<id>, login-<id>, encoder-<id>, ready-<id>                changes of a camera
 //   add-cameras, cameras-go                    to the devices; on from the cameras

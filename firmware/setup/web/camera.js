@@ -32,6 +32,7 @@ export function Camera({ app, camera, index, shown }) {
       </div>
     </div>
     <${Obstacles} app=${app} list=${fix} address=${address} test=${id} />
+    ${fix.some(({ code }) => code === "changed_device") && html`<button type="button" onClick=${() => app.go("find")} data-test=${`replace-${id}`}>${say("cameras.add")}</button>`}
     <${Ready} app=${app} camera=${camera} can=${fix.some((obstacle) => obstacle.fix === "improve")} />
     <div class="actions">
       ${state === "live" && !shown && html`<button type="button" onClick=${watch} data-test=${`watch-${id}`} aria-label=${say("cameras.watch_of", { name })}>${say("cameras.watch")}</button>`}

@@ -19,7 +19,7 @@ export function Cameras({ app }) {
     <${Refused} app=${app} />
     ${login.length > 0 && html`<${OtherLogin} app=${app} cameras=${login} />`}
     ${improve.length > 0 && html`<${Improve} app=${app} cameras=${improve} />`}
-    ${missingChannels(devices).map((device) => html`<${Channels} key=${device.key} app=${app} device=${device} />`)}
+    ${missingChannels(devices, app.left).map((device) => html`<${Channels} key=${device.key} app=${app} device=${device} />`)}
     ${shown && html`<section class="preview">
       <h2>${say("cameras.preview", { name: shown.name })}</h2>
       <iframe src=${`/${shown.id}/`} title=${say("cameras.preview", { name: shown.name })} data-test="preview" data-camera=${shown.id} allow="autoplay; fullscreen"></iframe>
@@ -91,14 +91,21 @@ function Improve({ app, cameras }) {
   </section>`;
 }
 
-/** A recorder has more pictures than are cameras of the box. */
+/** A recorder has more pictures than are cameras of the box. Its login is asked for unless it was typed just now. */
 function Channels({ app, device }) {
   const { say } = app;
+  const user = app.draft("channels-user", "admin");
+  const password = app.draft("channels-password");
   const title = deviceTitle(device) ?? device.addresses[0];
-  const add = () => app.add(device.channels.map(({ token, name }) => ({ pick: { channel: [device.key, token] }, title: `${title}: ${name}` })), app.login);
+  const count = device.channels.length - device.cameras.length;
+  const send = () => app.addChannels(device, title, app.login ?? { user: user[0].trim(), password: password[0] });
+  const later = html`<button type="button" onClick=${() => app.leave(device)} data-test=${`channels-later-${device.key}`}>${say("do.later")}</button>`;
   return html`<section class="card needs" data-test=${`channels-${device.key}`}>
-    <h2>${say("cameras.more_channels", { name: title, count: device.channels.length - device.cameras.length })}</h2>
+    <h2>${say("cameras.more_channels", { name: title, count })}</h2>
     <ul class="plain">${device.channels.map(({ token, name }) => html`<li key=${token}>${name}</li>`)}</ul>
-    <${Action} app=${app} act=${add} label=${say("cameras.add_channels")} kind="primary" test=${`channels-go-${device.key}`} />
+    <${Form} app=${app} send=${send} label=${say("cameras.add_channels")} test=${`channels-go-${device.key}`} note=${later}>
+      ${!app.login && html`<${Field} label=${say("access.user")} draft=${user} test="channels-user" autocomplete="off" autocapitalize="none" spellcheck="false" />
+        <${Password} say=${say} label=${say("access.password")} draft=${password} test="channels-password" autocomplete="off" />`}
+    <//>
   </section>`;
 }

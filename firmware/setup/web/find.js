@@ -1,6 +1,6 @@
 // Cameras appear while one looks; the owner ticks them and says once what opens them.
 
-import { addable, choice, deviceTitle, deviceUrl, looksLikeCamera, sortDevices } from "./logic.js";
+import { addable, choice, deviceTitle, deviceUrl, sortDevices, suggested } from "./logic.js";
 import { Action, Field, Form, html, Password, Title } from "./parts.js";
 import { obstacleWords } from "./words.js";
 
@@ -69,7 +69,7 @@ function Device({ app, device }) {
     app.ticks.set(name, on);
     app.changed();
   };
-  const ticked = (name) => can && (app.ticks.get(name) ?? looksLikeCamera(device));
+  const ticked = (name) => can && (app.ticks.get(name) ?? suggested(device));
   const reach = device.obstacles.some(({ fix }) => fix === "reach");
   const test = `device-${device.key}`;
   const about = html`<span class="grow">
@@ -103,7 +103,8 @@ function Device({ app, device }) {
 /** What stands in the way, in words, with the way to the device's own page where that helps. */
 export function Obstacles({ app, list, address, test }) {
   if (list.length === 0) return null;
-  const open = list.some(({ fix }) => fix === "open_device") && address;
+  // Nobody opens the page of a camera that cannot be reached.
+  const open = address && list.some(({ fix }) => fix === "open_device") && !list.some(({ fix }) => fix === "reach");
   return html`<div class="obstacles">
     ${list.map((obstacle) => {
       const { what, more } = obstacleWords(app.say, obstacle, obstacle.until_ms ? app.clockTime(obstacle.until_ms) : null);

@@ -55,6 +55,12 @@ export function deviceTitle({ maker, model, name }) {
   return known.join(" ") || name || null;
 }
 
+/** Whether another device answers where a camera of the box was: the owner must say that this is right. */
+const changed = (device) => device.obstacles.some(({ code }) => code === "changed_device");
+
+/** Whether a device is a camera of the box already. */
+const taken = (device) => device.cameras.length > 0 && !changed(device);
+
 /** Ways of being found that only cameras and recorders know. */
 const TELLING = ["ws_discovery", "sadp", "dhip", "rtsp_sweep"];
 
@@ -77,22 +83,25 @@ export function addable(device) {
 export function sortDevices(devices, seen) {
   for (const { key } of devices) if (!seen.has(key)) seen.set(key, seen.size);
   const ordered = [...devices].sort((a, b) => seen.get(a.key) - seen.get(b.key));
-  const done = ordered.filter((device) => device.cameras.length > 0);
-  const free = ordered.filter((device) => device.cameras.length === 0);
+  const done = ordered.filter(taken);
+  const free = ordered.filter((device) => !taken(device));
   return { done, cameras: free.filter(looksLikeCamera), others: free.filter((device) => !looksLikeCamera(device)) };
 }
+
+/** Whether a device is ticked before the owner said anything. */
+export const suggested = (device) => looksLikeCamera(device) && !changed(device);
 
 /** The name of a choice: a device, or one channel of it. */
 export const choice = (device, channel) => (channel ? `${device.key} ${channel.token}` : device.key);
 
 /** What is chosen: `ticks` holds what the owner ticked or unticked; everything else that looks like a camera and can be added
- * is chosen. In the form that the box takes, with a title for people. */
+ * is chosen, but for a device in another's place. In the form that the box takes, with a title for people. */
 export function picks(devices, ticks, addresses) {
   const chosen = [];
   for (const device of devices) {
-    if (device.cameras.length > 0 || !addable(device)) continue;
+    if (taken(device) || !addable(device)) continue;
     const title = deviceTitle(device) ?? device.addresses[0] ?? device.key;
-    const ticked = (name) => ticks.get(name) ?? looksLikeCamera(device);
+    const ticked = (name) => ticks.get(name) ?? suggested(device);
     if (device.channels.length === 0) {
       if (ticked(device.key)) chosen.push({ pick: { device: device.key }, title, address: device.addresses[0] });
       continue;
@@ -136,9 +145,9 @@ export function fixable(cameras) {
   return { login, improve: having("improve").filter((camera) => !login.includes(camera)) };
 }
 
-/** Channels of recorders that are cameras of the box in part: those that may be added still. */
-export function missingChannels(devices) {
-  return devices.filter((device) => device.cameras.length > 0 && device.channels.length > device.cameras.length);
+/** Recorders some of whose pictures are cameras of the box, but not all. `left`: keys of those that the owner leaves so. */
+export function missingChannels(devices, left) {
+  return devices.filter(({ key, cameras, channels }) => cameras.length > 0 && channels.length > cameras.length && !left.has(key));
 }
 
 /** The camera to show live: the one that was asked for while it is live, else the first that every browser plays, else the

@@ -48,6 +48,8 @@ export class Store {
   addresses = [];
   reached = new Set();
   outcomes = [];
+  /** Recorders whose other pictures the owner does not want. */
+  left = new Set(kept(local, "left")?.split("\n"));
   improved = new Map();
   wanted = null;
   login = null;
@@ -199,7 +201,7 @@ export class Store {
     await this.refresh();
   }
 
-  /** Adds cameras. What could not be added is told with the cameras. */
+  /** Adds cameras; gives the ids of those that were. What could not be added is told with the cameras. */
   async add(chosen, login) {
     const { outcomes } = await post("cameras", { picks: chosen.map(({ pick }) => pick), login });
     this.login = login;
@@ -212,6 +214,24 @@ export class Store {
     this.drafts.delete("camera-password");
     await this.refresh();
     this.go("cameras");
+    return outcomes.flatMap(({ Ok: id }) => (id ? [id] : []));
+  }
+
+  /** Makes each picture of a recorder a camera. The camera that the recorder was as a whole shows one of them, so it goes. */
+  async addChannels(device, title, login) {
+    const before = device.cameras;
+    const picks = device.channels.map(({ token, name }) => ({ pick: { channel: [device.key, token] }, title: `${title}: ${name}` }));
+    const added = await this.add(picks, login);
+    this.drafts.delete("channels-password");
+    if (added.length < picks.length) return;
+    for (const id of before.filter((id) => !added.includes(id))) await this.remove(id);
+  }
+
+  /** The owner wants no more pictures of this recorder. */
+  leave({ key }) {
+    this.left.add(key);
+    keep(local, "left", [...this.left].join("\n"));
+    this.changed();
   }
 
   async change(id, change) {

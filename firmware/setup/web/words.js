@@ -14,6 +14,7 @@ export function speaker(words) {
  * only the page's own sign-in answers 401. */
 export function refusal(say, error) {
   const values = { seconds: error.retryAfter ?? "60" };
+  if (error.status === 429) return say("error.429", values);
   const kinds = error.status === 401 ? ["error"] : ["obstacle", "error"];
   for (const key of [...kinds.map((kind) => `${kind}.${error.code}`), `error.${error.status}`]) {
     const words = say(key, values, null);
@@ -26,7 +27,7 @@ export function refusal(say, error) {
 export function obstacleWords(say, obstacle, until) {
   const more = [];
   if (obstacle.menu) more.push(say("extra.menu", { menu: obstacle.menu }));
-  if (until) more.push(say("extra.until", { until }));
+  if (until) more.push(say(obstacle.code === "wrong_password" ? "extra.again" : "extra.until", { until }));
   const key = obstacle.code === "long_gop" && !obstacle.number ? "obstacle.long_gop_unknown" : `obstacle.${obstacle.code}`;
   const number = obstacle.number === null || obstacle.number === undefined ? "" : Math.round(obstacle.number * 10) / 10;
   return { what: say(key, { number }, obstacle.sentence ?? say("obstacle.unknown")), more };

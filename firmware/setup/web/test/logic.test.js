@@ -121,7 +121,7 @@ test("devices keep their places while others arrive", () => {
   assert.deepEqual([keys(sorted.others), keys(sorted.done)], [["p"], ["x"]]);
 });
 
-test("what looks like a camera is ticked, but for what must first be done at the camera, and for what the owner unticked", () => {
+test("what looks like a camera is ticked, but for what must first be done at the camera, a device in another's place, and for what the owner unticked", () => {
   const devices = [
     device("one", { maker: "Dahua", model: "IPC" }),
     device("unticked"),
@@ -130,17 +130,19 @@ test("what looks like a camera is ticked, but for what must first be done at the
     device("done", { cameras: ["done"] }),
     device("printer", { sources: ["ssdp"] }),
     device("odd", { sources: ["neighbour"] }),
+    device("stranger", { cameras: ["gate"], obstacles: [{ code: "changed_device", fix: "login" }] }),
+    device("replaced", { cameras: ["yard"], obstacles: [{ code: "changed_device", fix: "login" }] }),
     device("nvr", { maker: "Dahua", channels: [{ token: "1", name: "Till" }, { token: "2", name: "Yard" }] }),
   ];
-  const ticks = new Map([["unticked", false], ["odd", true], ["nvr 2", false], ["new", true]]);
+  const ticks = new Map([["unticked", false], ["odd", true], ["nvr 2", false], ["new", true], ["replaced", true]]);
   const picks = logic.picks(devices, ticks, ["rtsp://me:secret@10.0.0.9/a@b"]);
   assert.deepEqual(
     picks.map(({ pick }) => pick),
-    [{ device: "one" }, { device: "odd" }, { channel: ["nvr", "1"] }, { address: "rtsp://me:secret@10.0.0.9/a@b" }],
+    [{ device: "one" }, { device: "odd" }, { device: "replaced" }, { channel: ["nvr", "1"] }, { address: "rtsp://me:secret@10.0.0.9/a@b" }],
   );
   assert.deepEqual(
     picks.map(({ title }) => title),
-    ["Dahua IPC", "192.168.1.64", "Dahua: Till", "rtsp://10.0.0.9/a@b"],
+    ["Dahua IPC", "192.168.1.64", "192.168.1.64", "Dahua: Till", "rtsp://10.0.0.9/a@b"],
   );
 });
 
@@ -202,7 +204,8 @@ test("a recorder whose pictures are not all cameras yet is told", () => {
     device("some", { channels, cameras: ["x"] }),
     device("all", { channels, cameras: ["y", "z"] }),
     device("none", { channels }),
-  ]);
+    device("left", { channels, cameras: ["x"] }),
+  ], new Set(["left"]));
   assert.deepEqual(missing.map(({ key }) => key), ["some"]);
 });
 
