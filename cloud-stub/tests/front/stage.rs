@@ -176,6 +176,7 @@ pub(crate) fn hello(identity: &Identity, nonce: u8, cloud: &str) -> Hello {
         version: "1.0".to_owned(),
         cloud: cloud.to_owned(),
         nonce: [nonce; 16],
+        findable: None,
     };
     sign_hello(identity, words)
 }

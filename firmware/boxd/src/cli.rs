@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use model::CameraId;
 
@@ -16,6 +17,16 @@ pub(crate) enum Command {
     },
     /// Be one camera's worker (started by the supervisor only).
     Camera(CameraId),
+    /// Be the set-up page (started by the main process only).
+    Setup {
+        /// How long from the start on the box can be claimed.
+        claim: Duration,
+    },
+    /// Print what belongs on the box's label.
+    Label {
+        /// The configuration file, if one was named.
+        config: Option<PathBuf>,
+    },
     /// Be one end of a standard WireGuard tunnel.
     Tunnel {
         /// The wg-quick file.
@@ -33,7 +44,7 @@ pub(crate) enum Command {
 /// A sentence for the owner.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, String> {
     let mut arguments = arguments.into_iter();
-    let (mut config, mut tunnel) = (None, false);
+    let (mut config, mut tunnel, mut label) = (None, false, false);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--help" | "-h" => return Ok(Command::Help),
@@ -43,9 +54,15 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
                 config = Some(PathBuf::from(path));
             }
             "tunnel" => tunnel = true,
+            "label" => label = true,
             "camera" => {
                 let id = arguments.next().ok_or("camera needs an id")?;
                 return CameraId::new(&id).map(Command::Camera).map_err(|error| error.to_string());
+            }
+            "setup" => {
+                let seconds = arguments.next().and_then(|text| text.parse().ok());
+                let claim = seconds.map(Duration::from_secs).ok_or("setup needs a number of seconds")?;
+                return Ok(Command::Setup { claim });
             }
             other => match other.strip_prefix("--config=") {
                 Some(path) => config = Some(PathBuf::from(path)),
@@ -54,6 +71,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
         }
     }
     match (tunnel, config) {
+        (false, config) if label => Ok(Command::Label { config }),
         (false, config) => Ok(Command::Run { config }),
         (true, Some(config)) => Ok(Command::Tunnel { config }),
         (true, None) => Err("tunnel needs a wg-quick file: boxd tunnel --config wg0.conf".to_owned()),
@@ -65,6 +83,7 @@ pub(crate) fn help() -> String {
     let mut help = String::from(
         "boxd shows the IP cameras of a network in a browser.\n\n\
          Usage: boxd [--config FILE]\n\
+         \x20      boxd label [--config FILE]\n\
          \x20      boxd tunnel --config WG-QUICK-FILE\n\n\
          \x20 -c, --config FILE  read this configuration (TOML); without it the defaults below hold\n\
          \x20 -h, --help         print this\n\
@@ -72,6 +91,7 @@ pub(crate) fn help() -> String {
          Examples:\n\
          \x20 boxd                      look for cameras, pages on port 8080 of every address\n\
          \x20 boxd --config box.toml    the same, with the owner's choices\n\
+         \x20 boxd label --config box.toml     print what belongs on the box's label, and draw its QR code\n\
          \x20 boxd tunnel --config wg0.conf    join any WireGuard server (as root), as interface wg0, and nothing else\n\n\
          A small box.toml:\n\
          \x20 [[camera]]\n\
@@ -106,6 +126,12 @@ mod tests {
         assert_eq!(parsed(&["--config"]).unwrap_err(), "--config needs a file: boxd --config box.toml");
         assert!(parsed(&["--confg"]).unwrap_err().contains("--confg"));
         assert!(parsed(&["camera", "../x"]).is_err());
+        assert_eq!(parsed(&["setup", "60"]), Ok(Command::Setup { claim: Duration::from_secs(60) }));
+        assert!(parsed(&["setup"]).is_err() && parsed(&["setup", "-1"]).is_err());
+        assert_eq!(
+            parsed(&["label", "-c", "box.toml"]),
+            Ok(Command::Label { config: Some("box.toml".into()) })
+        );
         let tunnel = Ok(Command::Tunnel { config: "wg0.conf".into() });
         assert_eq!(parsed(&["tunnel", "--config", "wg0.conf"]), tunnel);
         assert!(parsed(&["tunnel"]).unwrap_err().contains("boxd tunnel --config wg0.conf"));

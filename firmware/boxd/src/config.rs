@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use board::{ButtonAt, LightsAt};
 use camera::{Source, StreamChoice, Transport};
 use model::{CameraId, Private};
 use settings::{Error as ConfigError, Section, Table};
@@ -32,6 +33,10 @@ pub(crate) struct Config {
     pub(crate) hls: media::Options,
     /// Looking for cameras on the LAN.
     pub(crate) discovery: Discovery,
+    /// Lights and button.
+    pub(crate) board: Board,
+    /// The set-up page.
+    pub(crate) setup: Setup,
     /// The configured cameras, in the order of the file.
     pub(crate) cameras: Vec<Source>,
 }
@@ -43,6 +48,42 @@ pub(crate) struct Http {
     pub(crate) listen: SocketAddr,
     /// Extra host names, lower case, without port.
     pub(crate) hosts: Vec<String>,
+    /// The plain name on the LAN, without `.local`.
+    pub(crate) name: String,
+    /// Whether the box tells the LAN its names.
+    pub(crate) announce: bool,
+    /// Where the pages are also served over TLS.
+    pub(crate) tls: TlsListen,
+}
+
+/// Where the pages are served over TLS with the box's own certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsListen {
+    /// Beside the plain pages: port 443 beside port 80, else port 8443. Nowhere while the plain pages are for this machine
+    /// only, or on a socket that was handed down: whoever arranged that arranges TLS, too.
+    Beside,
+    /// Nowhere.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+/// What the board has for people to see and to press.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Board {
+    /// The lights.
+    pub(crate) lights: LightsAt,
+    /// The reset button.
+    pub(crate) button: ButtonAt,
+}
+
+/// The set-up page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setup {
+    /// Whether there is one.
+    pub(crate) enabled: bool,
+    /// How long after its start a box without an owner can be claimed.
+    pub(crate) claim: Duration,
 }
 
 /// The cloud, and how the box reaches it.
@@ -125,6 +166,25 @@ impl Config {
                 .parsed("listen", "an address and port such as \"0.0.0.0:8080\"", |text| text.parse().ok())?
                 .unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080))),
             hosts: http.strings("hosts")?.into_iter().map(|host| host.to_ascii_lowercase()).collect(),
+            name: http
+                .parsed("name", "1 to 32 of a-z, 0-9 and -, such as \"streambox\"", host_label)?
+                .unwrap_or_else(|| "streambox".to_owned()),
+            announce: http.boolean("announce")?.unwrap_or(true),
+            tls: http
+                .parsed("tls_listen", "\"off\", or an address and port such as \"0.0.0.0:8443\"", |text| {
+                    if text == "off" { Some(TlsListen::Off) } else { text.parse().ok().map(TlsListen::At) }
+                })?
+                .unwrap_or(TlsListen::Beside),
+        };
+
+        let board = root.section("board")?;
+        let board = Board { lights: place(&board, "lights")?, button: place(&board, "button")? };
+
+        let setup = root.section("setup")?;
+        let claim = setup.integer("claim_minutes", 1..=1440)?.unwrap_or(30);
+        let setup = Setup {
+            enabled: setup.boolean("enabled")?.unwrap_or(true),
+            claim: Duration::from_secs(claim * 60),
         };
 
         let state_dir = root.section("state")?.string("dir")?.map_or(state_dir, PathBuf::from);
@@ -167,7 +227,7 @@ impl Config {
             }
             cameras.push(camera);
         }
-        Ok(Self { http, state_dir, tunnel, log, hls, discovery, cameras })
+        Ok(Self { http, state_dir, tunnel, log, hls, discovery, board, setup, cameras })
     }
 }
 
@@ -178,6 +238,25 @@ const LEVELS: [(&str, tracing::Level); 5] = [
     ("debug", tracing::Level::DEBUG),
     ("trace", tracing::Level::TRACE),
 ];
+
+/// A name for multicast DNS: one label of letters, digits and hyphens (RFC 1123), with room for what makes it unique.
+fn host_label(text: &str) -> Option<String> {
+    let name = text.to_ascii_lowercase();
+    let good = (1..=32).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    good.then_some(name)
+}
+
+/// Where the board has something; nowhere when nothing is said.
+fn place<T: std::str::FromStr<Err = board::UnknownPlace> + Default>(
+    table: &Section<'_>,
+    key: &'static str,
+) -> Result<T, ConfigError> {
+    let text = table.string(key)?;
+    text.map_or(Ok(T::default()), |text| text.parse().map_err(|error| table.error(key, &format!("{error}"))))
+}
 
 /// The cloud, if one is wanted.
 fn tunnel(table: &Section<'_>) -> Result<Option<Tunnel>, ConfigError> {

@@ -4,16 +4,20 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::BoxId;
-use model::enrol::{Hello, Join};
+use model::enrol::{Findable, Hello, Join};
 use ring::signature::{ED25519, UnparsedPublicKey};
 
 use crate::identity::Identity;
 use crate::name::box_id;
 
 const HELLO: &str = "streambox hello 1";
+/// A hello that also says how the box is found.
+const FINDABLE_HELLO: &str = "streambox hello 2";
 const JOIN: &str = "streambox join 1";
 /// Longest field of a message, bytes.
 const LONGEST: usize = 512;
+/// Most addresses of a page.
+const PAGES: usize = 16;
 /// Random bytes of a hello.
 const NONCE: usize = 16;
 
@@ -28,6 +32,8 @@ pub struct Unsigned {
     pub cloud: String,
     /// Random bytes.
     pub nonce: [u8; NONCE],
+    /// How people who stand before it find its page.
+    pub findable: Option<Findable>,
 }
 
 /// Why a message is not believed.
@@ -53,6 +59,7 @@ pub fn sign_hello(identity: &Identity, words: Unsigned) -> Hello {
         version: words.version,
         cloud: words.cloud,
         nonce: STANDARD.encode(words.nonce),
+        findable: words.findable,
         signature: String::new(),
     };
     hello.signature = STANDARD.encode(identity.sign(&hello_bytes(&hello)));
@@ -78,6 +85,13 @@ pub fn sign_join(identity: &Identity, session: &str, owner: &str, tunnel_key: [u
 /// [`Refused`].
 pub fn verify_hello(hello: &Hello) -> Result<[u8; 32], Refused> {
     bounded(&[&hello.identity, &hello.tunnel_key, &hello.version, &hello.cloud, &hello.nonce])?;
+    if let Some(Findable { label, pages }) = &hello.findable {
+        bounded(&[label])?;
+        bounded(&pages.iter().map(String::as_str).collect::<Vec<_>>())?;
+        if pages.len() > PAGES {
+            return Err(Refused::Malformed);
+        }
+    }
     let identity: [u8; 32] = bytes(&hello.identity)?;
     let _tunnel_key: [u8; 32] = bytes(&hello.tunnel_key)?;
     let _nonce: [u8; NONCE] = bytes(&hello.nonce)?;
@@ -114,8 +128,12 @@ fn bytes<const N: usize>(text: &str) -> Result<[u8; N], Refused> {
 }
 
 fn hello_bytes(hello: &Hello) -> Vec<u8> {
-    let Hello { box_id, identity, tunnel_key, version, cloud, nonce, signature: _ } = hello;
-    message(HELLO, &[box_id.as_str(), identity, tunnel_key, version, cloud, nonce])
+    let Hello { box_id, identity, tunnel_key, version, cloud, nonce, findable, signature: _ } = hello;
+    let mut fields: Vec<&str> = vec![box_id.as_str(), identity, tunnel_key, version, cloud, nonce];
+    let Some(Findable { label, pages }) = findable else { return message(HELLO, &fields) };
+    fields.push(label);
+    fields.extend(pages.iter().map(String::as_str));
+    message(FINDABLE_HELLO, &fields)
 }
 
 fn join_bytes(join: &Join) -> Vec<u8> {

@@ -33,8 +33,20 @@ pub struct Hello {
     pub cloud: String,
     /// 16 random bytes, base64: no two hellos are equal.
     pub nonce: String,
+    /// How people who stand before it find its page; boxes of older versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findable: Option<Findable>,
     /// Ed25519 over all of the above, base64.
     pub signature: String,
+}
+
+/// How people who stand before a box find its page: whoever types the label's code gets the addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Findable {
+    /// A hash of the code on its label, base64.
+    pub label: String,
+    /// Where its page is on its own network, best first: `http://192.168.1.5/setup/`.
+    pub pages: Vec<String>,
 }
 
 /// The cloud's answer to a [`Hello`].

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::enrol::Findable;
 use crate::{CameraId, CameraState};
 
 /// A box's report: every 30 s, and at once when a camera's state has changed.
@@ -18,6 +19,9 @@ pub struct Report {
     pub cameras: Vec<CameraReport>,
     /// The way out.
     pub uplink: Uplink,
+    /// How people who stand before it find its page; boxes of older versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findable: Option<Findable>,
 }
 
 /// One camera in a [`Report`].

@@ -21,6 +21,7 @@ use super::client::{Answer, Client, Obstacle};
 use super::identity::{Keys, random};
 use super::pause::Pause;
 use super::view::{Claim, Cloud, OwnersAnswer, Phase};
+use crate::whereabouts::Whereabouts;
 
 /// First and longest pause after a failure.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -65,13 +66,14 @@ pub(crate) async fn join(
     client: &Client,
     keys: &Keys,
     cloud: &Cloud,
+    whereabouts: &Whereabouts,
     consent: Consent,
     announce: impl FnOnce(&str),
 ) -> Ended {
     let mut pause = Pause::new(PAUSE);
     let mut announce = Some(announce);
     loop {
-        let tried = attempt(client, keys, cloud, consent, |code| {
+        let tried = attempt(client, keys, cloud, whereabouts, consent, |code| {
             if let Some(announce) = announce.take() {
                 announce(code);
             }
@@ -97,7 +99,11 @@ pub(crate) async fn join(
 ///
 /// # Errors
 /// [`Failed`].
-pub(crate) async fn hello(client: &Client, keys: &Keys) -> Result<Session, Failed> {
+pub(crate) async fn hello(
+    client: &Client,
+    keys: &Keys,
+    whereabouts: &Whereabouts,
+) -> Result<Session, Failed> {
     // Without random bytes no nonce: but then the box would not have its keys either.
     let nonce = random().map_err(|error| Obstacle::Refused { status: 0, reason: error.to_string() })?;
     let hello = sign_hello(
@@ -107,6 +113,7 @@ pub(crate) async fn hello(client: &Client, keys: &Keys) -> Result<Session, Faile
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cloud: client.address().origin(),
             nonce,
+            findable: whereabouts.findable(),
         },
     );
     let session: Session = ask(client, Method::POST, "/api/v1/enrol", Some(&hello)).await?;
@@ -138,10 +145,11 @@ async fn attempt(
     client: &Client,
     keys: &Keys,
     cloud: &Cloud,
+    whereabouts: &Whereabouts,
     consent: Consent,
     announce: impl FnOnce(&str),
 ) -> Result<Tried, Failed> {
-    let Session { session, code, expires_in_s } = hello(client, keys).await?;
+    let Session { session, code, expires_in_s } = hello(client, keys, whereabouts).await?;
     let until = Instant::now() + Duration::from_secs(expires_in_s.into()).min(CODE_LIFE);
     announce(&code);
     let shown = || Phase::Code { session: session.clone(), code: code.clone(), until };

@@ -45,7 +45,7 @@ pub(crate) use identity::{Keys, random};
 pub(crate) use join::Consent;
 pub(crate) use meter::{Connection, Meter};
 pub(crate) use pause::jittered;
-pub(crate) use time::{NotNeeded, RealTime, Time, date};
+pub(crate) use time::{RealTime, Time, date};
 use trust::Trust;
 pub(crate) use uplink::SHORT;
 pub(crate) use view::{Claim, Cloud, Counters, OwnersAnswer, Phase, Status};

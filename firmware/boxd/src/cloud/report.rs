@@ -133,6 +133,7 @@ fn report(shared: &Shared, time: &Time) -> Report {
             short: status.uplink.short,
             cap_bit_rate: status.uplink.cap_bit_rate,
         },
+        findable: shared.whereabouts().findable(),
     }
 }
 

@@ -4,7 +4,7 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
 /// The code of a text, or nothing when it is too long for one (about 2,300 bytes).
-pub(super) fn svg(text: &str) -> Option<String> {
+pub(crate) fn svg(text: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::M).ok()?;
     let drawn = code
         .render::<svg::Color<'_>>()

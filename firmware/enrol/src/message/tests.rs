@@ -10,8 +10,13 @@ fn hello(seed: u8) -> Hello {
         version: "1.2.3".to_owned(),
         cloud: "https://video.example.org".to_owned(),
         nonce: [7; 16],
+        findable: None,
     };
     sign_hello(&identity(seed), words)
+}
+
+fn findable(pages: &[&str]) -> Findable {
+    Findable { label: "bGFiZWw=".to_owned(), pages: pages.iter().map(|&page| page.to_owned()).collect() }
 }
 
 /// Every text field of a message with something else in it.
@@ -46,6 +51,41 @@ fn a_hello_is_believed_and_a_changed_one_is_not() {
     for other in changed {
         assert!(verify_hello(&other).is_err(), "{other:?}");
     }
+}
+
+#[test]
+fn nobody_can_change_add_or_take_away_where_the_page_is() {
+    let words = |findable| Unsigned {
+        tunnel_key: [9; 32],
+        version: "1.2.3".to_owned(),
+        cloud: "https://video.example.org".to_owned(),
+        nonce: [7; 16],
+        findable,
+    };
+    let told = sign_hello(&identity(1), words(Some(findable(&["http://10.0.0.5/", "http://a.local/"]))));
+    assert_eq!(verify_hello(&told), Ok(*identity(1).public()));
+    for other in [
+        None,
+        Some(findable(&["http://10.0.0.6/", "http://a.local/"])),
+        Some(findable(&["http://10.0.0.5/"])),
+        Some(findable(&["http://10.0.0.5/http://a.local/"])),
+        Some(Findable { label: "x".to_owned(), ..findable(&["http://10.0.0.5/", "http://a.local/"]) }),
+    ] {
+        assert_eq!(verify_hello(&Hello { findable: other, ..told.clone() }), Err(Refused::WrongSignature));
+    }
+    let added = Hello { findable: Some(findable(&[])), ..hello(1) };
+    assert_eq!(verify_hello(&added), Err(Refused::WrongSignature));
+    let many = sign_hello(&identity(1), words(Some(findable(&["http://10.0.0.5/"; PAGES + 1]))));
+    assert_eq!(verify_hello(&many), Err(Refused::Malformed));
+}
+
+#[test]
+fn a_hello_of_an_older_box_is_what_it_was() {
+    let json = serde_json::to_value(hello(1)).unwrap();
+    assert!(json.get("findable").is_none(), "{json}");
+    let read: Hello = serde_json::from_value(json).unwrap();
+    assert_eq!(read.findable, None);
+    assert!(hello_bytes(&read).starts_with(b"streambox hello 1\n"));
 }
 
 #[test]

@@ -43,6 +43,7 @@ pub(crate) fn report() -> String {
         time_ms: 1,
         cameras: Vec::new(),
         uplink: Uplink::default(),
+        findable: None,
     };
     serde_json::to_string(&report).unwrap()
 }

@@ -411,5 +411,6 @@ fn report_of(cameras: &[&str], streams: bool) -> Report {
         time_ms: 1,
         cameras: cameras.iter().map(camera).collect(),
         uplink: Uplink::default(),
+        findable: None,
     }
 }

@@ -130,6 +130,7 @@ impl Member {
             version: "1.0".to_owned(),
             cloud: "https://video.example.org".to_owned(),
             nonce: [nonce; 16],
+            findable: None,
         };
         sign_hello(&self.identity, words)
     }
