@@ -2,16 +2,16 @@
 
 import { html, Title } from "./parts.js";
 
-/** Makers, with the menu in which each lets others in, in the menu's own words. */
+/** Makers, with the menu in which each lets others in, in the menu's own words, where it is known (`camera::vendor::menu`). */
 const MAKERS = [
-  ["hikvision", "Hikvision, HiLook, HiWatch", "Configuration > Network > Advanced Settings > Integration Protocol"],
-  ["dahua", "Dahua, Imou, Amcrest", "Setup > System > Account > ONVIF User"],
-  ["uniview", "Uniview", "Setup > Network > Port"],
-  ["tplink", "TP-Link Tapo, VIGI", "Tapo: Camera Settings > Advanced Settings > Camera Account"],
-  ["axis", "Axis", "System > Accounts > ONVIF accounts"],
+  ["hikvision", "Hikvision, HiLook, HiWatch", "Configuration > Network > Advanced Settings > Integration Protocol > Enable ONVIF"],
+  ["dahua", "Dahua, Imou, Amcrest", "Setting > System > Account > ONVIF User"],
+  ["uniview", "Uniview", null],
+  ["tplink", "TP-Link Tapo, VIGI", "Tapo app > Device Settings > Advanced Settings > Camera Account"],
+  ["axis", "Axis", "System > ONVIF > Add accounts"],
   ["hanwha", "Hanwha (Wisenet)", "Setup > Basic > User"],
-  ["reolink", "Reolink", "Settings > Network > Advanced > Port Settings"],
-  ["trassir", "Trassir", "Settings > Web server"],
+  ["reolink", "Reolink", "Settings > Network > Advanced > Server Settings > ONVIF"],
+  ["trassir", "Trassir", null],
 ];
 
 export function Help({ app }) {
@@ -25,7 +25,7 @@ export function Help({ app }) {
       <h3>${say("help.where_password")}</h3>
       <p>${say(`help.${key}_password`)}</p>
       <h3>${say("help.where_onvif")}</h3>
-      <p><span class="menu" lang="en">${menu}</span></p>
+      ${menu && html`<p><span class="menu" lang="en">${menu}</span></p>`}
       <p>${say(`help.${key}_onvif`)}</p>
     </details>`)}`;
 }

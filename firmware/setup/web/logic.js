@@ -171,8 +171,8 @@ export function moved(ids, id, by) {
 /** A box's time as the reader's clock would have shown it: clocks of boxes may be off. */
 export const readersTime = (ms, boxNow, now) => ms - boxNow + now;
 
-/** Whose numbers and dates a language takes. Many browsers know no Kazakh ones: the Russian ones look the same. */
-const customs = (language) => ({ kk: ["kk", "ru"], en: ["en-GB"] })[language] ?? [language];
+/** Whose numbers and dates a language takes. Many browsers know no Kazakh ones and say they do; the Russian ones look the same. */
+const customs = (language) => ({ kk: "ru", en: "en-GB" })[language] ?? language;
 
 /** A time for people: the hour, with the day when it is not today. */
 export function clock(ms, now, language, timeZone) {

@@ -86,6 +86,13 @@ test("every obstacle and every event of the box has words in each language", () 
   }
 });
 
+test("the help names the same menus as the box does for an obstacle", () => {
+  const quoted = (text) => [...text.matchAll(/"([A-Z][^"]* > [^"]*)"/g)].map(([, menu]) => menu).sort();
+  const box = quoted(read("../../../camera/src/vendor.rs"));
+  assert.ok(box.length >= 6);
+  assert.deepEqual(quoted(read("../help.js")), box);
+});
+
 test("an obstacle says where it is put right and when it ends; an unknown one is quoted", () => {
   const say = speaker(words.en);
   const locked = { code: "locked", sentence: "x", menu: null, until_ms: 1, number: null };
