@@ -15,7 +15,7 @@ use assets::build::{Web, without_map};
 const FILES: [&str; 7] =
     ["icon.svg", "style.css", "lists.js", "logic.js", "engines.js", "index.js", "player.js"];
 /// Pages: rendered by the server, so only the names of files are filled in here.
-const PAGES: [&str; 3] = ["index.html", "join.html", "player.html"];
+const PAGES: [&str; 2] = ["index.html", "player.html"];
 /// The build of hls.js without subtitles, DRM and alternate audio: it keeps low latency and sound in the same file.
 const HLS_JS: &str = "hls.js/dist/hls.light.min.js";
 

@@ -1,4 +1,5 @@
-//! What a camera's worker gives up before it reads its first byte from a camera.
+//! What a camera's worker gives up before it reads its first byte from a camera, and the set-up page's process before it reads
+//! its first byte from a browser.
 //!
 //! Order matters: descriptors and limits first, then the user id (which needs root), then what the change of user
 //! undoes (death signal, dumpable), last the system calls. The calls are a list of what is allowed; anything else
@@ -20,7 +21,7 @@ use seccompiler::{
 
 use crate::kernel;
 
-/// Most address space, bytes: a worker uses some 20 MiB of it, the largest access units (8 MiB) a few times that.
+/// Most address space of a camera's worker, bytes.
 const ADDRESS_SPACE: rlim_t = 256 << 20;
 /// Most open descriptors: link, epoll, RTSP, RTP and RTCP sockets, ONVIF, a resolver's.
 const DESCRIPTORS: rlim_t = 64;
@@ -28,6 +29,34 @@ const DESCRIPTORS: rlim_t = 64;
 const THREADS: rlim_t = 2048;
 /// `nobody` and `nogroup` everywhere that boxd runs.
 const NOBODY: u32 = 65534;
+
+/// What a process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// One camera: it needs the network.
+    Camera,
+    /// The set-up page: it needs the sockets that it was given, nothing else.
+    Setup,
+}
+
+impl Duty {
+    /// Most address space, bytes. A worker uses some 20 MiB of it, the largest access units (8 MiB) a few times that; the page
+    /// a thread with its stack for each request under way, and 19 MiB for a password.
+    const fn address_space(self) -> rlim_t {
+        match self {
+            Self::Camera => ADDRESS_SPACE,
+            Self::Setup => 512 << 20,
+        }
+    }
+
+    /// Most open descriptors. The page has two for each request under way.
+    const fn descriptors(self) -> rlim_t {
+        match self {
+            Self::Camera => DESCRIPTORS,
+            Self::Setup => 256,
+        }
+    }
+}
 
 /// What could not be given up on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,22 +72,23 @@ pub(crate) struct Sandbox {
 ///
 /// # Errors
 /// When anything but seccomp itself is refused.
-pub(crate) fn enter() -> io::Result<Sandbox> {
+pub(crate) fn enter(duty: Duty) -> io::Result<Sandbox> {
     kernel::close_from(3)?;
-    enter_with_descriptors()
+    enter_with_descriptors(duty)
 }
 
-fn enter_with_descriptors() -> io::Result<Sandbox> {
+fn enter_with_descriptors(duty: Duty) -> io::Result<Sandbox> {
+    let (descriptors, address_space) = (duty.descriptors(), duty.address_space());
     chdir("/")?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS)?;
-    setrlimit(Resource::RLIMIT_AS, ADDRESS_SPACE, ADDRESS_SPACE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, descriptors, descriptors)?;
+    setrlimit(Resource::RLIMIT_AS, address_space, address_space)?;
     let left_root = geteuid().is_root() && leave_root()?;
     // A change of user clears both.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     prctl::set_dumpable(false)?;
     prctl::set_no_new_privs()?;
-    Ok(Sandbox { seccomp: restrict_calls()?, left_root })
+    Ok(Sandbox { seccomp: restrict_calls(duty)?, left_root })
 }
 
 /// Becomes `nobody`; `false` in a user namespace that has no such user, where root is an ordinary user outside.
@@ -81,9 +111,9 @@ fn leave_root() -> io::Result<bool> {
 }
 
 /// Installs the filters; `false` where the kernel or the processor has none.
-fn restrict_calls() -> io::Result<bool> {
+fn restrict_calls(duty: Duty) -> io::Result<bool> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(false) };
-    for program in [threads_by_clone(arch), allowed_calls(arch)] {
+    for program in [threads_by_clone(arch), allowed_calls(arch, duty)] {
         let program = program.map_err(io::Error::other)?;
         match seccompiler::apply_filter(&program) {
             Ok(()) => {}
@@ -106,30 +136,20 @@ fn threads_by_clone(arch: TargetArch) -> Result<BpfProgram, seccompiler::Backend
 }
 
 /// Allows what a worker, the async runtime and the C library's resolver need.
-fn allowed_calls(arch: TargetArch) -> Result<BpfProgram, seccompiler::BackendError> {
+fn allowed_calls(arch: TargetArch, duty: Duty) -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = CALLS.iter().map(|call| (*call, Vec::new())).collect();
 
     // Threads, no processes.
     let thread = libc::CLONE_THREAD as u64;
     rules.insert(libc::SYS_clone, vec![rule(masked(0, thread, thread)?)?]);
 
-    // Files are read only, and never made.
-    let creating = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY);
-    let reading = |argument| masked(argument, creating as u64, libc::O_RDONLY as u64).and_then(rule);
-    rules.insert(libc::SYS_openat, vec![reading(2)?]);
-    #[cfg(target_arch = "x86_64")]
-    rules.insert(libc::SYS_open, vec![reading(1)?]);
-
-    // The Internet, the resolver's local socket, the list of the box's own addresses. No raw packets.
-    let mut sockets = Vec::new();
-    for domain in [libc::AF_INET, libc::AF_INET6, libc::AF_UNIX] {
-        for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
-            sockets.push(SeccompRule::new(vec![equal(0, domain as u64)?, masked(1, 0xf, kind as u64)?])?);
+    if duty == Duty::Camera {
+        camera_calls(&mut rules)?;
+    } else {
+        for call in [libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_socketpair] {
+            rules.remove(&call);
         }
     }
-    let route = [equal(0, libc::AF_NETLINK as u64)?, equal(2, libc::NETLINK_ROUTE as u64)?];
-    sockets.push(SeccompRule::new(route.to_vec())?);
-    rules.insert(libc::SYS_socket, sockets);
 
     // Memory is writable or executable, not both.
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
@@ -149,6 +169,28 @@ fn allowed_calls(arch: TargetArch) -> Result<BpfProgram, seccompiler::BackendErr
 
     SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, arch)?
         .try_into()
+}
+
+/// What only a camera's worker needs: files and the network.
+fn camera_calls(rules: &mut BTreeMap<i64, Vec<SeccompRule>>) -> Result<(), seccompiler::BackendError> {
+    // Files are read only, and never made.
+    let creating = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY);
+    let reading = |argument| masked(argument, creating as u64, libc::O_RDONLY as u64).and_then(rule);
+    rules.insert(libc::SYS_openat, vec![reading(2)?]);
+    #[cfg(target_arch = "x86_64")]
+    rules.insert(libc::SYS_open, vec![reading(1)?]);
+
+    // The Internet, the resolver's local socket, the list of the box's own addresses. No raw packets.
+    let mut sockets = Vec::new();
+    for domain in [libc::AF_INET, libc::AF_INET6, libc::AF_UNIX] {
+        for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
+            sockets.push(SeccompRule::new(vec![equal(0, domain as u64)?, masked(1, 0xf, kind as u64)?])?);
+        }
+    }
+    let route = [equal(0, libc::AF_NETLINK as u64)?, equal(2, libc::NETLINK_ROUTE as u64)?];
+    sockets.push(SeccompRule::new(route.to_vec())?);
+    rules.insert(libc::SYS_socket, sockets);
+    Ok(())
 }
 
 type Condition = Result<SeccompCondition, seccompiler::BackendError>;
@@ -174,6 +216,8 @@ const CALLS: &[i64] = &[
     libc::SYS_sendmmsg, libc::SYS_connect, libc::SYS_bind, libc::SYS_shutdown, libc::SYS_socketpair,
     libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_getsockopt, libc::SYS_setsockopt,
     libc::SYS_fcntl, libc::SYS_ioctl, libc::SYS_lseek, libc::SYS_dup, libc::SYS_pipe2,
+    // the local pipe in front of a camera (camera::session::pipe): its one connection comes from this process
+    libc::SYS_listen, libc::SYS_accept4,
     // waiting
     libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2,
     libc::SYS_eventfd2, libc::SYS_ppoll, libc::SYS_pselect6, libc::SYS_futex, libc::SYS_nanosleep,
@@ -242,7 +286,7 @@ mod tests {
         let path = directory.join(format!("boxd-sandbox-{}", std::process::id()));
         // Not the permissions of files are tested but the filter: everyone may write here.
         std::fs::write("/dev/null", "x").unwrap();
-        let sandbox = enter_with_descriptors().unwrap();
+        let sandbox = enter_with_descriptors(Duty::Camera).unwrap();
         assert!(sandbox.seccomp, "this kernel has no seccomp");
 
         refused(std::fs::write("/dev/null", "x"));
@@ -273,8 +317,54 @@ mod tests {
         assert!(("localhost", 80).to_socket_addrs().unwrap().next().is_some());
         let listener = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         assert!(listener.local_addr().unwrap().port() != 0);
+        let pipe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let _ours = std::net::TcpStream::connect(pipe.local_addr().unwrap()).unwrap();
+        pipe.accept().unwrap();
         assert!(vec![0u8; 1 << 20].iter().all(|byte| *byte == 0));
         assert!(Vec::<u8>::new().try_reserve(ADDRESS_SPACE as usize).is_err());
+        println!("tried everything");
+    }
+
+    const PAGE: &str = "sandbox::tests::the_page_has_no_network_and_no_file";
+
+    #[test]
+    fn the_page_has_no_network_and_no_file() {
+        if std::env::var_os(INSIDE).is_some() {
+            return inside_page();
+        }
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", PAGE, "--nocapture"])
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(said.contains("tried everything"), "{said}{}", String::from_utf8_lossy(&child.stderr));
+    }
+
+    fn inside_page() {
+        let (mine, mut other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let path = std::env::temp_dir().join(format!("boxd-sandbox-page-{}", std::process::id()));
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let sandbox = enter_with_descriptors(Duty::Setup).unwrap();
+        assert!(sandbox.seccomp, "this kernel has no seccomp");
+
+        refused(std::fs::read("/proc/version"));
+        refused(std::fs::write("/dev/null", "x"));
+        refused(std::net::TcpStream::connect("127.0.0.1:9"));
+        refused(std::net::UdpSocket::bind("127.0.0.1:0"));
+        refused(std::os::unix::net::UnixStream::connect("/dev/log"));
+        refused(std::os::unix::net::UnixStream::pair());
+        refused(Command::new("/bin/true").spawn());
+        refused(nix::sys::signal::kill(nix::unistd::Pid::from_raw(1), None).map_err(io::Error::from));
+
+        // What it was given goes on: its sockets, threads, random numbers.
+        use std::io::{Read as _, Write as _};
+        listener.accept().unwrap();
+        std::thread::spawn(move || (&mine).write_all(b"x").unwrap()).join().unwrap();
+        other.read_exact(&mut [0]).unwrap();
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut [0; 32]).unwrap();
         println!("tried everything");
     }
 }

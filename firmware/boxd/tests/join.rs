@@ -173,7 +173,12 @@ struct TestBox {
     child: Child,
     port: u16,
     directory: PathBuf,
+    /// The owner's session.
+    cookies: String,
 }
+
+/// The owner's password.
+const PASSWORD: &str = "canary-owner-password";
 
 impl TestBox {
     fn start(name: &str, cloud: &str, more: &str) -> Self {
@@ -195,10 +200,25 @@ impl TestBox {
         }
         let child =
             command.arg("--config").arg(&file).stdout(log("stdout")).stderr(log("stderr")).spawn().unwrap();
-        let started = Self { child, port, directory };
+        let mut started = Self { child, port, directory, cookies: String::new() };
         started
             .wait_for("its page", |_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(()));
+        started.cookies = started.sign_in();
         started
+    }
+
+    /// Becomes the owner, or signs in as such; the browser's cookies.
+    fn sign_in(&self) -> String {
+        let body = format!("{{\"password\":\"{PASSWORD}\"}}");
+        let headers = format!("Content-Type: application/json\r\nOrigin: http://127.0.0.1:{}\r\n", self.port);
+        let post = |path: &str| self.post(&format!("/api/v1/setup/{path}"), &headers, &body);
+        let (status, head, body) = match post("claim") {
+            (409, ..) => post("login"),
+            other => other,
+        };
+        assert_eq!(status, 200, "{body}");
+        let cookies = head.lines().filter_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next());
+        cookies.collect::<Vec<_>>().join("; ")
     }
 
     /// Ends it and starts it again in the same directory.
@@ -236,7 +256,7 @@ impl TestBox {
         }
     }
 
-    fn ask(&self, request: &str) -> (u16, String) {
+    fn ask(&self, request: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
@@ -244,11 +264,26 @@ impl TestBox {
         let _ = stream.read_to_end(&mut answer);
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
     }
 
     fn get(&self, path: &str) -> String {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")).1
+        let cookies = &self.cookies;
+        self.ask(&format!(
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nCookie: {cookies}\r\n\r\n"
+        ))
+        .2
+    }
+
+    fn get_as_stranger(&self, path: &str) -> String {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")).2
+    }
+
+    fn post(&self, path: &str, headers: &str, body: &str) -> (u16, String, String) {
+        let (port, length) = (self.port, body.len());
+        self.ask(&format!(
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        ))
     }
 
     fn join(&self) -> Value {
@@ -260,12 +295,7 @@ impl TestBox {
     }
 
     fn say(&self, headers: &str, body: &str) -> u16 {
-        let length = body.len();
-        self.ask(&format!(
-            "POST /api/v1/join HTTP/1.1\r\nHost: 127.0.0.1:{0}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}",
-            self.port
-        ))
-        .0
+        self.post("/api/v1/join", &format!("{headers}Cookie: {}\r\n", self.cookies), body).0
     }
 
     /// What the box's own page sends.
@@ -296,9 +326,9 @@ fn a_box_joins_when_its_owner_says_yes_on_its_own_page_and_stays_joined() {
     let shown = joining.wait_for_state("code");
     assert_eq!(shown["code"], code(0));
     assert_eq!(shown["claim_url"], format!("{}/claim#{}", cloud.url(), code(0)));
-    let page = joining.get("/join");
-    assert!(page.contains(&code(0)) && page.contains("<svg class=\"qr\""), "{page}");
-    assert!(joining.get("/").contains("href=\"/join\""), "the list of cameras leads there");
+    let seen = joining.get_as_stranger("/api/v1/join");
+    assert!(!seen.contains("CANA-RYA") && !seen.contains("canarysession"), "{seen}");
+    assert!(joining.get("/").contains("href=\"/setup/#join\""), "the list of cameras leads there");
     joining.wait_for("the code in its start lines", |this| {
         this.log("stdout")
             .lines()
@@ -312,10 +342,10 @@ fn a_box_joins_when_its_owner_says_yes_on_its_own_page_and_stays_joined() {
     let box_id = cloud.world().hellos[0].box_id.clone();
     assert_eq!(asked["box_id"], box_id.as_str());
     assert_eq!(asked["check_words"], check_words(&box_id, &session(number), "ACME <b>&"));
-    let page = joining.get("/join");
-    assert!(
-        page.contains("Join ACME &lt;b&gt;&amp;?") && page.contains(asked["check_words"].as_str().unwrap())
-    );
+    let seen = joining.get_as_stranger("/api/v1/join");
+    for hidden in [&asked["check_words"], &asked["session"], &asked["box_id"]] {
+        assert!(!seen.contains(hidden.as_str().unwrap()), "{seen}");
+    }
 
     // Others must not be able to say yes: a form, another page, no page, an answer to another question.
     let session = &asked["session"];
@@ -332,7 +362,8 @@ fn a_box_joins_when_its_owner_says_yes_on_its_own_page_and_stays_joined() {
     }
     assert_eq!(joining.say(&format!("{json}{own}"), "{\"accept\":true,\"session\":\"other\"}"), 409);
     assert_eq!(joining.say(&format!("{json}{own}"), "{\"accept\":true}"), 400);
-    assert_eq!(joining.say(&format!("{json}{own}"), &" ".repeat(5000)), 413);
+    assert_eq!(joining.say(&format!("{json}{own}"), &" ".repeat(70_000)), 413);
+    assert_eq!(joining.post("/api/v1/join", &format!("{json}{own}"), &yes).0, 401, "not signed in");
     assert_eq!(joining.join()["state"], "claimed");
     assert!(cloud.world().joins.is_empty(), "nothing was signed");
 
@@ -364,7 +395,7 @@ fn a_box_joins_when_its_owner_says_yes_on_its_own_page_and_stays_joined() {
     // No key, code or session is ever logged, at any level; the first code is in the start lines for people.
     let log = joining.log("stderr");
     assert!(log.contains("asking to join") && log.contains("joined"), "{log}");
-    for secret in [identity.trim(), tunnel.trim(), "CANA-RYA", "canarysession"] {
+    for secret in [identity.trim(), tunnel.trim(), "CANA-RYA", "canarysession", PASSWORD] {
         assert!(!log.contains(secret), "{secret} was logged");
     }
     let lines = joining.log("stdout");
@@ -414,7 +445,7 @@ fn without_the_rights_for_a_tunnel_the_box_says_so_and_goes_on_for_its_network()
         this.join()["tunnel"]["sentence"].as_str().map(str::to_owned)
     });
     assert!(sentence.contains("CAP_NET_ADMIN") && sentence.contains("as root"), "{sentence}");
-    assert!(unprivileged.get("/join").contains("CAP_NET_ADMIN"));
+    assert!(unprivileged.get("/").contains("CAP_NET_ADMIN"));
     assert_eq!(unprivileged.get("/healthz"), "ok\n");
     assert!(unprivileged.log("stderr").contains("CAP_NET_ADMIN"));
 }

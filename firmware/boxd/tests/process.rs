@@ -70,7 +70,11 @@ impl TestBox {
     fn workers(&self) -> Vec<i32> {
         let pid = self.child.id();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+        let camera = |pid: &i32| {
+            std::fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.starts_with(b"boxd\0camera\0"))
+        };
+        children.split_whitespace().map(|pid| pid.parse().unwrap()).filter(camera).collect()
     }
 
     /// Most memory that a process of it has held, KiB.

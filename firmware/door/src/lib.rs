@@ -19,4 +19,5 @@ pub use body::{Body, not_found, reply, text};
 pub use host::Hosts;
 pub use inherited::{InheritError, inherited};
 pub use listen::{ListenError, listen};
+pub use seats::{Seat, Seats};
 pub use serve::{Counters, Limits, Service, Trouble, Visit, serve};

@@ -10,12 +10,14 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Incoming};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -67,7 +69,9 @@ impl Default for Limits {
 pub struct Visit {
     /// The other end of the TCP connection.
     pub peer: SocketAddr,
-    _seat: Arc<Seat>,
+    /// Whether the connection began with a TLS handshake.
+    pub secure: bool,
+    seat: Arc<Seat>,
 }
 
 /// What stands behind the door.
@@ -152,7 +156,7 @@ pub async fn serve<S: Service>(
             Ok((stream, peer)) => match seats.take(peer.ip()) {
                 Some(seat) => {
                     Counters::count(&counters.accepted);
-                    let visit = Visit { peer, _seat: Arc::new(seat) };
+                    let visit = Visit { peer, secure: tls.is_some(), seat: Arc::new(seat) };
                     let open = Open::new(counters.clone());
                     let (tls, service, stop) = (tls.clone(), service.clone(), stop.clone());
                     connections.spawn(async move {
@@ -192,6 +196,7 @@ async fn connection<S: Service>(
     let handshake = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream));
     let handshake = tokio::select! {
         handshake = handshake => handshake,
+        () = visit.seat.lost() => return,
         () = stopping(&mut stop) => return,
     };
     let late = || io::Error::new(io::ErrorKind::TimedOut, "it took longer than 10 s");
@@ -209,18 +214,20 @@ async fn requests<S: Service>(
     service: Arc<S>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let peer = visit.peer;
+    let (peer, seat) = (visit.peer, visit.seat.clone());
     let (answering, counters) = (service.clone(), open.0.clone());
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, counters, visit) = (answering.clone(), counters.clone(), visit.clone());
         async move {
             let head_only = request.method() == Method::HEAD;
+            visit.seat.work();
+            let sent = Sent(visit.seat.clone());
             let response = service.answer(request, visit).await;
             Counters::count(&counters.requests);
             if !head_only {
                 counters.bytes.fetch_add(response.body().size_hint().lower(), Ordering::Relaxed);
             }
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| Sending { body: Box::pin(body), _sent: sent }))
         }
     });
     let mut connection = std::pin::pin!(
@@ -234,13 +241,51 @@ async fn requests<S: Service>(
     );
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
+        () = seat.lost() => return,
         () = stopping(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
+    // Whoever has upgraded the connection goes on with it.
+    seat.work();
     if let Err(error) = outcome {
         service.trouble(Trouble::Connection(peer, &error));
+    }
+}
+
+/// A body on its way out: until its end, the seat is in use.
+struct Sending<B> {
+    body: Pin<Box<B>>,
+    _sent: Sent,
+}
+
+/// The end of an answer.
+struct Sent(Arc<Seat>);
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.0.rest();
+    }
+}
+
+impl<B: HttpBody> HttpBody for Sending<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.body.as_mut().poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -9,8 +9,6 @@ use http::header::{self, HeaderValue};
 
 /// The box's list of cameras and devices; `cloud`, `cameras` and `devices` are to be filled in.
 pub const INDEX: &str = include_str!(concat!(env!("OUT_DIR"), "/index.html"));
-/// How the box stands with its cloud; `join` is to be filled in.
-pub const JOIN: &str = include_str!(concat!(env!("OUT_DIR"), "/join.html"));
 /// The player of one camera; see [`player`].
 pub const PLAYER: &str = include_str!(concat!(env!("OUT_DIR"), "/player.html"));
 

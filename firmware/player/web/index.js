@@ -41,21 +41,7 @@ async function refresh() {
   setTimeout(refresh, document.visibilityState === "visible" ? 2000 : 10000);
 }
 
-/** Tells the box what its owner answers to the question of a session. */
-async function answer(button) {
-  const { accept, session } = button.dataset;
-  const said = await fetch("/api/v1/join", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ accept: accept === "yes", session }),
-    signal: AbortSignal.timeout(5000),
-  }).catch(() => null);
-  if (said?.ok) location.reload();
-  else button.textContent = (await said?.json().catch(() => null))?.error ?? "The box does not answer: try again";
-}
-
 document.addEventListener("click", async ({ target }) => {
-  if (target.dataset?.accept !== undefined) await answer(target);
   const copied = target.dataset?.copy;
   if (copied === undefined) return;
   const text = document.getElementById(copied);

@@ -125,7 +125,7 @@ impl From<Refused> for Fault {
             Refused::Far => (403, "not_near"),
             Refused::Unowned => (409, "unclaimed"),
             Refused::Wrong => (401, "wrong_password"),
-            Refused::Later(_) => (429, "too_many"),
+            Refused::Later(_) => (429, "too_many_tries"),
         };
         let fault = Self::new(status, code, refused.to_string());
         match refused {

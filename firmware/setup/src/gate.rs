@@ -129,6 +129,7 @@ impl Gate {
     }
 
     /// Ends a claim: with the hash that the box keeps from now on, or with `None` when nothing came of it.
+    #[allow(clippy::needless_pass_by_value, reason = "a claim ends once")]
     pub fn claimed(
         &mut self,
         now: Duration,

@@ -145,7 +145,7 @@ impl<D: Desk, W: World> Page<D, W> {
         };
         // Anybody may link to the page itself.
         if !matches!(what, What::Page | What::Asset) {
-            request.from_own_page()?;
+            request.judge_origin()?;
         }
         let session = request.cookie(Cookie::Session);
         if who == Who::Owner && !lock(&self.gate).signed_in(self.world.now(), session) {
@@ -153,7 +153,7 @@ impl<D: Desk, W: World> Page<D, W> {
         }
         match what {
             What::Page => Ok(page::page().into()),
-            What::Asset => self.asset(&part, request),
+            What::Asset => asset(&part, request),
             What::State => Ok(self.state(request)),
             What::Claim => self.claim(request),
             What::Login => self.login(request),
@@ -268,14 +268,6 @@ impl<D: Desk, W: World> Page<D, W> {
         }
     }
 
-    fn asset(&self, part: &Part<'_>, request: &Request<'_>) -> Result<Answer, Fault> {
-        let Part::Name(name) = part else { return Err(Fault::unexpected()) };
-        let (encoding, kept) =
-            (request.headers.header("accept-encoding"), request.headers.header("if-none-match"));
-        let served = page::asset(name, encoding, kept);
-        served.map(Answer::from).ok_or_else(|| Fault::new(404, "no_such_file", "There is no such file."))
-    }
-
     fn state(&self, request: &Request<'_>) -> Answer {
         let now = self.world.now();
         let session = request.cookie(Cookie::Session);
@@ -297,7 +289,7 @@ impl<D: Desk, W: World> Page<D, W> {
         );
         // A page that is in use keeps its browser's cookie as long as the box keeps the session.
         match session.filter(|_| signed_in) {
-            Some(session) => answer.with("set-cookie", self.session_line(request, session)),
+            Some(session) => answer.with("set-cookie", account::session_line(request, session)),
             None => answer,
         }
     }
@@ -334,6 +326,15 @@ impl<D: Desk, W: World> Page<D, W> {
     fn random(&self) -> Result<Random, Fault> {
         self.world.random().ok_or_else(|| Fault::new(500, "failed", "The box has no random numbers."))
     }
+}
+
+/// A file of the page.
+fn asset(part: &Part<'_>, request: &Request<'_>) -> Result<Answer, Fault> {
+    let Part::Name(name) = part else { return Err(Fault::unexpected()) };
+    let (encoding, kept) =
+        (request.headers.header("accept-encoding"), request.headers.header("if-none-match"));
+    let served = page::asset(name, encoding, kept);
+    served.map(Answer::from).ok_or_else(|| Fault::new(404, "no_such_file", "There is no such file."))
 }
 
 /// Given back when dropped.

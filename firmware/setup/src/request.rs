@@ -85,7 +85,7 @@ impl Request<'_> {
     }
 
     /// Refuses what a page of somebody else made the browser send.
-    pub(crate) fn from_own_page(&self) -> Result<(), Fault> {
+    pub(crate) fn judge_origin(&self) -> Result<(), Fault> {
         let foreign = || {
             Fault::new(
                 403,

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::{
+    account::Account,
     boxd::Boxd,
     factory::Host,
     internet::{HUB, VIDEO, WEB_ADDRESS},
@@ -21,6 +22,8 @@ use crate::{
     world::SCRATCH,
 };
 
+/// The password of the owners of boxes.
+pub const PASSWORD: &str = "owner of the lab";
 /// A short command of the owner's.
 const SHORT: Duration = Duration::from_secs(10);
 /// A cloud starts at once; the limit is for busy machines.
@@ -110,13 +113,14 @@ impl Cloud {
         self.owner(&["claim", code, "--owner", owner])
     }
 
-    /// Does what an owner does to bring in a box: reads the code from the box's page, claims it here, compares the check
+    /// Does what an owner does to bring in a box: signs in at its page, reads the code from the box's page, claims it here, compares the check
     /// words and says yes on the box's page. Gives the time from the claim to the box's word that it has joined.
     ///
     /// # Errors
     /// When a step does not come about, or the check words differ.
     pub fn enrol(&self, boxd: &mut Boxd, owner: &str) -> Result<Duration> {
-        let join = |boxd: &Boxd| boxd.site().json("/api/v1/join");
+        let account = Account::open(boxd.site(), PASSWORD)?;
+        let join = |_: &Boxd| account.json("/api/v1/join");
         boxd.wait_for(Duration::from_secs(20), "a code", |boxd| Ok(join(boxd)?["code"].is_string()))?;
         let code = join(boxd)?["code"].as_str().unwrap_or_default().to_owned();
         let start = Instant::now();
@@ -131,8 +135,7 @@ impl Cloud {
             !words.is_empty() && printed.contains(words),
             "the box shows {words:?}, the cloud {printed:?}"
         );
-        let answer =
-            boxd.site().post("/api/v1/join", &json!({ "accept": true, "session": asked["session"] }))?;
+        let answer = account.post("/api/v1/join", &json!({ "accept": true, "session": asked["session"] }))?;
         ensure!((200..300).contains(&answer.status), "yes: {} {}", answer.status, answer.text());
         boxd.wait_for(Duration::from_secs(10), "joining", |boxd| Ok(join(boxd)?["state"] == "joined"))?;
         Ok(start.elapsed())

@@ -52,10 +52,19 @@ impl Site {
     /// # Errors
     /// When there is no complete answer within `limit` (per read).
     pub fn ask(&self, path: &str, limit: Duration) -> Result<Response> {
+        self.ask_with(path, "", limit)
+    }
+
+    /// One GET with these header lines, each with its end, whatever its status.
+    ///
+    /// # Errors
+    /// As [`Site::ask`].
+    pub fn ask_with(&self, path: &str, headers: &str, limit: Duration) -> Result<Response> {
         let wrong = || format!("GET {}", self.url(path));
         let stream = TcpStream::connect_timeout(&self.0.into(), limit).with_context(wrong)?;
         stream.set_read_timeout(Some(limit))?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.0);
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{headers}connection: close\r\n\r\n", self.0);
         (&stream).write_all(request.as_bytes()).with_context(wrong)?;
         read(&mut BufReader::new(&stream)).with_context(wrong)
     }
@@ -65,13 +74,21 @@ impl Site {
     /// # Errors
     /// When there is no complete answer within 10 s (per read).
     pub fn post(&self, path: &str, body: &Value) -> Result<Response> {
+        self.post_with(path, "", body)
+    }
+
+    /// As [`Site::post`], with these header lines, each with its end.
+    ///
+    /// # Errors
+    /// As [`Site::post`].
+    pub fn post_with(&self, path: &str, headers: &str, body: &Value) -> Result<Response> {
         let wrong = || format!("POST {}", self.url(path));
         let limit = Duration::from_secs(10);
         let stream = TcpStream::connect_timeout(&self.0.into(), limit).with_context(wrong)?;
         stream.set_read_timeout(Some(limit))?;
         let (host, body) = (self.0, body.to_string());
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\nconnection: close\r\n\
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\n{headers}connection: close\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );

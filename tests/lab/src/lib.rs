@@ -11,6 +11,7 @@
 //!
 //! A scenario fails when boxd logs an error, and its processes' logs stay in `target/lab/logs/<test>/`.
 
+pub mod account;
 pub mod boxd;
 pub mod browser;
 pub mod cameras;

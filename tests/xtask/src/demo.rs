@@ -18,6 +18,7 @@ mod stop;
 
 use std::{
     fs,
+    io::Read as _,
     net::{Ipv4Addr, TcpListener},
     os::{fd::OwnedFd, unix::process::CommandExt},
     path::PathBuf,
@@ -26,7 +27,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lab::{cloud::Link, http::Site, paths, world};
+use lab::{account::Account, cloud::Link, http::Site, paths, world};
 use serde_json::Value;
 
 use self::stop::Stop;
@@ -112,6 +113,8 @@ impl Demo {
                 said = news;
             }
         };
+        let password = random_password()?;
+        let mut account = None;
         let mut joining = enrol::Joining::default();
         let mut shown = false;
         while start.elapsed() < PATIENCE {
@@ -121,9 +124,16 @@ impl Demo {
             } else {
                 if !shown {
                     shown = true;
-                    self.show_cameras(&playing);
+                    self.show_cameras(&playing, &password);
                 }
-                if joining.look(self.page)? {
+                if account.is_none() {
+                    account = Some(Account::open(self.page, &password)?);
+                }
+                let joined = match &account {
+                    Some(account) => joining.look(account)?,
+                    None => false,
+                };
+                if joined {
                     let links = self.public()?;
                     tell(format!(
                         "the box has joined its cloud, {} of {CAMERAS} public links playing",
@@ -150,7 +160,7 @@ impl Demo {
         )
     }
 
-    fn show_cameras(&self, playing: &[Value]) {
+    fn show_cameras(&self, playing: &[Value], password: &str) {
         println!("\nAll cameras: {}\n", self.page.url("/"));
         for camera in playing {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -159,7 +169,8 @@ impl Demo {
             println!("  page  {}", self.page.url(&text(&links["page"])));
             println!("  link  {}", self.page.url(&text(&links["hls"])));
         }
-        println!("\nSet-up page: {}", self.page.url("/join"));
+        println!("\nSet-up page: {}", self.page.url("/setup/"));
+        println!("  password     {password}  (made for this demo, which has claimed the box with it)");
     }
 
     /// The public links that play.
@@ -183,6 +194,13 @@ impl Drop for Demo {
         let _ = self.world.wait();
         let _ = fs::remove_dir_all(home());
     }
+}
+
+/// A password of twelve letters that nobody knows beforehand.
+fn random_password() -> Result<String> {
+    let mut bytes = [0; 12];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes).context("random bytes")?;
+    Ok(bytes.iter().map(|byte| char::from(b'a' + byte % 26)).collect())
 }
 
 /// How many devices answered WS-Discovery.

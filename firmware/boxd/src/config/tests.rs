@@ -116,7 +116,7 @@ fn wrong_values_name_file_line_and_key() {
         ),
         (
             "[[camera]]\nid = \"A b\"\nurl = \"cam\"\n",
-            "box.toml:2: [[camera]] A b: id: a camera id is 1 to 32 characters of a-z, 0-9, - and _, starts with a letter or digit, and is not one of api, healthz, metrics, assets, join",
+            "box.toml:2: [[camera]] A b: id: a camera id is 1 to 32 characters of a-z, 0-9, - and _, starts with a letter or digit, and is not one of api, healthz, metrics, assets, join, setup",
         ),
     ];
     for (text, expected) in golden {

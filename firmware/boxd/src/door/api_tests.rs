@@ -216,20 +216,110 @@ fn every_step_of_joining_is_described() {
 }
 
 #[test]
+fn everything_that_the_set_up_page_says_is_described() {
+    use setup::desk::{Channel, Encoder, Event, Fix, Found, Obstacle, Overview, Refusal, Row};
+
+    let text = || "x".to_owned();
+    let id = || model::CameraId::new("gate").unwrap();
+    let obstacle = |fix| Obstacle {
+        code: text(),
+        sentence: text(),
+        menu: fix.map(|_| text()),
+        until_ms: fix.map(|_| 1),
+        number: fix.map(|_| 1.5),
+        fix,
+    };
+    let fixes = [Fix::Login, Fix::Improve, Fix::Reach, Fix::OpenDevice];
+    let obstacles: Vec<_> = fixes.into_iter().map(Some).chain([None]).map(obstacle).collect();
+    let found = |name: Option<String>| Found {
+        key: text(),
+        maker: name.clone(),
+        model: name.clone(),
+        name,
+        addresses: vec!["10.0.0.7".parse().unwrap()],
+        interfaces: vec![text()],
+        sources: vec![text()],
+        cameras: vec![id()],
+        obstacles: obstacles.clone(),
+        channels: vec![Channel { token: text(), name: text() }],
+    };
+    let row = |public: Option<String>| Row {
+        id: id(),
+        name: text(),
+        address: text(),
+        maker: public.clone(),
+        model: public.clone(),
+        on: true,
+        ours: true,
+        state: CameraState::Connecting,
+        obstacles: obstacles.clone(),
+        snapshot: true,
+        picture: Picture::Sub,
+        fps: 1.0,
+        bit_rate: 1,
+        gop_seconds: 1.0,
+        public,
+    };
+    for (name, condition) in [(None, "plugged"), (Some(text()), "trouble")] {
+        let overview = Overview {
+            now_ms: 1,
+            condition: condition.to_owned(),
+            pages: vec![text()],
+            devices: vec![found(name.clone())],
+            cameras: vec![row(name.clone())],
+            join: serde_json::to_value(join::view(&Shared::new(Cloud::new(None, None)))).unwrap(),
+            clock_known: true,
+            uplink_cap_kbps: name.as_ref().map(|_| 1),
+            uplink_bit_rate: 1,
+            version: text(),
+            up_s: 1,
+            name,
+        };
+        conforms(&overview, "Overview");
+    }
+    let encoder = Encoder {
+        encoding: text(),
+        width: 1,
+        height: 1,
+        fps: 1.0,
+        gop: 1,
+        bit_rate_kbps: 1,
+        improvable: true,
+    };
+    conforms(&encoder, "Encoder");
+    for camera in [None, Some(id())] {
+        conforms(&Event { at_ms: 1, code: text(), camera, sentence: text() }, "Event");
+    }
+    conforms(&Refusal { code: text(), sentence: text() }, "Refusal");
+}
+
+#[test]
 fn every_described_route_answers_and_no_other() {
-    let shared = Shared::new(Cloud::new(None, None));
     let document = description();
-    let described: BTreeSet<&str> =
-        document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-    let known = [
-        "/api/v1/cameras",
-        "/api/v1/cameras/{id}",
-        "/api/v1/devices",
-        "/api/v1/join",
-        "/api/v1/openapi.json",
-    ];
-    assert_eq!(described, known.into());
-    for path in described {
+    let described: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(|method| (method.clone(), path.clone()))
+        })
+        .collect();
+    let own = ["cameras", "cameras/{id}", "devices", "openapi.json"];
+    let own = own.map(|rest| ("get".to_owned(), format!("/api/v1/{rest}")));
+    // The router's; the rest is the set-up page's.
+    let join = ("get".to_owned(), "/api/v1/join".to_owned());
+    let page = setup::routes::ROUTES.iter().filter(|route| route.path.starts_with("/api/"));
+    let page = page.map(|route| (format!("{:?}", route.method).to_lowercase(), route.path.to_owned()));
+    let known: BTreeSet<_> = own.iter().cloned().chain([join]).chain(page).collect();
+    assert_eq!(described, known);
+    for route in setup::routes::ROUTES.iter().filter(|route| route.path.starts_with("/api/")) {
+        let operation = &document["paths"][route.path][format!("{:?}", route.method).to_lowercase()];
+        let owners = route.who == setup::routes::Who::Owner;
+        assert_eq!(operation["security"].is_array(), owners, "{}", route.path);
+    }
+
+    let shared = Shared::new(Cloud::new(None, None));
+    for (_, path) in own {
         let rest = path.strip_prefix("/api/v1/").unwrap().replace("{id}", "gate");
         let status = answer(&shared, &rest).status();
         let expected = if path.contains("{id}") { StatusCode::NOT_FOUND } else { StatusCode::OK };

@@ -88,15 +88,16 @@ async fn answer(
 }
 
 async fn route(shared: &Shared, meter: &Meter, connection: &Connection, request: &Parts) -> Response<Body> {
-    if ![Method::GET, Method::HEAD].contains(&request.method) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are understood.\n");
-    }
     let path = request.uri.path().strip_prefix('/').unwrap_or_default();
-    if path == "healthz" {
+    let method_understood = [Method::GET, Method::HEAD].contains(&request.method);
+    if path == "healthz" && method_understood {
         return text(StatusCode::OK, "ok\n");
     }
     let Some((id, name)) = path.split_once('/') else { return not_found() };
     let Some(camera) = shared.camera(id) else { return not_found() };
+    if !method_understood {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are understood.\n");
+    }
     meter.asked(connection, camera.id());
     Counters::add(&shared.cloud().counters().objects, 1);
     hls::answer(shared, id, name, request).await
@@ -141,7 +142,11 @@ mod tests {
             ("GET", "/api/v1/join", 404),
             ("GET", "/api/v1/cameras", 404),
             ("GET", "/api/v1/cameras/gate", 404),
-            ("POST", "/api/v1/join", 405),
+            ("POST", "/api/v1/join", 404),
+            ("GET", "/setup/", 404),
+            ("GET", "/api/v1/setup/state", 404),
+            ("POST", "/api/v1/setup/claim", 404),
+            ("POST", "/api/v1/setup/login", 404),
             ("DELETE", "/gate/live.m3u8", 405),
         ] {
             let request = Request::builder().method(method).uri(path).header("host", "10.13.1.1");

@@ -1,22 +1,18 @@
-//! Joining a cloud: `/join` for people, `/api/v1/join` for programs.
+//! Joining a cloud: `/api/v1/join` for programs and for the set-up page.
 //!
-//! The answer to the question "Join ACME?" changes what the box is, so it is taken from the box's own page only: as JSON
-//! (which no form can send) and with the page's own origin (which no other page can claim).
+//! The answer to the question "Join ACME?" changes what the box is: it is the set-up page that takes it, from whoever has signed
+//! in there (see [`super::setup`]).
 
 use std::time::Instant;
 
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
+use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::setup::{From, Way};
 use super::{Body, api};
-use crate::cloud::{Claim, OwnersAnswer, Phase, Status};
+use crate::cloud::{Claim, Phase, Status};
 use crate::state::Shared;
-
-/// Most bytes of an answer to the question.
-const MOST: usize = 4 << 10;
 
 /// How the box stands with its cloud.
 #[derive(Debug, Serialize)]
@@ -83,14 +79,6 @@ pub(crate) struct UplinkView {
     pub(crate) cap_bit_rate: Option<u64>,
 }
 
-/// The owner's answer.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Said {
-    accept: bool,
-    session: String,
-}
-
 /// How the box stands with its cloud now.
 pub(crate) fn view(shared: &Shared) -> JoinView {
     let cloud = shared.cloud();
@@ -143,81 +131,54 @@ pub(crate) fn view(shared: &Shared) -> JoinView {
     view
 }
 
-/// Takes the owner's answer.
-pub(super) async fn answered(shared: &Shared, headers: &HeaderMap, body: Incoming) -> Response<Body> {
-    if !from_own_page(headers) {
-        return api::error(
-            StatusCode::FORBIDDEN,
-            "Only the box's own page may answer: JSON, with the page's own origin.",
-        );
-    }
-    let Ok(body) = Limited::new(body, MOST).collect().await else {
-        return api::error(StatusCode::PAYLOAD_TOO_LARGE, "An answer has at most 4 KiB.");
+/// Answers whoever asks how the box stands: what only its owner may see, only the owner sees.
+pub(super) async fn answer(
+    shared: &Shared,
+    way: Option<&Way>,
+    from: From,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    let owner = match way {
+        Some(way) => way.signed_in(from, headers).await,
+        None => false,
     };
-    let Ok(Said { accept, session }) = serde_json::from_slice(&body.to_bytes()) else {
-        return api::error(
-            StatusCode::BAD_REQUEST,
-            "An answer is {\"accept\": true or false, \"session\": \"the session of the question\"}.",
-        );
-    };
-    match shared.cloud().answer(OwnersAnswer { session, accept }) {
-        Ok(()) => api::json(StatusCode::ACCEPTED, &view(shared)),
-        Err(error) => api::error(StatusCode::CONFLICT, &error.to_string()),
-    }
+    let view = view(shared);
+    api::json(StatusCode::OK, &if owner { view } else { view.for_anybody() })
 }
 
-/// Whether a request says that it is JSON from a page of this very server. A browser sends no foreign page's JSON
-/// without asking first, and lets no page choose its `Origin`.
-fn from_own_page(headers: &HeaderMap) -> bool {
-    let only = |name| {
-        let mut values = headers.get_all(name).iter();
-        match (values.next(), values.next()) {
-            (Some(value), None) => value.to_str().ok(),
-            _ => None,
+impl JoinView {
+    /// Without what lets somebody claim the box, or answer in its owner's place.
+    pub(super) fn for_anybody(self) -> Self {
+        Self {
+            box_id: None,
+            code: None,
+            expires_in_s: None,
+            claim_url: None,
+            session: None,
+            check_words: None,
+            ..self
         }
-    };
-    let json = only(CONTENT_TYPE)
-        .and_then(|kind| kind.split(';').next())
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    let own = match (only(ORIGIN), only(HOST)) {
-        (Some(origin), Some(host)) => {
-            let origin = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-            origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host))
-        }
-        _ => false,
-    };
-    json && own
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderName;
-
     use super::*;
-
-    fn own(headers: &[(HeaderName, &str)]) -> bool {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(name.clone(), value.parse().unwrap());
-        }
-        from_own_page(&map)
-    }
+    use crate::cloud::{Cloud, CloudAddress};
 
     #[test]
-    fn only_the_boxs_own_page_may_say_yes() {
-        let json = (CONTENT_TYPE, "application/json");
-        let host = (HOST, "192.168.1.5:8080");
-        let origin = (ORIGIN, "http://192.168.1.5:8080");
-        assert!(own(&[json.clone(), host.clone(), origin.clone()]));
-        assert!(own(&[(CONTENT_TYPE, "Application/JSON; charset=utf-8"), host.clone(), origin.clone()]));
-        // A form, a plain fetch, another page, a sandboxed page, no page at all, two origins.
-        assert!(!own(&[(CONTENT_TYPE, "application/x-www-form-urlencoded"), host.clone(), origin.clone()]));
-        assert!(!own(&[(CONTENT_TYPE, "text/plain"), host.clone(), origin.clone()]));
-        assert!(!own(&[host.clone(), origin.clone()]));
-        assert!(!own(&[json.clone(), host.clone(), (ORIGIN, "http://evil.example")]));
-        assert!(!own(&[json.clone(), host.clone(), (ORIGIN, "http://192.168.1.5")]));
-        assert!(!own(&[json.clone(), host.clone(), (ORIGIN, "null")]));
-        assert!(!own(&[json.clone(), host.clone()]));
-        assert!(!own(&[json, host, origin, (ORIGIN, "http://evil.example")]));
+    fn strangers_see_neither_code_nor_question() {
+        let cloud = Cloud::new(CloudAddress::parse("https://video.example.org").ok(), None);
+        let shared = Shared::new(cloud.clone());
+        let canary = || "canary".to_owned();
+        let code = Phase::Code { session: canary(), code: canary(), until: Instant::now() };
+        let claim = Claim { session: canary(), owner: "ACME".to_owned(), words: canary() };
+        for (phase, state) in [(code, "code"), (Phase::Claimed(claim), "claimed")] {
+            cloud.set_phase(phase);
+            let all = serde_json::to_string(&view(&shared)).unwrap();
+            let some = serde_json::to_string(&view(&shared).for_anybody()).unwrap();
+            assert!(all.contains("canary") && !some.contains("canary"), "{some}");
+            assert!(some.contains(state) && some.contains("video.example.org"), "{some}");
+        }
     }
 }

@@ -1,14 +1,17 @@
 //! The front door: what the box answers to strangers' HTTP. The limits are the room `door`'s.
 
 mod api;
+mod captive;
 mod cloud_metrics;
 mod hls;
 pub(crate) mod inner;
 mod join;
 mod metrics;
+mod near;
 mod pages;
-mod qr;
+pub(crate) mod qr;
 mod router;
+mod setup;
 mod snippet;
 
 use std::sync::Arc;
@@ -17,14 +20,18 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 pub(crate) use ::door::{Body, Counters, Hosts, not_found, reply, text};
 use ::door::{Limits, Service, Trouble, Visit};
-pub(crate) use api::cameras as camera_views;
+pub(crate) use api::{camera as camera_view, cameras as camera_views, streams};
+pub(crate) use join::view as join_view;
 pub(crate) use metrics::state_word;
+pub(crate) use setup::Way;
 pub(crate) use snippet::slug;
 
 use crate::state::Shared;
+use setup::From;
 
 /// What a wrong name is answered with.
 const REFUSAL: &str =
@@ -36,23 +43,37 @@ pub(crate) fn hosts(own: &str, extra: &[String]) -> Hosts {
 }
 
 /// Serves until `stop` turns true, then lets answers under way end.
-pub(crate) async fn serve(listener: TcpListener, shared: Shared, hosts: Hosts, stop: watch::Receiver<bool>) {
+///
+/// With `tls`, every connection begins with a handshake. Without a `way` there is no set-up page.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    shared: Shared,
+    hosts: Hosts,
+    way: Option<Way>,
+    stop: watch::Receiver<bool>,
+) {
     let counters = shared.door().clone();
-    let service = Arc::new(Pages { shared, hosts });
-    ::door::serve(listener, None, Limits::default(), counters, service, stop).await;
+    let service = Arc::new(Pages { shared, hosts, way });
+    ::door::serve(listener, tls, Limits::default(), counters, service, stop).await;
 }
 
 /// The pages and the media of the box.
 struct Pages {
     shared: Shared,
     hosts: Hosts,
+    way: Option<Way>,
 }
 
 impl Service for Pages {
     type Body = Body;
 
-    async fn answer(&self, request: Request<Incoming>, _visit: Visit) -> Response<Body> {
-        router::answer(&self.shared, &self.hosts, request).await
+    async fn answer(&self, request: Request<Incoming>, visit: Visit) -> Response<Body> {
+        if let Some(way) = captive::answer(self.shared.whereabouts(), request.headers(), visit.peer.ip()) {
+            return way;
+        }
+        let from = From { peer: visit.peer.ip(), secure: visit.secure };
+        router::answer(&self.shared, &self.hosts, self.way.as_ref(), from, request).await
     }
 
     fn trouble(&self, trouble: Trouble<'_>) {

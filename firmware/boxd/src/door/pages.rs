@@ -7,15 +7,15 @@ use std::fmt::{self, Write as _};
 use hyper::Response;
 use hyper::header::HeaderMap;
 use model::{CameraState, CodecKind, Fact, Source};
-use player::{Escaped, INDEX, JOIN, Player, fill, fnv1a};
+use player::{Escaped, INDEX, Player, fill, fnv1a};
 
 use super::api::{self, CameraView, FoundView};
-use super::join::{self, JoinView, TunnelView};
+use super::join::{self, JoinView};
 use super::{Body, not_found, qr};
 use crate::state::Shared;
 
-/// The list of cameras and devices. `host` is the (checked) Host of the request, for links that can be given away.
-pub(crate) fn index(shared: &Shared, host: Option<&str>) -> Response<Body> {
+/// The list of cameras and devices. `setup`: there is a set-up page. `host` is the (checked) Host of the request, for links that can be given away.
+pub(crate) fn index(shared: &Shared, setup: bool, host: Option<&str>) -> Response<Body> {
     let mut cameras = String::new();
     for camera in api::cameras(shared) {
         let _ = camera_card(&mut cameras, &camera, host);
@@ -36,19 +36,12 @@ pub(crate) fn index(shared: &Shared, host: Option<&str>) -> Response<Body> {
         );
     }
     let mut cloud = String::new();
+    if setup {
+        let card = "<p><a class=\"button\" href=\"/setup/\">Set up</a></p>";
+        let _ = item(&mut cloud, "setup", "setup", card);
+    }
     let _ = cloud_card(&mut cloud, &join::view(shared));
     page(fill(INDEX, &[("cloud", &cloud), ("cameras", &cameras), ("devices", &devices)]))
-}
-
-/// How the box stands with its cloud, and the question to its owner.
-pub(crate) fn join(shared: &Shared) -> Response<Body> {
-    let view = join::view(shared);
-    let mut cards = String::new();
-    let _ = join_card(&mut cards, &view);
-    if let Some(tunnel) = &view.tunnel {
-        let _ = tunnel_card(&mut cards, tunnel);
-    }
-    page(fill(JOIN, &[("join", &cards)]))
 }
 
 /// The player of one camera.
@@ -134,7 +127,7 @@ fn camera_card(out: &mut String, camera: &CameraView, host: Option<&str>) -> fmt
 /// The line about the cloud above the list of cameras; nothing when none is wanted and nothing is wrong.
 fn cloud_card(out: &mut String, view: &JoinView) -> fmt::Result {
     let mut card = String::new();
-    let more = "<p><a class=\"button\" href=\"/join\">Public links</a></p>";
+    let more = "<p><a class=\"button\" href=\"/setup/#join\">Public links</a></p>";
     match view.state {
         "off" => return Ok(()),
         "code" => {
@@ -169,81 +162,6 @@ fn cloud_card(out: &mut String, view: &JoinView) -> fmt::Result {
         write!(card, "<p>{}</p>", Escaped(sentence))?;
     }
     item(out, "cloud", "cloud", &card)
-}
-
-/// How far joining has come.
-fn join_card(out: &mut String, view: &JoinView) -> fmt::Result {
-    let mut card = String::new();
-    let text = |value: &Option<String>| Escaped(value.as_deref().unwrap_or_default()).to_string();
-    let cloud = text(&view.cloud);
-    match view.state {
-        "off" => card.push_str(
-            "<h3>No cloud</h3><p>To watch from anywhere, name your cloud in box.toml and restart the box:</p>\
-             <pre>[tunnel]\ncloud = \"https://video.example.org\"</pre>",
-        ),
-        "code" => {
-            let url = view.claim_url.clone().unwrap_or_default();
-            write!(
-                card,
-                "<h3>Your code</h3><p class=\"code\" id=\"code\">{}</p><p>Enter it at <a href=\"{}\">{cloud}</a>, or scan this.</p>",
-                text(&view.code),
-                Escaped(&url)
-            )?;
-            card.push_str(&qr::svg(&url).unwrap_or_default());
-            card.push_str("<p class=\"soft\">A code lives for some minutes; then the box gets another one by itself.</p>");
-        }
-        "claimed" => {
-            let (owner, words) = (text(&view.owner), text(&view.check_words));
-            let session = text(&view.session);
-            write!(
-                card,
-                "<h3>Join {owner}?</h3><p>Somebody has entered this box's code as <b>{owner}</b>. The cloud shows them \
-                 three words; say yes only if they are these:</p><p class=\"code\" id=\"words\">{words}</p>\
-                 <p>Then {owner} can watch every camera of this box from anywhere.</p><div class=\"answers\">\
-                 <button data-accept=\"yes\" data-session=\"{session}\">Yes, join {owner}</button>\
-                 <button data-accept=\"no\" data-session=\"{session}\">No</button></div>"
-            )?;
-        }
-        "joining" => write!(card, "<h3>Joining {}…</h3>", text(&view.owner))?,
-        "joined" => {
-            write!(card, "<h3>Joined {}</h3><p class=\"soft\">{cloud}</p>", text(&view.owner))?;
-            if view.uplink.short {
-                card.push_str("<p><span class=\"state wait\">The uplink is short</span>: it carries less than what is watched needs.</p>");
-            }
-        }
-        "stopped" => write!(card, "<h3>Not joined</h3><p class=\"soft\">{cloud}</p>")?,
-        _ => write!(card, "<h3>Asking the cloud for a code…</h3><p class=\"soft\">{cloud}</p>")?,
-    }
-    for sentence in [&view.sentence, &view.clock].into_iter().flatten() {
-        write!(card, "<p><span class=\"state bad\">Trouble</span>: {}</p>", Escaped(sentence))?;
-    }
-    if let Some(id) = &view.box_id {
-        write!(card, "<p class=\"soft\">This box: {}</p>", Escaped(id))?;
-    }
-    item(out, "join", "join", &card)
-}
-
-/// The tunnel for people. Numbers that change with every packet are for programs.
-fn tunnel_card(out: &mut String, tunnel: &TunnelView) -> fmt::Result {
-    let mut card = String::from("<h3>Tunnel</h3>");
-    let (class, words) = if tunnel.up { ("good", "Up") } else { ("bad", "Down") };
-    write!(card, "<p><span class=\"state {class}\">{words}</span>")?;
-    match tunnel.via.as_deref() {
-        Some("tls") => card.push_str(" <span class=\"soft\">through TLS, because UDP gets no answer</span>"),
-        Some(_) => card.push_str(" <span class=\"soft\">over UDP</span>"),
-        None => {}
-    }
-    card.push_str("</p>");
-    if let Some(sentence) = &tunnel.sentence {
-        write!(card, "<p>{}</p>", Escaped(sentence))?;
-    }
-    write!(
-        card,
-        "<p class=\"soft\">{} to {}</p>",
-        Escaped(&tunnel.address),
-        Escaped(tunnel.hub.as_deref().unwrap_or("the cloud"))
-    )?;
-    item(out, "tunnel", "tunnel", &card)
 }
 
 /// One card of the list of discovered devices.

@@ -34,7 +34,7 @@ fn a_hostile_device_cannot_break_out_of_its_card() {
 
 #[test]
 fn an_empty_box_says_what_to_do() {
-    let response = index(&Shared::new(Cloud::new(None, None)), Some("box.local:8080"));
+    let response = index(&Shared::new(Cloud::new(None, None)), true, Some("box.local:8080"));
     assert_eq!(response.status(), StatusCode::OK);
     let policy = response.headers()["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("default-src 'self'") && !policy.contains("unsafe"), "{policy}");

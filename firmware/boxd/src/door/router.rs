@@ -6,26 +6,49 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use model::CameraId;
 
-use super::{Body, Hosts, api, hls, join, metrics, not_found, pages, text};
+use super::setup::{From, Way};
+use super::{Body, Hosts, api, hls, join, metrics, not_found, pages, reply, text};
+use crate::names::ssdp;
 use crate::state::Shared;
 
-/// The one address that changes something.
+/// The one address outside the set-up page that changes something.
 const QUESTION: &str = "/api/v1/join";
 /// Most bytes of a request's body. Who reads one has a lower limit: this only tells an honest mistake from an attack.
 const BODY_BYTES: u64 = 64 << 10;
 
 /// Answers a request: first whether it may come in, then what it asks for.
-pub(super) async fn answer(shared: &Shared, hosts: &Hosts, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(
+    shared: &Shared,
+    hosts: &Hosts,
+    way: Option<&Way>,
+    from: From,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     if let Some(response) = refusal(hosts, &parts) {
         return response;
     }
-    if parts.method == Method::POST {
-        return join::answered(shared, &parts.headers, body).await;
+    let path = parts.uri.path();
+    if Way::leads(path) || (path == QUESTION && parts.method == Method::POST) {
+        return match way {
+            Some(way) => way.answer(from, &parts, body).await,
+            None => not_found(),
+        };
     }
     // Any other body is never read. hyper closes the connection behind an answer that leaves one unread.
     drop(body);
-    route(shared, &parts).await
+    if parts.method != Method::OPTIONS {
+        match (path, way) {
+            (QUESTION, way) => return join::answer(shared, way, from, &parts.headers).await,
+            ("/", Some(way)) if way.invites(from, &parts.headers).await => {
+                return redirect(StatusCode::FOUND, "/setup/");
+            }
+            ("/setup", Some(_)) => return redirect(StatusCode::PERMANENT_REDIRECT, "/setup/"),
+            ("/join", Some(_)) => return redirect(StatusCode::FOUND, "/setup/#join"),
+            _ => {}
+        }
+    }
+    route(shared, way.is_some(), &parts).await
 }
 
 /// The answer to a request that may not come in.
@@ -33,8 +56,11 @@ fn refusal(hosts: &Hosts, request: &Parts) -> Option<Response<Body>> {
     if let Some(response) = hosts.refusal(request) {
         return Some(response);
     }
-    let allowed =
-        if request.uri.path() == QUESTION { "GET, HEAD, OPTIONS, POST" } else { "GET, HEAD, OPTIONS" };
+    let allowed = match request.uri.path() {
+        QUESTION => "GET, HEAD, OPTIONS, POST",
+        path if Way::leads(path) => "GET, HEAD, OPTIONS, POST, DELETE",
+        _ => "GET, HEAD, OPTIONS",
+    };
     if !allowed.split(", ").any(|method| request.method == method) {
         let mut response =
             text(StatusCode::METHOD_NOT_ALLOWED, format!("Here only {allowed} are understood.\n"));
@@ -54,7 +80,7 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-async fn route(shared: &Shared, request: &Parts) -> Response<Body> {
+async fn route(shared: &Shared, page: bool, request: &Parts) -> Response<Body> {
     let path = request.uri.path();
     let (first, rest) = match path.strip_prefix('/').unwrap_or_default().split_once('/') {
         Some((first, rest)) => (first, Some(rest)),
@@ -68,9 +94,9 @@ async fn route(shared: &Shared, request: &Parts) -> Response<Body> {
     match (first, rest) {
         ("", None) => {
             let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
-            pages::index(shared, host)
+            pages::index(shared, page, host)
         }
-        ("join", None) => pages::join(shared),
+        ("ssdp.xml", None) => description(shared, request),
         ("healthz", None) => text(StatusCode::OK, "ok\n"),
         ("metrics", None) => metrics::answer(shared),
         ("assets", Some(name)) => pages::asset(name, &request.headers),
@@ -78,9 +104,23 @@ async fn route(shared: &Shared, request: &Parts) -> Response<Body> {
             Some(rest) => api::answer(shared, rest),
             None => not_found(),
         },
-        (id, None) if shared.camera(id).is_some() => redirect(&format!("/{id}/")),
+        (id, None) if shared.camera(id).is_some() => {
+            redirect(StatusCode::PERMANENT_REDIRECT, &format!("/{id}/"))
+        }
         (id, Some("")) => pages::player(shared, id),
         (id, Some(name)) => hls::answer(shared, id, name, request).await,
+        _ => not_found(),
+    }
+}
+
+/// What the box tells UPnP of itself; the page is where the asker has come in.
+fn description(shared: &Shared, request: &Parts) -> Response<Body> {
+    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+    match (shared.whereabouts().called(), host) {
+        (Some(names), Some(host)) => {
+            let text = ssdp::description(&names.uuid(), &names.friendly(), host);
+            reply(StatusCode::OK, "text/xml; charset=\"utf-8\"", text)
+        }
         _ => not_found(),
     }
 }
@@ -96,9 +136,9 @@ fn options(media: bool) -> Response<Body> {
     response
 }
 
-/// Relative names in a page need the slash at the end of its address.
-fn redirect(path: &str) -> Response<Body> {
-    let mut response = text(StatusCode::PERMANENT_REDIRECT, "");
+/// Leads elsewhere. Relative names in a page need the slash at the end of its address.
+fn redirect(status: StatusCode, path: &str) -> Response<Body> {
+    let mut response = text(status, "");
     if let Ok(path) = HeaderValue::try_from(path) {
         response.headers_mut().insert(LOCATION, path);
     }

@@ -65,7 +65,7 @@ impl<D: Desk, W: World> Page<D, W> {
                 lock(&self.site).language = Some(language);
             }
         }
-        Ok(self.passed(request, &pass))
+        Ok(passed(request, &pass))
     }
 
     pub(super) fn login(&self, request: &Request<'_>) -> Result<Answer, Fault> {
@@ -76,7 +76,7 @@ impl<D: Desk, W: World> Page<D, W> {
         let pass = pass.ok_or(Refused::Unowned)?;
         // Only for the list of what happened.
         let _ = self.desk.ask(Ask::SignedIn { peer: request.peer() });
-        Ok(self.passed(request, &pass))
+        Ok(passed(request, &pass))
     }
 
     pub(super) fn logout(&self, request: &Request<'_>) -> Result<Answer, Fault> {
@@ -104,17 +104,6 @@ impl<D: Desk, W: World> Page<D, W> {
         self.done(Ask::FactoryReset)
     }
 
-    /// What a session's cookie looks like.
-    pub(super) fn session_line(&self, request: &Request<'_>, session: &str) -> String {
-        Cookie::Session.line(request.secure(), session, sessions::IDLE.as_secs())
-    }
-
-    fn passed(&self, request: &Request<'_>, pass: &Pass) -> Answer {
-        Answer::done()
-            .with("set-cookie", self.session_line(request, pass.session.expose()))
-            .with("set-cookie", Cookie::Mark.line(request.secure(), pass.mark.expose(), MARK_S))
-    }
-
     /// Whether it is the owner's password, as far as another check may be made now.
     fn check(&self, request: &Request<'_>, password: &Private<String>) -> Result<(), Fault> {
         let check = lock(&self.gate).check(self.world.now(), request.visitor())?;
@@ -134,4 +123,15 @@ impl<D: Desk, W: World> Page<D, W> {
         }
         Ok(password::hash(password, half)?)
     }
+}
+
+/// What a session's cookie looks like.
+pub(super) fn session_line(request: &Request<'_>, session: &str) -> String {
+    Cookie::Session.line(request.secure(), session, sessions::IDLE.as_secs())
+}
+
+fn passed(request: &Request<'_>, pass: &Pass) -> Answer {
+    Answer::done()
+        .with("set-cookie", session_line(request, pass.session.expose()))
+        .with("set-cookie", Cookie::Mark.line(request.secure(), pass.mark.expose(), MARK_S))
 }

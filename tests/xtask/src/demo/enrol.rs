@@ -5,6 +5,7 @@ use std::{fs, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use lab::{
+    account::Account,
     cloud::Link,
     http::Site,
     internet::{HUB, VIDEO},
@@ -56,7 +57,7 @@ impl Joining {
     ///
     /// # Errors
     /// When the cloud refuses, or the check words differ.
-    pub(super) fn look(&mut self, page: Site) -> Result<bool> {
+    pub(super) fn look(&mut self, page: &Account) -> Result<bool> {
         // the page may be busy for a moment
         let Ok(view) = page.json("/api/v1/join") else { return Ok(false) };
         let text = |name: &str| view[name].as_str().unwrap_or_default();
