@@ -254,7 +254,7 @@ mod tests {
                 let mut from = 0;
                 for to in [16, 80, 140, 170, all.len()] {
                     theirs.write_all(&all[from..to]).await.unwrap();
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                     from = to;
                 }
             };
@@ -263,7 +263,7 @@ mod tests {
                 assert_eq!(link.next().await.unwrap(), unit(100, 1));
             };
             let both = async { tokio::join!(write, read) };
-            tokio::time::timeout(std::time::Duration::from_secs(5), both).await.expect("no wake-up is lost");
+            tokio::time::timeout(Duration::from_secs(5), both).await.expect("no wake-up is lost");
         });
     }
 

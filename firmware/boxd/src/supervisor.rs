@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn a_worker_is_sent_to_the_picture_that_is_wanted_as_far_as_there_is_one() {
         let told = |url: &str, small: Option<&str>, picture| {
-            let id = model::CameraId::new("gate").unwrap();
+            let id = CameraId::new("gate").unwrap();
             let source = Source::new(id, url, None, None).unwrap();
             let source = match small {
                 Some(small) => source.with_small(small).unwrap(),

@@ -98,7 +98,14 @@ impl Owner {
                 }
             })),
             Ask::Overview => Ok(Answer::Overview(Box::new(self.overview()))),
-            Ask::Add { picks, login } => Ok(Answer::Added { outcomes: self.add(picks, login).await }),
+            Ask::Add { picks, login } => {
+                let outcomes = self.add(picks, login).await;
+                for id in outcomes.iter().flatten().cloned() {
+                    let owner = self.clone();
+                    tokio::spawn(async move { owner.ask_channels(&id).await });
+                }
+                Ok(Answer::Added { outcomes })
+            }
             Ask::Change { id, change } => done(self.alter(&id, change).await),
             Ask::Order { ids } => done(self.order(ids).await),
             Ask::Remove { id } => done(self.remove(&id).await),
@@ -181,9 +188,14 @@ impl Owner {
         reach.reach(&key).await.map(drop).map_err(|refused| refusal(refused.code(), &refused.to_string()))
     }
 
-    /// Asks a recorder for its pictures, when the owner has just given a login for it.
-    pub(super) async fn ask_channels(&self, id: &CameraId) {
-        let Some(key) = self.0.store.with(|core| core.camera(id).and_then(|kept| kept.device.clone())) else { return };
+    /// Asks whether a camera that was just added is a recorder, and for its pictures.
+    async fn ask_channels(&self, id: &CameraId) {
+        let kept = self.0.store.with(|core| core.camera(id).cloned());
+        let Some(kept) = kept.filter(|kept| kept.channel.is_none()) else { return };
+        let Some(key) = kept.device else { return };
+        if lock(&self.0.channels).contains_key(&key) {
+            return;
+        }
         if let Ok(Outcome::Channels { channels }) = self.errand(id, Errand::Channels).await
             && channels.len() > 1
         {

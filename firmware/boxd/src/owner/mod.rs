@@ -21,8 +21,7 @@ mod redact;
 mod roster;
 mod store;
 mod watcher;
-#[cfg(test)]
-mod tests;
+
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -66,8 +65,6 @@ pub(crate) struct Inner {
     files: Files,
     /// Secrets of the configuration file, that diagnostics must not show.
     configured_secrets: Vec<Private<String>>,
-    /// The configuration's cap, bit/s.
-    configured_cap: Option<u64>,
     /// Every camera's source: the configuration's, the adopted and the owner's.
     sources: Mutex<BTreeMap<CameraId, Source>>,
     /// Pictures of recorders that were asked for, by device.
@@ -103,7 +100,6 @@ impl Owner {
             events.add(now_ms, "settings_lost", None, complaint.to_owned());
         }
         events.add(now_ms, "started", None, format!("The box has started, version {}.", env!("CARGO_PKG_VERSION")));
-        let configured_cap = shared.cloud().cap();
         if let Some(kbps) = store.with(|core| core.uplink_kbps) {
             shared.cloud().set_cap(kbps.map(|kbps| u64::from(kbps) * 1000));
         }
@@ -118,7 +114,6 @@ impl Owner {
             time,
             files,
             configured_secrets: secrets,
-            configured_cap,
             sources: Mutex::default(),
             channels: Mutex::default(),
             changed: Mutex::default(),
@@ -137,12 +132,22 @@ impl Owner {
     /// How devices of other subnets are reached.
     pub(crate) fn set_reach(&self, reach: Reach) {
         *lock(&self.0.reach) = Some(reach);
+        self.keep_reached();
     }
 
-    /// The addresses of the cameras that the owner added.
+    /// Says which cameras must stay reachable, whatever subnet they are in.
+    fn keep_reached(&self) {
+        if let Some(reach) = &*lock(&self.0.reach) {
+            reach.keep(self.addresses());
+        }
+    }
+
+    /// The addresses of the cameras that the owner added and has not switched off.
     pub(crate) fn addresses(&self) -> Vec<IpAddr> {
         let sources = lock(&self.0.sources);
-        let ids = self.0.store.ids();
+        let ids = self.0.store.with(|core| {
+            core.cameras.iter().filter(|camera| camera.on).map(|camera| camera.id.clone()).collect::<Vec<_>>()
+        });
         ids.iter().filter_map(|id| crate::adopt::address(&sources.get(id)?.address)).collect()
     }
 

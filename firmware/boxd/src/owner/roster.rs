@@ -58,6 +58,7 @@ impl Owner {
             Ok(Some(camera)) => {
                 camera.set_name(kept.name.clone());
                 camera.set_rank(self.0.store.with(|core| core.rank(&kept.id)));
+                self.keep_reached();
             }
             Ok(None) => tracing::warn!(camera = %kept.id, "the configuration has a camera of this id already"),
             Err(error) => tracing::warn!(camera = %kept.id, %error, "a camera cannot be started"),
@@ -175,11 +176,13 @@ impl Owner {
         if !kept.on {
             lock(&self.0.sources).insert(kept.id.clone(), source);
             self.0.supervisor.remove(&kept.id);
+            self.keep_reached();
         } else if was_on && self.0.shared.camera(kept.id.as_str()).is_some() {
             lock(&self.0.sources).insert(kept.id.clone(), source.clone());
             if let Err(error) = self.0.supervisor.change(&source) {
                 tracing::warn!(camera = %kept.id, %error, "a camera cannot be started");
             }
+            self.keep_reached();
         } else {
             self.show(kept, source);
         }
@@ -318,6 +321,7 @@ impl Owner {
         lock(&self.0.sources).remove(id);
         lock(&self.0.changed).remove(id);
         self.0.supervisor.remove(id);
+        self.keep_reached();
         self.event("camera_removed", Some(id), format!("{} was removed.", known.name.as_deref().unwrap_or(id.as_str())));
         Ok(())
     }

@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::{CameraId, Private};
+use model::Private;
 
 use super::core::Core;
 use crate::cloud::Files;
@@ -96,11 +96,6 @@ impl Store {
             }
             secrets
         })
-    }
-
-    /// Where the cameras of the page are, for whoever must not take them twice.
-    pub(crate) fn ids(&self) -> Vec<CameraId> {
-        self.with(|core| core.cameras.iter().map(|camera| camera.id.clone()).collect())
     }
 }
 

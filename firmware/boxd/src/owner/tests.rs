@@ -1,1 +1,0 @@
-//! The desk of a box without cameras on any network: what the page's process asks, and what is kept.
