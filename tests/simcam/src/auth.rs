@@ -87,8 +87,10 @@ impl Login {
             "SHA-256" => (Scheme::Sha256, hex::<Sha256>),
             _ => return false,
         };
+        // a user name beyond ASCII comes in the extended form (RFC 7616 3.4, RFC 8187)
+        let extended = get("username*").strip_prefix("UTF-8''").map(percent_decoded);
         if !self.schemes.contains(&scheme)
-            || get("username") != self.user
+            || extended.as_deref().unwrap_or_else(|| get("username")) != self.user
             || get("realm") != self.realm
             || get("nonce") != self.nonce
         {
@@ -119,6 +121,19 @@ impl Login {
 
 fn hex<H: Digest>(text: &str) -> String {
     H::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let mut digit = || char::from(rest.next()?).to_digit(16);
+        bytes.push(match byte {
+            b'%' => digit().zip(digit()).map_or(b'?', |(high, low)| (high * 16 + low) as u8),
+            other => other,
+        });
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// `key=value, key="value"` with quoted commas and escapes (RFC 9110 11.2).

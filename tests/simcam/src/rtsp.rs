@@ -315,6 +315,7 @@ fn path(target: &str) -> &str {
         Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
         None => target,
     };
+    let path = path.split('?').next().unwrap_or_default();
     if path.len() > 1 { path.trim_end_matches('/') } else { path }
 }
 
