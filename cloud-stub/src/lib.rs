@@ -4,13 +4,14 @@
 //! * [`wiring`] puts it together; [`config`] and [`cli`] are what the operator chooses, [`owner`] the commands.
 //! * [`store`]: what must survive a restart, in SQLite or PostgreSQL, and the [`store::Directory`] in memory that hub and
 //!   gateway read: a database that is gone does not stop a stream.
-//! * [`enrol`]: how boxes come in. [`http`]: what strangers reach, and its limits, certificates and figures.
+//! * [`enrol`]: how boxes come in. [`find`]: how people find a box's page. [`http`]: what strangers reach, and its limits, certificates and figures.
 //! * [`hub`]: the cloud's end of every box's tunnel.
 //! * [`gateway`]: viewers' requests, answered from a cache or fetched from the box, once, however many watch.
 
 pub mod cli;
 pub mod config;
 pub mod enrol;
+pub mod find;
 pub mod gateway;
 pub mod http;
 pub mod hub;

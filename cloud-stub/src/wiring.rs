@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Config, Http, Tls};
 use crate::enrol::Enrolment;
+use crate::find::Finder;
 use crate::gateway::{self, Gateway};
 use crate::http::acme::Renewal;
 use crate::http::certificate::{Files, Shown};
@@ -79,6 +80,7 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     gateway.register(&mut registry);
     let routes = gateway::routes(gateway)
         .merge(hub.carrier_door().routes())
+        .merge(Finder::new(store.clone()).routes())
         .merge(Enrolment::new(store.clone(), &config, &hub.public_key().to_string()).routes());
     let source = Source { store: store.clone(), door: counters.clone() };
     let metrics = Arc::new(Metrics::new(registry, source));

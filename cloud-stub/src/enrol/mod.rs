@@ -108,6 +108,12 @@ async fn hello(
     let words = HelloWords { box_id: &hello.box_id, identity, version: &hello.version, nonce: &hello.nonce };
     match enrolment.store.hello(words).await {
         Ok(session) => {
+            if let Some(findable) = &hello.findable
+                && let Err(error) = enrolment.store.note_findable(&hello.box_id, findable).await
+            {
+                // The box comes in all the same; it says it again with its next hello.
+                tracing::warn!("{error}");
+            }
             tracing::info!(%hello.box_id, client = %client.0, "a box asks to enrol");
             answer(session)
         }

@@ -10,6 +10,7 @@ mod directory;
 mod error;
 mod fleet;
 mod follow;
+mod found;
 mod join;
 mod member;
 mod network;
@@ -29,6 +30,7 @@ pub use claim::Claimed;
 pub use directory::{BoxRow, BoxState, CameraRow, Directory, Seen, Watched};
 pub use error::{Error, Refused};
 pub use follow::POLL;
+pub use found::Found;
 pub use join::Admitted;
 pub use network::{InvalidNetwork, Network};
 pub use session::{CODE_LIFE_S, HelloWords, Movement, SessionRow};
@@ -67,6 +69,8 @@ struct Inner {
     up: Up,
     /// Reports that need not be written at once.
     pending: Mutex<HashMap<BoxId, Pending>>,
+    /// When it was last written where a box is found, milliseconds since 1970, and what.
+    found: Mutex<HashMap<BoxId, (u64, u64)>>,
 }
 
 impl Store {
@@ -89,6 +93,7 @@ impl Store {
             waiting: Mutex::default(),
             up: Up::default(),
             pending: Mutex::default(),
+            found: Mutex::default(),
         };
         Ok(Self(Arc::new(inner)))
     }

@@ -50,6 +50,10 @@ impl Store {
             lock(&self.0.pending).remove(&sender.id);
             self.write_report(&sender.id, &cameras, &version, now).await?
         };
+        if let Some(findable) = &report.findable {
+            // Nothing that a viewer sees depends on it, and the next report says it again.
+            let _ = self.note_findable(&sender.id, findable).await;
+        }
         let cameras = links.into_iter().map(|(id, public_id, on)| {
             let url = self.link(&public_id);
             CameraLink { id, public_id, url, on }

@@ -47,9 +47,15 @@ async fn the_api_is_called_by_its_own_names_only() {
         assert_eq!(answer.status, expected, "{host}");
     }
     let described = stage.get("/api/v1/openapi.json").await.json();
-    for path in
-        ["/api/v1/enrol", "/api/v1/enrol/{session}", "/api/v1/enrol/{session}/join", "/healthz", "/metrics"]
-    {
+    for path in [
+        "/api/v1/enrol",
+        "/api/v1/enrol/{session}",
+        "/api/v1/enrol/{session}/join",
+        "/api/v1/find",
+        "/find",
+        "/healthz",
+        "/metrics",
+    ] {
         assert!(described["paths"][path].is_object(), "{path} is not described");
     }
 }

@@ -10,6 +10,7 @@ use axum::Router;
 use bytes::Bytes;
 use cloud_stub::config::Config;
 use cloud_stub::enrol::Enrolment;
+use cloud_stub::find::Finder;
 use cloud_stub::http::{Front, Metrics, Proxies, Source, not_found};
 use cloud_stub::store::{Options, Store, System};
 use door::{Counters, Hosts, Limits};
@@ -118,8 +119,10 @@ impl Stage {
         let store = Store::open(&url, options, System).await.unwrap();
         tokio::spawn(store.clone().follow());
         let counters = Arc::new(Counters::default());
-        let routes: Router =
-            Enrolment::new(store.clone(), &config, "hubkey").routes().fallback(async || not_found());
+        let routes: Router = Enrolment::new(store.clone(), &config, "hubkey")
+            .routes()
+            .merge(Finder::new(store.clone()).routes())
+            .fallback(async || not_found());
         let source = Source { store: store.clone(), door: counters.clone() };
         let metrics = Arc::new(Metrics::new(Registry::with_prefix("cloud"), source));
         let hosts = Hosts::new(["video.example.org", "video.example.com"], "Not my name.\n");
