@@ -53,6 +53,14 @@ pub struct Chosen<'a> {
     pub note: Option<String>,
 }
 
+/// How a note says that the small picture is streamed although the owner did not ask for it.
+const SUB_INSTEAD: &str = "the sub-stream (H.264) is shown";
+
+/// Whether a camera's notes say that its small picture is streamed.
+pub fn shows_sub(notes: &[String]) -> bool {
+    notes.iter().any(|note| note.contains(SUB_INSTEAD))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Playable {
     Not,
@@ -95,7 +103,7 @@ pub fn choose(profiles: &[Profile], choice: StreamChoice) -> Option<Chosen<'_>> 
             Some(Chosen {
                 profile: sub,
                 note: Some(format!(
-                    "The main stream is {}, which not every browser plays; the sub-stream (H.264) is shown.",
+                    "The main stream is {}, which not every browser plays; {SUB_INSTEAD}.",
                     named(&main.encoding)
                 )),
             })

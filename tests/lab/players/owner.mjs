@@ -92,7 +92,11 @@ export class Owner {
   watch() {
     const { page } = this;
     page.on("pageerror", (error) => this.complain(`an error on the page: ${error}`));
-    page.on("console", (message) => console.error(`${message.type()}: ${message.text()}`));
+    page.on("console", (message) => {
+      const text = message.text();
+      console.error(`${message.type()}: ${text}`);
+      if (/content security policy/i.test(text)) this.complain(`the page breaks its own rules: ${text}`);
+    });
     page.on("request", (request) => {
       const to = new URL(request.url());
       if (/^https?:$/.test(to.protocol) && to.host !== this.url.host) {

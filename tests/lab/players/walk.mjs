@@ -1,10 +1,10 @@
 // A new owner walks from the box's first page to the public links: walk.mjs PLAN (see lab::owner).
 //
-// Of the plan: url, password, user, camera_password, other_password, cameras. Events, in this order: `ready`, `code` (answered
+// Of the plan: url, password, user, camera_password, other_password, devices, cameras. Events, in this order: `ready`, `code` (answered
 // with what the cloud printed when the code was claimed), `link` (answered when the link was seen to play), `done`.
 import { Owner, part, plan, say, sleep, told } from "./owner.mjs";
 
-const { password, user, camera_password, other_password, cameras, ...how } = plan();
+const { password, user, camera_password, other_password, devices, cameras, ...how } = plan();
 const owner = await Owner.open(how);
 const { page } = owner;
 const own = owner.words[how.language];
@@ -25,6 +25,7 @@ async function begin() {
   await owner.goto("/");
   await owner.at(`language-${how.language}`).waitFor();
   paint = await owner.firstPaint();
+  await owner.step("language");
   await owner.press(`language-${how.language}`);
   await owner.at("password").waitFor();
   await owner.type("password", password);
@@ -32,9 +33,9 @@ async function begin() {
   await owner.press("password-go");
 }
 
-async function devices() {
+async function find() {
   await owner.at("devices-go").waitFor();
-  await count('input[data-test^="device-"], input[data-test^="channel-"]', cameras, "cameras on the page");
+  await count('input[data-test^="device-"], input[data-test^="channel-"]', devices, "devices on the page");
   await owner.step("cameras-appear");
   await owner.press("devices-go");
   await owner.at("camera-password").waitFor();
@@ -44,13 +45,16 @@ async function devices() {
   await owner.press("login-go");
 }
 
-/** One camera wants another password, one is to be made ready for browsers; then all are live. */
+/** One camera wants another password, a recorder has more pictures, a camera is to be made ready; then all are live. */
 async function settle() {
   await owner.at("cameras-count").waitFor();
   await owner.at("other-login").waitFor({ timeout: 30_000 });
   await owner.step("another-password");
   await owner.type("other-password", other_password);
   await owner.press("other-go");
+  const channels = page.locator('[data-test^="channels-go-"]').first();
+  await channels.waitFor({ timeout: 30_000 });
+  await owner.press(channels);
   await owner.at("improve-all").waitFor({ timeout: 30_000 });
   await owner.step("make-ready");
   await owner.press("improve-all");
@@ -66,10 +70,11 @@ async function settle() {
 /** The live picture on the page moves. */
 async function preview() {
   const video = page.frameLocator(part("preview")).locator("video");
-  const position = () => video.evaluate((video) => video.currentTime);
+  const position = () => video.evaluate((video) => video.currentTime, null, { timeout: 1000 }).catch(() => NaN);
   const end = Date.now() + 20_000;
-  const first = await position();
-  while ((await position()) < first + 0.5) {
+  let first = NaN;
+  while (!((await position()) > first + 0.5)) {
+    if (Number.isNaN(first)) first = await position();
     if (Date.now() > end) {
       owner.complain("the live picture on the page does not move");
       return;
@@ -105,7 +110,7 @@ try {
   say("ready");
   await told();
   await begin();
-  await devices();
+  await find();
   await settle();
   await join();
   await links();

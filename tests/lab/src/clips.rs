@@ -130,24 +130,6 @@ impl Paced {
     }
 }
 
-/// A JPEG of the small clips' picture, as a camera's snapshot address gives it.
-///
-/// # Errors
-/// When ffmpeg fails.
-pub fn still() -> Result<PathBuf> {
-    let file = media("still.jpg");
-    if !file.exists() {
-        let draft = file.with_extension("draft.jpg");
-        let mut command = Command::new("ffmpeg");
-        command.args(["-nostdin", "-v", "error", "-y", "-i"]);
-        command.arg(paths::workspace().join("tests/media/gate.h264"));
-        command.args(["-frames:v", "1", "-q:v", "6", "-update", "1"]).arg(&draft);
-        ffmpeg(command)?;
-        fs::rename(&draft, &file)?;
-    }
-    Ok(file)
-}
-
 /// Encodes a picture that ffmpeg draws, as Annex B; `gop` in frames. The file is whole when it is there.
 fn encode(file: &Path, source: &str, picture: &str, gop: &str, rate: &[&str]) -> Result<()> {
     let draft = file.with_extension("draft.h264");
@@ -156,14 +138,9 @@ fn encode(file: &Path, source: &str, picture: &str, gop: &str, rate: &[&str]) ->
     command.args(["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-bf", "0"]);
     command.args(["-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-pix_fmt", "yuv420p"]);
     command.args(rate).args(["-f", "h264"]).arg(&draft);
-    ffmpeg(command)?;
-    Ok(fs::rename(&draft, file)?)
-}
-
-fn ffmpeg(mut command: Command) -> Result<()> {
     let output = command.output().context("starting ffmpeg")?;
     ensure!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(())
+    Ok(fs::rename(&draft, file)?)
 }
 
 /// The places of decoded frames in one turn of a clip, by hash.

@@ -53,6 +53,7 @@ impl Screen {
 pub struct Owner {
     process: Process,
     input: ChildStdin,
+    deeds: u32,
 }
 
 /// What the owner says at the end.
@@ -102,7 +103,7 @@ impl Owner {
         let mut command = cameras::node(host, script)?;
         command.arg(whole.to_string());
         let (process, input) = Process::spawn_with_input(command, &host.log(name))?;
-        let mut owner = Self { process, input };
+        let mut owner = Self { process, input, deeds: 0 };
         owner.hear("ready", START)?;
         Ok(owner)
     }
@@ -133,6 +134,24 @@ impl Owner {
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Leads the hand of `players/hand.mjs`: has one thing done to a part of the page and gives what came of it.
+    ///
+    /// # Errors
+    /// When it cannot be done, with what the page shows instead.
+    pub fn hand(&mut self, deed: &str, part: &str, more: &Value) -> Result<String> {
+        self.deeds += 1;
+        let mut what = json!({ "number": self.deeds, "do": deed, "part": part });
+        if let (Some(what), Value::Object(more)) = (what.as_object_mut(), more) {
+            what.extend(more.clone());
+        }
+        self.tell(&what)?;
+        let answer = self.hear(&format!("answer-{}", self.deeds), Duration::from_secs(90))?;
+        if let Some(error) = answer["error"].as_str() {
+            bail!("{deed} {part}: {error}");
+        }
+        Ok(answer["value"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Waits for its report.

@@ -1,18 +1,20 @@
-//! A workshop with eight cameras of five makers, each simulated with that maker's ways, and the way out to a cloud.
+//! A workshop with nine cameras, two of them behind a recorder, of five makers, each simulated with that maker's ways, and the way out to a cloud.
 //!
 //! Between two walks the cameras are started anew, so that what one owner has put right is wrong again for the next.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf};
 
 use anyhow::Result;
+use serde_json::json;
 
 use crate::{
     boxd::Boxd,
     cameras,
-    clips::{self, Paced},
+    clips::Paced,
     cloud::Cloud,
-    factory::Factory,
+    factory::{Factory, Host},
     internet::{Internet, VIDEO},
+    owner::{Owner, Screen},
     paths,
     process::Process,
     simcam::Simcam,
@@ -20,12 +22,14 @@ use crate::{
     world::SCRATCH,
 };
 
+/// The password that owners give the box.
+const OWNERS_PASSWORD: &str = "owner-pass-1";
 /// The user of every camera.
-pub const USER: &str = "admin";
+const USER: &str = "admin";
 /// The password of all cameras but one: hard to write in an address, as owners' passwords are.
-pub const PASSWORD: &str = "p@ss:/#%1";
+const PASSWORD: &str = "p@ss:/#%1";
 /// That one's.
-pub const OTHER_PASSWORD: &str = "other-pass-2";
+const OTHER_PASSWORD: &str = "other-pass-2";
 
 /// One camera of the workshop.
 #[derive(Debug, Clone, Copy)]
@@ -52,28 +56,25 @@ enum Clip {
     Rare,
 }
 
-const fn persona(
-    host: &'static str,
-    maker: &'static str,
-    clip: Clip,
-    words: &'static [&'static str],
-) -> Persona {
+const fn persona(host: &'static str, maker: &'static str, clip: Clip, words: &'static [&'static str]) -> Persona {
     Persona { host, maker, clip, words }
 }
 
-/// The cameras.
+/// The devices.
 pub const PERSONAS: [Persona; 8] = [
-    persona("gate", "hikvision", Clip::Gate, &["--discovery"]),
-    persona("dock", "hikvision", Clip::Gate, &["--discovery"]),
-    persona("hall", "dahua", Clip::Hall, &["--discovery"]),
-    persona("yard", "dahua", Clip::Rare, &["--discovery", "--quirk", "probe=device"]),
-    persona("roof", "uniview", Clip::Yard, &["--discovery", "--quirk", "probe=transmitter"]),
-    persona("road", "axis", Clip::Gate, &["--discovery", "--quirk", "probe=none"]),
-    persona("shop", "tp-link", Clip::Yard, &["--quirk", "onvif=off"]),
-    persona("lift", "uniview", Clip::Gate, &["--discovery"]),
+    persona("gate", "Hikvision", Clip::Gate, &["--model", "DS-2CD2043G2-I", "--discovery"]),
+    persona("safe", "Hikvision", Clip::Gate, &["--model", "DS-7604NI", "--discovery", "--channels", "2", "--channel-names", "Till,Store"]),
+    persona("hall", "Dahua", Clip::Hall, &["--model", "IPC-HFW2431S", "--discovery"]),
+    persona("yard", "Dahua", Clip::Rare, &["--model", "IPC-HDW1431S", "--discovery", "--quirk", "probe=device"]),
+    persona("roof", "Uniview", Clip::Yard, &["--model", "IPC2122LB", "--discovery", "--quirk", "probe=transmitter"]),
+    persona("road", "AXIS", Clip::Gate, &["--model", "M3045-V", "--path", "/axis-media/media.amp", "--quirk", "probe=none"]),
+    persona("shop", "TP-Link", Clip::Yard, &["--quirk", "onvif=off", "--path", "/stream1"]),
+    persona("lift", "Uniview", Clip::Gate, &["--model", "IPC3612LB", "--discovery"]),
 ];
+/// The pictures that they give together: the recorder gives two.
+pub const CAMERAS: usize = PERSONAS.len() + 1;
 /// The camera with the other password.
-pub const OTHER: &str = "lift";
+const OTHER: &str = "lift";
 
 /// All of it but the box.
 #[derive(Debug)]
@@ -118,6 +119,24 @@ impl Workshop {
         Ok(&self.cameras)
     }
 
+    /// An owner with a phone or a computer on the LAN, which has no way out to the internet, before the box's first page;
+    /// [`Owner::start`] tells the rest.
+    ///
+    /// # Errors
+    /// When the browser does not start.
+    pub fn owner(&self, script: &str, name: &str, language: &str, screen: Screen) -> Result<Owner> {
+        let plan = json!({
+            "url": format!("http://{}:8080/", self.factory.host("box")?.address()),
+            "password": OWNERS_PASSWORD,
+            "user": USER,
+            "camera_password": PASSWORD,
+            "other_password": OTHER_PASSWORD,
+            "devices": PERSONAS.len(),
+            "cameras": CAMERAS,
+        });
+        Owner::start(self.factory.host("phone")?, script, name, language, screen, plan)
+    }
+
     /// Starts a box that was never used: nothing in its configuration but where its cloud is.
     ///
     /// # Errors
@@ -133,7 +152,7 @@ impl Workshop {
 }
 
 impl Persona {
-    fn start(&self, host: &crate::factory::Host) -> Result<Simcam> {
+    fn start(&self, host: &Host) -> Result<Simcam> {
         let media = |name: &str| paths::workspace().join("tests/media").join(name);
         let (clip, more) = match self.clip {
             Clip::Gate => (media("gate.h264"), Vec::new()),
@@ -144,12 +163,11 @@ impl Persona {
             }
             Clip::Rare => {
                 let second = Paced { seconds: 1 }.file()?.display().to_string();
-                (Paced { seconds: 8 }.file()?, words(&["--second", &second]))
+                (Paced { seconds: 8 }.file()?, words(&["--variant", &second]))
             }
         };
         let password = if self.host == OTHER { OTHER_PASSWORD } else { PASSWORD };
-        let mut all = words(&["--name", self.host, "--http-port", "80", "--user", USER, "--password", password]);
-        all.extend(words(&["--snapshot", &clips::still()?.display().to_string()]));
+        let mut all = words(&["--name", self.host, "--maker", self.maker, "--http-port", "80", "--user", USER, "--password", password]);
         all.extend(more);
         all.extend(words(self.words));
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
@@ -160,6 +178,3 @@ impl Persona {
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
-
-/// How long a whole walk may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);

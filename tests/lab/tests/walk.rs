@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use lab::{
     boxd::Boxd,
     browser::{self, Page},
-    owner::{LANGUAGES, Owner, Report, Screen},
+    owner::{LANGUAGES, Report, Screen},
     test_name,
-    workshop::{OTHER, OTHER_PASSWORD, PASSWORD, PERSONAS, USER, Workshop},
+    workshop::{CAMERAS, Workshop},
     world,
 };
 use serde_json::{Value, json};
@@ -55,6 +55,22 @@ fn a_new_owner_walks_from_power_on_to_a_public_link() {
     });
 }
 
+#[test]
+fn the_first_steps_go_by_keyboard_alone() {
+    let test = test_name!();
+    world::inside(test, || {
+        let mut workshop = Workshop::new(test)?;
+        workshop.cameras()?;
+        let mut owner = workshop.owner("players/keyboard.mjs", "keyboard", "ru", Screen::Desktop)?;
+        let boxd = workshop.new_box()?;
+        owner.tell(&json!("go"))?;
+        let report = owner.finish(PATIENCE)?;
+        ensure!(report.complaints.is_empty(), "{}", report.complaints.join("\n"));
+        ensure!(report.clicks == 0 && !report.steps.is_empty(), "{report:?}");
+        boxd.finish()
+    });
+}
+
 impl Walk {
     fn name(self) -> String {
         format!("{}-{}", self.language, self.screen.name())
@@ -64,20 +80,10 @@ impl Walk {
     fn run(self, workshop: &mut Workshop) -> Result<Vec<String>> {
         let name = self.name();
         workshop.cameras()?;
-        let url = format!("http://{}:8080/", workshop.factory.host("box")?.address());
-        let plan = json!({
-            "url": url,
-            "password": "owner-pass-1",
-            "user": USER,
-            "camera_password": PASSWORD,
-            "other_password": OTHER_PASSWORD,
-            "cameras": PERSONAS.len(),
-        });
-        let phone = workshop.factory.host("phone")?;
-        let mut owner = Owner::start(phone, "players/walk.mjs", &name, self.language, self.screen, plan)?;
+        let mut owner = workshop.owner("players/walk.mjs", &name, self.language, self.screen)?;
 
         let plugged_in = Instant::now();
-        let mut boxd = workshop.new_box()?;
+        let boxd = workshop.new_box()?;
         owner.tell(&json!("go"))?;
         let code = owner.hear("code", PATIENCE)?;
         let code = code["code"].as_str().context("the page shows no code")?.to_owned();
@@ -105,7 +111,6 @@ impl Walk {
             complaints.push(format!("{:.1} s from power-on to the public link", machine.as_secs_f64()));
         }
         complaints.extend(judged(&report));
-        boxd.process();
         boxd.finish()?;
         Ok(complaints.into_iter().map(|complaint| format!("{name}: {complaint}")).collect())
     }
@@ -142,13 +147,13 @@ fn live(boxd: &Boxd) -> Result<Vec<String>> {
     let cameras: Vec<(String, Value)> = boxd.cameras()?;
     let streaming = cameras.iter().filter(|(_, camera)| camera["state"]["state"] == "streaming").count();
     let mut complaints = Vec::new();
-    if streaming < PERSONAS.len() {
+    if streaming < CAMERAS {
         let others: Vec<String> = cameras
             .iter()
             .filter(|(_, camera)| camera["state"]["state"] != "streaming")
             .map(|(id, camera)| format!("{id} {}", camera["state"]))
             .collect();
-        complaints.push(format!("{streaming} of {} cameras stream; {others:?}", PERSONAS.len()));
+        complaints.push(format!("{streaming} of {} cameras stream; {others:?}", CAMERAS));
     }
     Ok(complaints)
 }

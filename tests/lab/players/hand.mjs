@@ -1,0 +1,41 @@
+// An owner whose hand the scenario leads: hand.mjs PLAN (see lab::owner). After `ready` every line from the scenario is one
+// thing to do, `{"number": N, "do": …, "part": …}`, and is answered by the event `answer-N` with `value` or `error`; `end` ends.
+import { Owner, part, plan, say, told } from "./owner.mjs";
+
+const owner = await Owner.open({ ...plan(), schemes: ["light"] });
+const { page } = owner;
+/** A part by its name; a star at the end stands for the rest of it. */
+const at = (name) =>
+  page.locator(name.endsWith("*") ? `[data-test^="${name.slice(0, -1)}"]` : part(name)).first();
+const patience = { timeout: 60_000 };
+
+const deeds = {
+  goto: ({ path }) => owner.goto(path),
+  press: ({ part }) => owner.press(at(part), patience),
+  type: ({ part, text }) => at(part).fill(text, patience),
+  step: ({ part }) => owner.step(part),
+  /** The words of a part, once it is there. */
+  words: ({ part }) => at(part).innerText(patience),
+  /** The words of the card that a part is on, once it is there. */
+  card: async ({ part }) => {
+    await at(part).waitFor(patience);
+    return page.locator("li.card", { has: at(part) }).first().innerText(patience);
+  },
+  wait: ({ part, tag }) => page.locator(`${tag}[data-test="${part}"]`).first().waitFor(patience),
+  attribute: ({ part, name }) => at(part).getAttribute(name, patience),
+};
+
+say("ready");
+for (;;) {
+  const { number, do: deed, ...how } = await told();
+  if (deed === "end") break;
+  try {
+    say(`answer-${number}`, { value: (await deeds[deed](how)) ?? null });
+  } catch (error) {
+    await owner.stuck(error);
+    say(`answer-${number}`, { error: owner.complaints.at(-1) });
+  }
+}
+say("done", { clicks: owner.clicks, steps: owner.steps, complaints: owner.complaints });
+await owner.close();
+process.exit(0);
