@@ -57,6 +57,10 @@ pub struct Options {
     pub qop: bool,
     /// Whether to answer WS-Discovery.
     pub discovery: bool,
+    /// Whether to answer SADP.
+    pub sadp: bool,
+    /// Whether to answer DHIP.
+    pub dhip: bool,
     /// Quirks, each KEY=VALUE.
     pub quirks: Vec<String>,
     /// Control socket.
@@ -103,6 +107,8 @@ Usage: simcam --clip FILE [options]
   --onvif-user U      another user for ONVIF; --onvif-password P
   --auth LIST         challenges in order: basic, md5, sha256 (md5); --no-qop: as before RFC 2617
   --discovery         answers WS-Discovery on each interface
+  --sadp              answers SADP as Hikvision's cameras do: to the group; `--quirk activated=off` is told
+  --dhip              answers DHIP's search as Dahua's do: only questions with their header
   --quirk KEY=VALUE   see below; may be repeated
   --control ADDRESS   control socket, for example 127.0.0.1:9000
   --stamp-log FILE    a line per video frame handed to the kernel (see `stamps` below)
@@ -161,6 +167,8 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
         schemes: vec![Scheme::Md5],
         qop: true,
         discovery: false,
+        sadp: false,
+        dhip: false,
         quirks: Vec::new(),
         control: None,
         stamp_log: None,
@@ -172,6 +180,8 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Optio
             "--help" | "-h" => return Ok(None),
             "--no-qop" => options.qop = false,
             "--discovery" => options.discovery = true,
+            "--sadp" => options.sadp = true,
+            "--dhip" => options.dhip = true,
             _ => {
                 let value = arguments
                     .next()

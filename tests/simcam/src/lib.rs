@@ -33,6 +33,7 @@ pub mod cli;
 mod client;
 pub mod clip;
 mod control;
+mod dhip;
 mod encoder;
 mod log;
 mod onvif;
@@ -42,7 +43,9 @@ pub mod quirks;
 mod request;
 pub mod rtp;
 mod rtsp;
+mod sadp;
 mod sdp;
+mod station;
 mod wsd;
 
 use camera::{Camera, Parts, Reel, Sound, Stream};
@@ -176,6 +179,16 @@ pub async fn run(options: &Options) -> Result<()> {
             let port = Arc::new(port);
             tokio::spawn(wsd::serve(Arc::clone(&cameras), Arc::clone(&port)));
             ports.push(port);
+        }
+    }
+    if options.sadp {
+        for station in station::all(sadp::GROUP).context("opening SADP")? {
+            tokio::spawn(sadp::serve(Arc::clone(&cameras), station));
+        }
+    }
+    if options.dhip {
+        for station in station::all(dhip::GROUP).context("opening DHIP")? {
+            tokio::spawn(dhip::serve(Arc::clone(&cameras), station));
         }
     }
     let paced = Arc::clone(&cameras);
