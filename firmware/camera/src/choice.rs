@@ -149,7 +149,8 @@ pub fn channels(profiles: &[Profile]) -> Vec<Channel> {
         let own = profile.source_name.clone().filter(|name| !name.is_empty() && !shared(name));
         let mut name = own.unwrap_or_else(|| best.name.clone());
         if name.is_empty() || channels.iter().any(|channel| channel.name == name) {
-            name = format!("{name} {}", channels.len() + 1).trim().to_owned();
+            let number = channels.len() + 1;
+            name = if name.is_empty() { number.to_string() } else { format!("{name} {number}") };
         }
         channels.push(Channel { token: source.clone(), name });
     }

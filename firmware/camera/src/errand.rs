@@ -138,7 +138,7 @@ struct Traveller<'a> {
 impl Traveller<'_> {
     /// Looks for the device service, then does the errand there.
     async fn run(&mut self, errand: Errand) -> Result<Outcome, Trouble> {
-        let urls = self.services()?;
+        let urls = self.services();
         let mut last = None;
         for url in &urls {
             let began = Instant::now();
@@ -159,18 +159,18 @@ impl Traveller<'_> {
     }
 
     /// Where the device service may be.
-    fn services(&self) -> Result<Vec<Url>, Trouble> {
+    fn services(&self) -> Vec<Url> {
         let at = |port: u16| {
             let host = self.source.address.host()?;
             Url::parse(&format!("http://{host}:{port}{DEVICE_PATH}")).ok()
         };
-        Ok(match &self.source.address {
+        match &self.source.address {
             Address::Onvif(url) => vec![url.clone()],
             Address::Host { port: Some(port), .. } => at(*port).into_iter().collect(),
             Address::Host { port: None, .. } | Address::Rtsp(_) => {
                 USUAL_PORTS.into_iter().filter_map(at).collect()
             }
-        })
+        }
     }
 
     /// Does the errand at one device service. The outer error: nothing there speaks ONVIF.

@@ -30,6 +30,7 @@
 
 mod common;
 
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ use camera::ledger::{Account, Credential, Ledger, Verdict};
 use camera::{Event, Source, Transport, vendor};
 use common::{Listener, Simcam, inside, media, on_runtime, send, source};
 use discovery::wsd::{self, Wanted};
-use model::{CodecKind, Trouble};
+use model::{CameraState, CodecKind, Trouble};
 
 const LOGIN: Option<(&str, &str)> = Some(("admin", "secret-1"));
 const WITH_LOGIN: [&str; 4] = ["--user", "admin", "--password", "secret-1"];
@@ -52,7 +53,7 @@ fn probed() -> Vec<String> {
         socket.send_to(&wsd::probe(wanted, [wanted as u8; 16]), "239.255.255.250:3702").unwrap();
     }
     let mut found = Vec::new();
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     while let Ok((len, from)) = socket.recv_from(&mut buffer) {
         for answer in wsd::read(&buffer[..len], from.ip()).unwrap_or_default() {
             found.extend(answer.onvif.iter().map(ToString::to_string));
@@ -75,7 +76,6 @@ fn quirk_05_whichever_probe_a_camera_answers_it_is_found() {
     camera.tell("set probe=none");
     assert_eq!(probed(), Vec::<String>::new());
     // What answers no probe answers RTSP, on the port that the sweep asks.
-    use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect((HOST, discovery::rtsp::PORTS[0])).unwrap();
     stream.write_all(&discovery::rtsp::options(camera.rtsp)).unwrap();
     let mut got = Vec::new();
@@ -301,12 +301,10 @@ async fn quirk_19_a_second_session_waits_and_disturbs_nobody() {
     let mut second = Listener::of(source(&camera.stream("main"), None));
     let mut waits = Vec::new();
     while waits.len() < 4 {
-        if let Event::State(state) = second.event().await {
-            if let model::CameraState::Waiting { trouble, retry_in_ms } = &state {
-                assert_eq!(trouble, &Trouble::Busy);
-                assert!(trouble.to_string().contains("no free connection"), "{trouble}");
-                waits.push(*retry_in_ms);
-            }
+        if let Event::State(CameraState::Waiting { trouble, retry_in_ms }) = second.event().await {
+            assert_eq!(trouble, Trouble::Busy);
+            assert!(trouble.to_string().contains("no free connection"), "{trouble}");
+            waits.push(retry_in_ms);
         }
     }
     assert!(waits[3] >= 4_000 && waits[0] <= 1_000, "it backs off: {waits:?}");

@@ -237,15 +237,13 @@ impl<'a> Device<'a> {
         let answer = self.optional(service, request).await?;
         let found = answer.map(|answer| message::encoders(&answer)).unwrap_or_default();
         let found = found.into_iter().find(|encoder| encoder.token == token);
-        match found.filter(|encoder| !encoder.encoding.is_empty()) {
-            Some(encoder) => Ok(encoder),
-            // What the list of profiles said, asked anew: it may have been changed since.
-            None => {
-                let profiles = self.profiles(services).await?;
-                let again = profiles.into_iter().find(|other| other.token == profile.token);
-                again.map(|profile| profile.encoder).ok_or(Trouble::NoSuchStream)
-            }
+        if let Some(encoder) = found.filter(|encoder| !encoder.encoding.is_empty()) {
+            return Ok(encoder);
         }
+        // What the list of profiles said, asked anew: it may have been changed since.
+        let profiles = self.profiles(services).await?;
+        let again = profiles.into_iter().find(|other| other.token == profile.token);
+        again.map(|profile| profile.encoder).ok_or(Trouble::NoSuchStream)
     }
 
     /// What a profile's encoder could do.

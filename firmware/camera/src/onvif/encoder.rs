@@ -183,7 +183,8 @@ impl Encoder {
             new.interval = Some(least.max(1));
         }
         if new.quality.is_none() {
-            new.quality = limits.quality.map(|(least, most)| format!("{}", ((least + most) / 2.0).round()));
+            new.quality =
+                limits.quality.map(|(least, most)| format!("{}", f64::midpoint(least, most).round()));
         }
         Some(new)
     }

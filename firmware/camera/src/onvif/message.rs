@@ -103,7 +103,10 @@ impl Request<'_> {
     fn body(&self) -> String {
         let (operation, namespace) = (self.operation(), self.namespace());
         let inner = match self {
-            Self::GetSystemDateAndTime | Self::GetDeviceInformation | Self::GetProfiles => String::new(),
+            Self::GetSystemDateAndTime
+            | Self::GetDeviceInformation
+            | Self::GetProfiles
+            | Self::GetEncoders2(None) => String::new(),
             Self::GetServices => "<IncludeCapability>false</IncludeCapability>".into(),
             Self::GetCapabilities => "<Category>All</Category>".into(),
             Self::GetProfiles2 => "<Type>VideoSource</Type><Type>VideoEncoder</Type>".into(),
@@ -123,7 +126,6 @@ impl Request<'_> {
             Self::GetEncoder(token) | Self::GetEncoders2(Some(token)) => {
                 format!("<ConfigurationToken>{}</ConfigurationToken>", quick_xml::escape::escape(*token))
             }
-            Self::GetEncoders2(None) => String::new(),
             Self::GetEncoderOptions(encoder, profile) | Self::GetEncoderOptions2(encoder, profile) => {
                 format!(
                     "<ConfigurationToken>{}</ConfigurationToken><ProfileToken>{}</ProfileToken>",

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -151,7 +152,7 @@ impl Listener {
         let event = timeout(Duration::from_secs(40), self.events.recv()).await.expect("an event in time");
         let event = event.expect("the run goes on");
         if !matches!(event, Event::Unit(_)) {
-            self.said += &format!("{event:?} ");
+            let _ = write!(self.said, "{event:?} ");
         }
         if let Event::State(state) = &event
             && let Some(trouble) = state.trouble()

@@ -107,7 +107,7 @@ proptest! {
         for options in [Options::Unknown, Options::H264(limits)] {
             let new = now.improved(&options).unwrap();
             prop_assert!(is_h264(&new.encoding));
-            prop_assert!(new.gop as f64 <= new.pace().round().max(1.0) || Some(new.gop) == range.map(|(least, _)| least));
+            prop_assert!(f64::from(new.gop) <= new.pace().round().max(1.0) || Some(new.gop) == range.map(|(least, _)| least));
             let again = new.improved(&options).unwrap();
             prop_assert_eq!(again, new, "a second time changes nothing");
         }
