@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tunnel::io::{Handle, Namespace, Options, Tunnel};
-use tunnel::net::Cidr;
 use tunnel::peers::{Peer, Remote};
 use tunnel::quick::{Endpoint, Quick, QuickPeer};
 
@@ -29,7 +28,6 @@ pub(crate) fn run(file: &Path) -> Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
     let quick = Quick::parse(&shown, &text)?;
     let interface = interface(file)?;
-    routable(&quick)?;
     for (line, key) in &quick.ignored {
         tracing::warn!("{shown}:{line}: {key} has no effect here: set it on this machine where you want it");
     }
@@ -49,18 +47,6 @@ fn interface(file: &Path) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// All addresses of the world would take the tunnel's own datagrams, too, and they would never leave.
-fn routable(quick: &Quick) -> Result<()> {
-    let everything = |network: &&Cidr| network.prefix == 0;
-    let found = quick.peers.iter().flat_map(|peer| &peer.allowed).find(everything);
-    anyhow::ensure!(
-        found.is_none(),
-        "AllowedIPs of 0.0.0.0/0 or ::/0 would send everything of this machine into the tunnel, the tunnel's own datagrams \
-         included: name the networks behind the server instead"
-    );
-    Ok(())
-}
-
 async fn serve(quick: &Quick, interface: String) -> Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let any = |port| SocketAddr::from(([0_u16; 8], port));
@@ -74,19 +60,34 @@ async fn serve(quick: &Quick, interface: String) -> Result<()> {
         namespace: Namespace::Current,
     })?;
     let handle = tunnel.handle();
+    // Names are looked up before anything is sent elsewhere: the way to whoever knows them may lead into the tunnel.
+    let mut outside = Vec::new();
     for peer in &quick.peers {
-        for network in &peer.allowed {
-            handle.add_route(*network).with_context(|| {
-                format!("cannot send {network} into {interface}: see `ip route` for who has it already")
-            })?;
+        let remote = resolved(peer.endpoint.as_ref()).await;
+        if let Some(Remote::Udp(address)) = remote {
+            outside.push(address.ip().to_canonical());
         }
         handle.put(Peer {
             public: peer.public,
             preshared: peer.preshared.clone(),
             allowed: peer.allowed.clone(),
-            remote: resolved(peer.endpoint.as_ref()).await,
+            remote,
             keepalive_s: peer.keepalive_s,
         });
+    }
+    let mut everything = false;
+    for network in quick.peers.iter().flat_map(|peer| &peer.allowed) {
+        let around = network.prefix == 0 || outside.iter().any(|address| network.contains(*address));
+        let added = if around { handle.add_route_around(*network) } else { handle.add_route(*network) };
+        added.with_context(|| {
+            format!(
+                "cannot send {network} into {interface}: see `ip route show table all` for who has it already"
+            )
+        })?;
+        everything |= around;
+    }
+    if everything {
+        strict_filters();
     }
     tracing::info!(
         port = handle.local_port(),
@@ -103,6 +104,20 @@ async fn serve(quick: &Quick, interface: String) -> Result<()> {
     }
     tracing::info!("the tunnel {interface} is down");
     Ok(())
+}
+
+/// Says which interfaces would drop the server's datagrams, because answers to them would go into the tunnel.
+fn strict_filters() {
+    let Ok(interfaces) = std::fs::read_dir("/proc/sys/net/ipv4/conf") else { return };
+    let strict = |entry: &std::fs::DirEntry| {
+        std::fs::read_to_string(entry.path().join("rp_filter")).is_ok_and(|value| value.trim() == "1")
+    };
+    for entry in interfaces.flatten().filter(strict) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        tracing::warn!(
+            "a strict reverse-path filter may drop what the server sends: set net.ipv4.conf.{name}.rp_filter to 2"
+        );
+    }
 }
 
 /// Looks up again the names of peers that are not heard any more: a server may have moved.

@@ -15,6 +15,7 @@ mod kernel;
 mod namespace;
 mod netlink;
 mod outbox;
+mod policy;
 mod probing;
 
 use std::io;
@@ -122,6 +123,8 @@ struct Shared {
     wake: EventFd,
     stop: AtomicBool,
     port: u16,
+    /// The thread's socket, for its options.
+    udp: UdpSocket,
 }
 
 /// What a datagram or packet needs, under one lock that the thread takes once per batch.
@@ -181,6 +184,7 @@ impl Tunnel {
             wake,
             stop: AtomicBool::new(false),
             port,
+            udp: udp.try_clone().map_err(interface("copy the UDP socket"))?,
         });
         let engine = Engine::new(Arc::clone(&shared), tun, udp).map_err(interface("watch the sockets"))?;
         let thread = std::thread::Builder::new()
@@ -317,6 +321,16 @@ impl Handle {
     /// When there is a route to it already, or the tunnel has ended.
     pub fn add_route(&self, network: Cidr) -> io::Result<()> {
         self.shared.room(|room| room.add_route(network))
+    }
+
+    /// The same for a network that may hold the other end, such as all addresses there are: the tunnel's own datagrams and what
+    /// the machine has a route of its own for, default routes apart, do not go there. Undone when the tunnel ends.
+    ///
+    /// # Errors
+    /// When another tunnel has it, the kernel has no routing rules, or the tunnel has ended.
+    pub fn add_route_around(&self, network: Cidr) -> io::Result<()> {
+        setsockopt(&self.shared.udp, sockopt::Mark, &policy::MARK)?;
+        self.shared.room(|room| room.route_around(network))
     }
 
     /// Our UDP port outside.

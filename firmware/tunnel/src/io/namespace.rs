@@ -14,6 +14,7 @@ use nix::sys::socket::{
 
 use super::kernel;
 use super::netlink::Netlink;
+use super::policy::Policy;
 use super::{Error, Namespace};
 use crate::net::Cidr;
 
@@ -22,6 +23,7 @@ enum Job {
     Addresses(Vec<Cidr>),
     Mtu(u16),
     Route(Cidr),
+    Around(Cidr),
     Listen(SocketAddr),
     Socket,
 }
@@ -44,6 +46,7 @@ struct Inside {
     netlink: Netlink,
     index: u32,
     addresses: Vec<Cidr>,
+    policy: Policy,
 }
 
 impl Room {
@@ -99,6 +102,10 @@ impl Room {
         self.ask(Job::Route(network)).map(drop)
     }
 
+    pub(super) fn route_around(&self, network: Cidr) -> io::Result<()> {
+        self.ask(Job::Around(network)).map(drop)
+    }
+
     pub(super) fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
         self.descriptor(Job::Listen(address)).map(TcpListener::from)
     }
@@ -139,12 +146,12 @@ impl Inside {
             .map_err(|errno| failed("find the TUN device")(errno.into()))?;
         netlink.set_mtu(index, mtu).map_err(failed("set the MTU"))?;
         netlink.up(index).map_err(failed("bring the TUN device up"))?;
-        let mut inside = Self { netlink, index, addresses: Vec::new() };
+        let mut inside = Self { netlink, index, addresses: Vec::new(), policy: Policy::default() };
         inside.set_addresses(addresses.to_vec()).map_err(failed("set the addresses"))?;
         if namespace == Namespace::Own {
             // Loopback has index 1 in every namespace. All there is in here is the tunnel.
             inside.netlink.up(1).map_err(failed("bring loopback up"))?;
-            inside.netlink.add_route(index, EVERYWHERE).map_err(failed("set the route"))?;
+            inside.netlink.add_route(index, EVERYWHERE, MAIN).map_err(failed("set the route"))?;
         }
         Ok((inside, tun))
     }
@@ -166,7 +173,8 @@ impl Inside {
             Job::Mtu(mtu) => self.netlink.set_mtu(self.index, mtu)?,
             // The kernel made the routes to the networks of our addresses.
             Job::Route(network) if self.addresses.iter().any(|own| own.network() == network.network()) => {}
-            Job::Route(network) => self.netlink.add_route(self.index, network)?,
+            Job::Route(network) => self.netlink.add_route(self.index, network, MAIN)?,
+            Job::Around(network) => self.policy.add(&self.netlink, self.index, network)?,
             Job::Listen(address) => {
                 let socket = tcp(address)?;
                 setsockopt(&socket, sockopt::ReuseAddr, &true)?;
@@ -179,6 +187,15 @@ impl Inside {
         Ok(Done::Nothing)
     }
 }
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.policy.undo(&self.netlink);
+    }
+}
+
+/// The table of routes that everybody uses.
+const MAIN: u32 = nix::libc::RT_TABLE_MAIN as u32;
 
 /// Rules of our own namespace: nothing is forwarded; TCP finds out by itself when large packets vanish (RFC 4821), and does
 /// not forget between two segments of a stream how wide the way is (RFC 2861 would have it begin anew after each).

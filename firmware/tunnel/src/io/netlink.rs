@@ -17,6 +17,14 @@ use crate::net::Cidr;
 
 /// Bytes of `struct nlmsghdr`.
 const HEADER: usize = 16;
+/// Actions and flags of routing rules (linux/fib_rules.h): look into a table; for packets without the mark.
+const FR_ACT_TO_TBL: u8 = 1;
+const FIB_RULE_INVERT: u32 = 2;
+/// Attributes of routing rules (linux/fib_rules.h).
+const FRA_PRIORITY: u16 = 6;
+const FRA_FWMARK: u16 = 10;
+const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
+const FRA_TABLE: u16 = 15;
 
 /// A socket that speaks rtnetlink.
 pub(super) struct Netlink {
@@ -112,17 +120,54 @@ impl Netlink {
         self.ask(self::address(libc::RTM_DELADDR, 0, index, address))
     }
 
-    /// Sends a network into an interface. A route that is there already, to wherever it leads, is an error: this machine
-    /// needs it.
-    pub(super) fn add_route(&self, index: u32, network: Cidr) -> io::Result<()> {
+    /// Sends a network into an interface, in this table of routes. A route that is there already, to wherever it leads, is
+    /// an error: this machine needs it.
+    pub(super) fn add_route(&self, index: u32, network: Cidr, table: u32) -> io::Result<()> {
         let network = network.network();
         let mut body = vec![family(network.address), network.prefix, 0, 0];
-        body.extend([libc::RT_TABLE_MAIN, libc::RTPROT_STATIC, libc::RT_SCOPE_LINK, libc::RTN_UNICAST]);
+        body.extend([libc::RT_TABLE_UNSPEC, libc::RTPROT_STATIC, libc::RT_SCOPE_LINK, libc::RTN_UNICAST]);
         body.extend([0; 4]);
         let message = Message::new(libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &body)
             .attribute(libc::RTA_DST, &octets(network.address))
-            .attribute(libc::RTA_OIF, &index.to_ne_bytes());
+            .attribute(libc::RTA_OIF, &index.to_ne_bytes())
+            .attribute(libc::RTA_TABLE, &table.to_ne_bytes());
         self.ask(message)
+    }
+
+    /// Adds a rule for addresses of this one's kind.
+    pub(super) fn add_rule(&self, like: IpAddr, rule: Rule) -> io::Result<()> {
+        self.ask(self::rule(libc::RTM_NEWRULE, libc::NLM_F_CREATE | libc::NLM_F_EXCL, like, rule))
+    }
+
+    /// Removes one such rule.
+    pub(super) fn remove_rule(&self, like: IpAddr, rule: Rule) -> io::Result<()> {
+        self.ask(self::rule(libc::RTM_DELRULE, 0, like, rule))
+    }
+}
+
+/// Which table of routes is asked when.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rule {
+    /// The main table at this priority, but for its default routes.
+    MainWithoutDefault(u32),
+    /// At this priority this table, for all packets but those of sockets with this mark.
+    Unmarked(u32, u32, u32),
+}
+
+fn rule(kind: u16, flags: i32, like: IpAddr, rule: Rule) -> Message {
+    let invert = if matches!(rule, Rule::Unmarked(..)) { FIB_RULE_INVERT } else { 0 };
+    let mut body = vec![family(like), 0, 0, 0, libc::RT_TABLE_UNSPEC, 0, 0, FR_ACT_TO_TBL];
+    body.extend(invert.to_ne_bytes());
+    let message = Message::new(kind, flags, &body);
+    match rule {
+        Rule::MainWithoutDefault(priority) => message
+            .attribute(FRA_PRIORITY, &priority.to_ne_bytes())
+            .attribute(FRA_TABLE, &u32::from(libc::RT_TABLE_MAIN).to_ne_bytes())
+            .attribute(FRA_SUPPRESS_PREFIXLEN, &0_u32.to_ne_bytes()),
+        Rule::Unmarked(priority, table, mark) => message
+            .attribute(FRA_PRIORITY, &priority.to_ne_bytes())
+            .attribute(FRA_TABLE, &table.to_ne_bytes())
+            .attribute(FRA_FWMARK, &mark.to_ne_bytes()),
     }
 }
 
