@@ -14,7 +14,8 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Starts counting TCP and UDP packets to these addresses.
+    /// Starts counting UDP packets to these addresses, and TCP packets to ports that servers have: above them are the box's own,
+    /// for a moment each, where it talks to itself (ip(7), ip_local_port_range).
     ///
     /// # Errors
     /// When nftables fails.
@@ -22,7 +23,8 @@ impl Counters {
         let (mut counters, mut rules) = (String::new(), String::new());
         for (index, target) in targets.iter().enumerate() {
             writeln!(counters, "counter t{index} {{}}")?;
-            writeln!(rules, "meta l4proto {{ tcp, udp }} ip daddr {target} counter name t{index}")?;
+            writeln!(rules, "ip daddr {target} meta l4proto udp counter name t{index}")?;
+            writeln!(rules, "ip daddr {target} tcp dport 1-32767 counter name t{index}")?;
         }
         let mut nft = host.command("nft");
         nft.args(["-f", "-"]);

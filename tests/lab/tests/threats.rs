@@ -10,8 +10,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lab::{
+    account::Account,
     boxd::{Boxd, CameraConfig},
-    cloud::{Cloud, Link},
+    cloud::{self, Cloud, Link},
     counters::Counters,
     factory::{Factory, Host},
     http::Response,
@@ -117,7 +118,7 @@ fn a_camera_cannot_send_the_box_elsewhere() {
             }
         }
         boxd.finish()?;
-        complaints.extend(misled_over_udp(boxx, &counters, &misled)?);
+        complaints.extend(misled_over_udp(boxx, &counters, &misled, cameras)?);
 
         // The counters do count, TCP and UDP.
         boxx.within(|| {
@@ -139,30 +140,26 @@ fn a_camera_cannot_send_the_box_elsewhere() {
     });
 }
 
-/// A camera names another sender of its RTP. Nothing comes from there and nothing is played; but retina, which speaks for
-/// us, greets the sender with one packet of RTP and one of RTCP (hole punching, 20 bytes) before it tells who it is.
-fn misled_over_udp(boxx: &Host, counters: &Counters, configs: &[CameraConfig]) -> Result<Vec<String>> {
+/// Over UDP, a camera names another sender of its RTP and another host for the end of the session, and leaves: the pictures
+/// come from the camera itself, and nobody else hears of the box.
+fn misled_over_udp(
+    boxx: &Host,
+    counters: &Counters,
+    configs: &[CameraConfig],
+    cameras: Vec<Simcam>,
+) -> Result<Vec<String>> {
     let before = counters.packets()?;
     let mut boxd = Boxd::start(boxx, "[discovery]\nenabled = false\n", configs)?;
-    let named = |camera: &serde_json::Value| {
-        camera["sentence"].as_str().is_some_and(|sentence| sentence.contains("another address"))
-    };
-    boxd.wait_for(Duration::from_secs(20), "word of the wrong senders", |boxd| {
-        Ok(boxd.cameras()?.iter().all(|(_, camera)| named(camera)))
-    })?;
+    let ids: Vec<String> = configs.iter().map(|config| config.id.clone()).collect();
+    boxd.wait_streaming(&ids, Duration::from_secs(20))?;
+    // Sessions that break without an answer are the ones whose end is told over and over.
+    drop(cameras);
     thread::sleep(LISTEN);
     let mut complaints = Vec::new();
-    for (id, camera) in boxd.cameras()? {
-        if camera["state"]["state"] == "streaming" {
-            complaints.push(format!("{id} streams from wherever it was sent"));
-        }
-    }
     for ((target, before), (_, after)) in before.into_iter().zip(counters.packets()?) {
-        println!("{target}: {} greetings to a sender that a camera named", after - before);
-        // two at once, and as many at each of a few tries
-        if after - before > 12 {
-            complaints
-                .push(format!("the box sent {} packets to {target}, named as a sender", after - before));
+        println!("{target}: {} packets to a host that a camera named, over UDP", after - before);
+        if after != before {
+            complaints.push(format!("over UDP, the box sent {} packets to {target}", after - before));
         }
     }
     boxd.finish()?;
@@ -208,7 +205,10 @@ fn a_tenant_and_a_viewer_get_nothing() {
                 .to_owned())
         };
         let (victim, own) = (inner(&honest)?, inner(&evil)?);
-        let evil_id = evil.site().json("/api/v1/join")?["box_id"].as_str().context("no box id")?.to_owned();
+        let evil_id = Account::open(evil.site(), cloud::PASSWORD)?.json("/api/v1/join")?["box_id"]
+            .as_str()
+            .context("no box id")?
+            .to_owned();
         evil.process().stop(Duration::from_secs(5))?;
         evil.check_log()?;
 
