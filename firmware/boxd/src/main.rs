@@ -97,10 +97,8 @@ fn again() -> ExitCode {
     if std::env::var_os("LISTEN_FDS").is_some() {
         return ExitCode::from(AGAIN);
     }
-    let error = std::process::Command::new("/proc/self/exe")
-        .arg0("boxd")
-        .args(std::env::args_os().skip(1))
-        .exec();
+    let error =
+        std::process::Command::new("/proc/self/exe").arg0("boxd").args(std::env::args_os().skip(1)).exec();
     tracing::warn!(%error, "the box cannot start itself anew");
     ExitCode::from(AGAIN)
 }

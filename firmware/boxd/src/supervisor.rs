@@ -96,7 +96,11 @@ impl Supervisor {
     ///
     /// # Errors
     /// When the source does not fit a frame.
-    pub(crate) fn add(&self, source: &Source, device: Option<DeviceKey>) -> anyhow::Result<Option<Arc<Camera>>> {
+    pub(crate) fn add(
+        &self,
+        source: &Source,
+        device: Option<DeviceKey>,
+    ) -> anyhow::Result<Option<Arc<Camera>>> {
         let inner = &self.0;
         let frames = Frames::new(source, &inner.logins)?;
         let feed = Feed::new(Stream::new(inner.options, first_sequence_number(inner.floor.time(now()))));

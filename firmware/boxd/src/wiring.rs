@@ -141,7 +141,11 @@ pub(crate) fn run(config: Config, lines: Lines) -> anyhow::Result<End> {
                 let page = pages.first().cloned().unwrap_or_default();
                 let options = cloud::Options { ca: tunnel.ca, consent: tunnel.join, page };
                 let cloud = cloud::start(options, files, shared.clone(), time, stopped.clone())?;
-                return Ok(Threads { door: door(listeners, shared, hosts, way, stopped)?, beside, cloud: Some(cloud) });
+                return Ok(Threads {
+                    door: door(listeners, shared, hosts, way, stopped)?,
+                    beside,
+                    cloud: Some(cloud),
+                });
             }
             Ok(Threads { door: door(listeners, shared, hosts, way, stopped)?, beside, cloud: None })
         }
@@ -151,7 +155,8 @@ pub(crate) fn run(config: Config, lines: Lines) -> anyhow::Result<End> {
         .on_thread_park(|| std::thread::sleep(REST))
         .build()
         .context("cannot start the supervisor")?;
-    let (threads, end) = runtime.block_on(supervise(config, shared, kept, page, &stop, stopped, open_doors))?;
+    let (threads, end) =
+        runtime.block_on(supervise(config, shared, kept, page, &stop, stopped, open_doors))?;
     if threads.cloud.is_some_and(|cloud| cloud.join().is_err()) {
         tracing::error!("the part that talks to the cloud stopped unexpectedly");
     }
@@ -270,8 +275,10 @@ async fn keep_page(
     stopped: watch::Receiver<bool>,
 ) {
     let Some(listener) = listener else { return pending().await };
-    setup_process::keep(listener, claim, stopped, async |socket| owner::desk::serve(socket, owner.clone()).await)
-        .await;
+    setup_process::keep(listener, claim, stopped, async |socket| {
+        owner::desk::serve(socket, owner.clone()).await
+    })
+    .await;
 }
 
 /// Keeps the time for the next start, for ever.
@@ -306,8 +313,7 @@ async fn discover(
         state_dir: Some(state_dir.to_owned()),
     });
     let mut changes = lan.changes();
-    let reach = lan.reach();
-    owner.set_reach(reach.clone());
+    owner.set_reach(lan.reach());
     let mut adoption = options.adopt.then(|| Adoption::new(options.user, options.password, configured));
     loop {
         changes.mark_unchanged();
@@ -325,7 +331,7 @@ async fn discover(
             next_look = next;
         }
         shared.set_devices(devices);
-        reach.keep(owner.addresses());
+        owner.keep_reached();
         let look = async {
             match next_look {
                 Some(at) => tokio::time::sleep_until(at.into()).await,

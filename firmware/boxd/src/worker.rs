@@ -33,8 +33,8 @@ pub(crate) fn run(id: &CameraId) -> anyhow::Result<()> {
     if !sandbox.seccomp {
         tracing::warn!(camera = %id, "this kernel cannot restrict system calls: the worker runs without");
     }
-    let task =
-        read_task(&mut socket).context("cannot read where the camera is: a worker is started by boxd only")?;
+    let task = read_task(&mut socket)
+        .context("cannot read where the camera is: a worker is started by boxd only")?;
     let seed = RandomState::new().hash_one(id.as_str());
     let source = match task {
         Task::Stream(source) => source,

@@ -90,6 +90,19 @@ fn a_thin_line_gets_the_small_picture_within_seconds() {
 }
 
 #[test]
+fn a_cap_that_the_owner_sets_counts_from_the_next_look_on() {
+    let mut world = World::new(100_000_000, None, vec![camera("gate", 4_000_000, Some(500_000))]);
+    world.run(60);
+    assert_eq!(world.pictures(), [Main]);
+    world.budget.set_cap(Some(1_000_000));
+    world.run(10);
+    assert_eq!(world.pictures(), [Sub]);
+    world.budget.set_cap(None);
+    world.run(300);
+    assert_eq!(world.pictures(), [Main]);
+}
+
+#[test]
 fn a_line_that_stays_thin_is_tried_ever_more_rarely() {
     let mut world = World::new(1_000_000, None, vec![camera("gate", 4_000_000, Some(300_000))]);
     world.run(24 * 3600);

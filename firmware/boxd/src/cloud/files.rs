@@ -146,6 +146,21 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_is_wiped_is_gone_with_what_cuts_left_of_it_and_nothing_else_is() {
+        let scratch = Scratch::new("files-wipe");
+        let files = scratch.files();
+        files.wipe("core.json").unwrap();
+        for name in ["core.json", "core.json.new", "core.json.damaged-7", "identity.key"] {
+            files.write(name, b"x").unwrap();
+        }
+        files.rename("core.json", "core.json.damaged-8").unwrap();
+        files.wipe("core.json").unwrap();
+        let left: Vec<_> =
+            fs::read_dir(&scratch.0).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(left, ["identity.key"]);
+    }
+
+    #[test]
     fn an_endless_file_is_not_read() {
         let scratch = Scratch::new("files-large");
         let files = scratch.files();

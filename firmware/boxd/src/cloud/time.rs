@@ -77,8 +77,10 @@ pub(crate) struct Time {
     beside: AtomicI64,
     /// The clock was behind at the start, and nobody has told the time since.
     unsure: AtomicBool,
-    /// The clock can be right: it was at the start, or somebody has set it since.
+    /// Somebody has set the clock since the start, or told the time.
     known: AtomicBool,
+    /// The box itself has set it, to a time that is only not too early.
+    guessed: AtomicBool,
     /// What the owner should know.
     sentence: Mutex<Option<String>>,
     /// Counts every jump of the clock, whoever set it.
@@ -103,6 +105,7 @@ impl Time {
         let time = Self::look(files, clock);
         let step = time.first_step();
         time.unsure.store(step != Step::Leave, Ordering::Relaxed);
+        time.guessed.store(step != Step::Leave, Ordering::Relaxed);
         time.step(step, "what an earlier run knew");
         time
     }
@@ -116,12 +119,12 @@ impl Time {
             beside: AtomicI64::new(0),
             unsure: AtomicBool::new(false),
             known: AtomicBool::new(false),
+            guessed: AtomicBool::new(false),
             sentence: Mutex::new(None),
             jumps: watch::Sender::new(0),
         };
         let floor = time.read_floor();
         *lock(&time.kept) = floor;
-        time.known.store(time.first_step() == Step::Leave, Ordering::Relaxed);
         time
     }
 
@@ -129,9 +132,10 @@ impl Time {
         clock::at_start(self.clock.now(), *lock(&self.kept), built())
     }
 
-    /// Whether the clock can be right: it was plausible at the start, or somebody has set it since.
+    /// Whether the clock can be right: it is plausible without the box's doing, or somebody has set it since.
     pub(crate) fn is_known(&self) -> bool {
-        self.known.load(Ordering::Relaxed)
+        let guessed = self.guessed.load(Ordering::Relaxed);
+        self.known.load(Ordering::Relaxed) || !guessed && self.first_step() == Step::Leave
     }
 
     /// The owner's phone tells the time. It is believed only while nobody else has told it, sets the clock, and is never

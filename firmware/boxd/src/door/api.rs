@@ -11,7 +11,7 @@ use model::{CameraState, Device, Fact, Source};
 use serde::Serialize;
 
 use super::{Body, reply};
-use super::{join, snippet};
+use super::snippet;
 use crate::cloud;
 use crate::state::{Camera, Shared};
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use model::{CodecKind, Trouble};
+use model::{CodecKind, DeviceKey, Trouble};
 use serde_json::Value;
 
 use super::*;
@@ -129,6 +129,14 @@ fn every_state_and_trouble_is_described() {
         Trouble::TooLarge { what: text() },
         Trouble::Protocol { detail: text() },
         Trouble::WorkerDied,
+        Trouble::ChangedDevice,
+        Trouble::NotActivated,
+        Trouble::OnvifOff,
+        Trouble::Locked { seconds: 60 },
+        Trouble::NoH264 { other: Some(text()) },
+        Trouble::NoH264 { other: None },
+        Trouble::Refused { detail: text() },
+        Trouble::NoSnapshot,
     ];
     for trouble in troubles {
         conforms(&sample(CameraState::Stopped { trouble: trouble.clone() }), "Camera");
@@ -217,11 +225,11 @@ fn every_step_of_joining_is_described() {
 
 #[test]
 fn everything_that_the_set_up_page_says_is_described() {
-    use setup::desk::{Channel, Encoder, Event, Fix, Found, Obstacle, Overview, Refusal, Row};
+    use setup::desk::{Channel, Encoder, Event, Fix, Found, Obstacle, Overview, Refusal, Row, Secure};
 
     let text = || "x".to_owned();
     let id = || model::CameraId::new("gate").unwrap();
-    let obstacle = |fix| Obstacle {
+    let obstacle = |fix: Option<Fix>| Obstacle {
         code: text(),
         sentence: text(),
         menu: fix.map(|_| text()),
@@ -265,6 +273,8 @@ fn everything_that_the_set_up_page_says_is_described() {
             now_ms: 1,
             condition: condition.to_owned(),
             pages: vec![text()],
+            secure: name.as_ref().map(|_| Secure { pages: vec![text()], fingerprint: text() }),
+            label: name.clone(),
             devices: vec![found(name.clone())],
             cameras: vec![row(name.clone())],
             join: serde_json::to_value(join::view(&Shared::new(Cloud::new(None, None)))).unwrap(),

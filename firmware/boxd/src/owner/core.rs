@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn what_is_no_such_file_is_told_apart() {
-        for foreign in [&b""[..], b"{\"version\":1,\"cam", b"[]", b"{}", b"{\"version\":\"x\"}", b"\xff\xfe"] {
+        for foreign in [&b""[..], b"{\"version\":1,\"cam", b"[]", b"{}", b"{\"version\":\"x\"}", b"\xff\xfe"]
+        {
             assert_eq!(Core::read(foreign).unwrap_err(), Foreign);
         }
         let empty = read(&json!({"version": 1}));

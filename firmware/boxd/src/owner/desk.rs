@@ -183,7 +183,10 @@ impl Owner {
     async fn reach(&self, key: String) -> Result<(), Refusal> {
         let reach = lock(&self.0.reach).clone();
         let Some(reach) = reach else {
-            return Err(refusal("no_search", "The box does not look for cameras ([discovery] enabled), so it reaches none of another network."));
+            return Err(refusal(
+                "no_search",
+                "The box does not look for cameras ([discovery] enabled), so it reaches none of another network.",
+            ));
         };
         reach.reach(&key).await.map(drop).map_err(|refused| refusal(refused.code(), &refused.to_string()))
     }
@@ -199,8 +202,16 @@ impl Owner {
         if let Ok(Outcome::Channels { channels }) = self.errand(id, Errand::Channels).await
             && channels.len() > 1
         {
-            let channels = channels.into_iter().map(|channel| Channel { token: channel.token, name: channel.name });
+            let first = channels.first().map(|channel| channel.token.clone());
+            let channels =
+                channels.into_iter().map(|channel| Channel { token: channel.token, name: channel.name });
             lock(&self.0.channels).insert(key, channels.collect());
+            // What is streamed of it already is the first one: it is not to be added once more.
+            let _ = self.keep(|core| {
+                if let Some(kept) = core.camera_mut(id) {
+                    kept.channel = kept.channel.take().or(first);
+                }
+            });
         }
     }
 }

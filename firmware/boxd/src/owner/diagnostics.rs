@@ -36,7 +36,8 @@ impl Owner {
             self.0.time.sentence().map(|sentence| format!(": {sentence}")).unwrap_or_default()
         )?;
         if let Ok(system) = nix::sys::utsname::uname().map(|system| {
-            [system.sysname(), system.release(), system.machine()].map(|word| word.to_string_lossy().into_owned())
+            [system.sysname(), system.release(), system.machine()]
+                .map(|word| word.to_string_lossy().into_owned())
         }) {
             writeln!(out, "system {}", system.join(" "))?;
         }
@@ -120,7 +121,10 @@ impl Owner {
         secrets.extend(inner.configured_secrets.iter().map(|secret| secret.expose().as_str()));
         secrets.extend(files.iter().map(String::as_str));
         // An address that is shown masked has a secret in it.
-        let masked = sources.iter().zip(&addresses).filter(|(source, address)| source.address.to_string() != **address);
+        let masked = sources
+            .iter()
+            .zip(&addresses)
+            .filter(|(source, address)| source.address.to_string() != **address);
         secrets.extend(masked.map(|(_, address)| address.as_str()));
         let logins: Vec<(&str, &str)> = sources
             .iter()

@@ -136,7 +136,9 @@ impl Observer {
                 (Some((trouble, _)), _) => trouble.code(),
                 (None, _) => continue,
             };
-            let Some(_) = self.cameras.entry(camera.id().clone()).or_default().look(word, at) else { continue };
+            let Some(_) = self.cameras.entry(camera.id().clone()).or_default().look(word, at) else {
+                continue;
+            };
             let name = camera.name().unwrap_or_else(|| camera.id().to_string());
             let id = Some(camera.id().clone());
             match trouble {
@@ -225,6 +227,9 @@ mod tests {
         pass(60, Trouble::Closed);
         let told = events.list();
         assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!((told[0].code.as_str(), told[0].camera.as_ref().unwrap().as_str()), ("camera_trouble", "gate"));
+        assert_eq!(
+            (told[0].code.as_str(), told[0].camera.as_ref().unwrap().as_str()),
+            ("camera_trouble", "gate")
+        );
     }
 }

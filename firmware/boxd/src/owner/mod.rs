@@ -10,6 +10,7 @@
 //!
 //! An [`Owner`] is a handle, cheap to clone. Cameras of `core.json` stream from the start on, whatever the page's process does.
 
+mod adding;
 mod core;
 pub(crate) mod desk;
 mod diagnostics;
@@ -22,7 +23,6 @@ mod roster;
 mod store;
 mod watcher;
 
-
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -33,21 +33,28 @@ use model::{CameraId, Private};
 use setup::desk::{Channel, Refusal};
 use tokio::sync::watch;
 
-use crate::lan::Reach;
+use self::core::Kept;
 use crate::cloud::{Files, Time};
+use crate::lan::Reach;
 use crate::log::Lines;
 use crate::logins::{self, Logins, millis};
 use crate::state::{Camera, Shared, lock};
 use crate::supervisor::Supervisor;
-use self::core::Kept;
 use errands::Errands;
 use events::Events;
 use store::Store;
 
 /// Files that a reset deletes, by how their names begin; the owner's password goes last, so that a reset that was cut short can
 /// be asked for again by the same owner only. The identity's and the tunnel's keys, the trusted times and the label stay.
-const FORGOTTEN: [&str; 7] =
-    ["cloud.json", logins::FILE, logins::KEY, events::FILE, "page-certificate.json", "reach.json", store::FILE];
+const FORGOTTEN: [&str; 7] = [
+    "cloud.json",
+    logins::FILE,
+    logins::KEY,
+    events::FILE,
+    "page-certificate.json",
+    "reach.json",
+    store::FILE,
+];
 
 /// A handle on what the owner chose.
 #[derive(Clone)]
@@ -99,7 +106,12 @@ impl Owner {
         if let Some(complaint) = store.complaint() {
             events.add(now_ms, "settings_lost", None, complaint.to_owned());
         }
-        events.add(now_ms, "started", None, format!("The box has started, version {}.", env!("CARGO_PKG_VERSION")));
+        events.add(
+            now_ms,
+            "started",
+            None,
+            format!("The box has started, version {}.", env!("CARGO_PKG_VERSION")),
+        );
         if let Some(kbps) = store.with(|core| core.uplink_kbps) {
             shared.cloud().set_cap(kbps.map(|kbps| u64::from(kbps) * 1000));
         }
@@ -136,19 +148,20 @@ impl Owner {
     }
 
     /// Says which cameras must stay reachable, whatever subnet they are in.
-    fn keep_reached(&self) {
+    pub(crate) fn keep_reached(&self) {
         if let Some(reach) = &*lock(&self.0.reach) {
-            reach.keep(self.addresses());
+            reach.keep(self.places(|camera| camera.on));
         }
     }
 
-    /// The addresses of the cameras that the owner added and has not switched off.
+    /// The addresses of the cameras that the owner added, switched off or not.
     pub(crate) fn addresses(&self) -> Vec<IpAddr> {
-        let sources = lock(&self.0.sources);
-        let ids = self.0.store.with(|core| {
-            core.cameras.iter().filter(|camera| camera.on).map(|camera| camera.id.clone()).collect::<Vec<_>>()
-        });
-        ids.iter().filter_map(|id| crate::adopt::address(&sources.get(id)?.address)).collect()
+        self.places(|_| true)
+    }
+
+    fn places(&self, which: impl Fn(&Kept) -> bool) -> Vec<IpAddr> {
+        let kept = self.0.store.with(|core| core.cameras.clone());
+        kept.iter().filter(|camera| which(camera)).filter_map(adopt_address).collect()
     }
 
     /// Returns when the owner wants the box to start anew.

@@ -63,7 +63,8 @@ fn of_trouble(trouble: &Trouble, looks: &Looks<'_>) -> Obstacle {
         Trouble::OnvifOff => camera::vendor::menu(looks.maker.unwrap_or_default()),
         _ => None,
     };
-    let until_ms = looks.until_ms.filter(|_| matches!(trouble, Trouble::WrongPassword | Trouble::Locked { .. }));
+    let until_ms =
+        looks.until_ms.filter(|_| matches!(trouble, Trouble::WrongPassword | Trouble::Locked { .. }));
     Obstacle { menu: menu.map(str::to_owned), until_ms, fix, ..plain(trouble.code(), &sentence) }
 }
 
@@ -139,7 +140,10 @@ mod tests {
             ..Looks::default()
         };
         let told = of_camera(&looks);
-        assert_eq!((told[0].code.as_str(), told[0].until_ms, told[0].fix), ("wrong_password", Some(5), Some(Fix::Login)));
+        assert_eq!(
+            (told[0].code.as_str(), told[0].until_ms, told[0].fix),
+            ("wrong_password", Some(5), Some(Fix::Login))
+        );
         let file = Looks { ours: false, ..looks };
         assert_eq!(of_camera(&file)[0].fix, None, "the configuration file is changed elsewhere");
     }

@@ -22,12 +22,15 @@ impl Owner {
         let devices = shared.devices();
         let status = shared.cloud().status();
         let (name, kept) = self.0.store.with(|core| (core.name.clone(), core.cameras.clone()));
-        let near: Vec<Interface> = interfaces::list().map(|all| all.into_iter().collect()).unwrap_or_default();
+        let near: Vec<Interface> =
+            interfaces::list().map(|all| all.into_iter().collect()).unwrap_or_default();
         Overview {
             now_ms: millis(self.0.time.now()),
             name,
             condition: crate::lights::condition(shared).word().to_owned(),
             pages: shared.whereabouts().pages(),
+            secure: shared.whereabouts().secure(),
+            label: shared.whereabouts().label().map(|label| label.to_string()),
             devices: devices.iter().map(|device| self.found(device, &kept, &near)).collect(),
             cameras: self.rows(&kept, &devices),
             join: serde_json::to_value(door::join_view(shared)).unwrap_or(Value::Null),
@@ -56,7 +59,10 @@ impl Owner {
         let feed = camera.feed();
         let id = camera.id();
         let state = feed.state();
-        let trouble = feed.trouble().map(|(trouble, _)| trouble).filter(|_| !matches!(state, CameraState::Streaming(_)));
+        let trouble = feed
+            .trouble()
+            .map(|(trouble, _)| trouble)
+            .filter(|_| !matches!(state, CameraState::Streaming(_)));
         let facts = feed.with(|stream| stream.facts());
         let said = feed.device();
         let device = devices.iter().find(|device| {
@@ -65,14 +71,22 @@ impl Owner {
         let found = |fact: fn(&Device) -> Option<&model::Fact<String>>| {
             device.and_then(fact).map(|fact| fact.value.clone())
         };
-        let maker = said.as_ref().and_then(|said| said.maker.clone()).or_else(|| found(|device| device.maker.as_ref()));
-        let model = said.as_ref().and_then(|said| said.model.clone()).or_else(|| found(|device| device.model.as_ref()));
+        let maker = said
+            .as_ref()
+            .and_then(|said| said.maker.clone())
+            .or_else(|| found(|device| device.maker.as_ref()));
+        let model = said
+            .as_ref()
+            .and_then(|said| said.model.clone())
+            .or_else(|| found(|device| device.model.as_ref()));
         let source = lock(&self.0.sources).get(id).cloned();
         let refused = source.as_ref().and_then(|source| Gate::new(&self.0.logins, source).refusal());
         let codec = match &state {
             CameraState::Streaming(facts) => Some(facts.video),
             _ => None,
         };
+        let small =
+            matches!(&state, CameraState::Streaming(facts) if camera::choice::shows_sub(&facts.notes));
         let obstacles = obstacles::of_camera(&Looks {
             trouble: trouble.as_ref(),
             until_ms: refused.map(|refused| millis(self.0.time.now() + refused.wait)),
@@ -93,7 +107,7 @@ impl Owner {
             state,
             obstacles,
             snapshot: said.is_some_and(|said| said.snapshot.is_some()),
-            picture: camera.picture(),
+            picture: if small { Picture::Sub } else { camera.picture() },
             fps: facts.fps,
             bit_rate: facts.bit_rate,
             gop_seconds: facts.gop_seconds,

@@ -25,7 +25,9 @@ pub(super) fn redacted(text: &str, secrets: &[&str], logins: &[(&str, &str)]) ->
         forms.push(secret.to_owned());
         forms.push(percent(secret, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)));
         // As browsers and the URL crate write user information: fewer characters are encoded.
-        forms.push(percent(secret, |byte| byte.is_ascii_graphic() && !b" \"#%<>?`{}/:;=@[\\]^|".contains(&byte)));
+        forms.push(percent(secret, |byte| {
+            byte.is_ascii_graphic() && !b" \"#%<>?`{}/:;=@[\\]^|".contains(&byte)
+        }));
         let json = serde_json::to_string(secret).unwrap_or_default();
         forms.push(json.trim_matches('"').to_owned());
         forms.push(format!("{secret:?}").trim_matches('"').to_owned());
@@ -40,7 +42,8 @@ pub(super) fn redacted(text: &str, secrets: &[&str], logins: &[(&str, &str)]) ->
     forms.dedup();
     let mut text = text.to_owned();
     for form in &forms {
-        text = if form.chars().count() < SHORT { without_word(&text, form) } else { text.replace(form, GONE) };
+        text =
+            if form.chars().count() < SHORT { without_word(&text, form) } else { text.replace(form, GONE) };
     }
     text.lines().map(|line| keys(&urls(line))).collect::<Vec<_>>().join("\n")
 }
@@ -64,7 +67,8 @@ fn without_word(text: &str, word: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(word) {
-        let (before, after) = (rest.get(..at).unwrap_or_default(), rest.get(at + word.len()..).unwrap_or_default());
+        let (before, after) =
+            (rest.get(..at).unwrap_or_default(), rest.get(at + word.len()..).unwrap_or_default());
         let left = before.chars().next_back().or_else(|| out.chars().next_back());
         let beside = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
         out.push_str(before);
@@ -79,7 +83,8 @@ fn urls(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(at) = rest.find("://") {
-        let (scheme, behind) = (rest.get(..at + 3).unwrap_or_default(), rest.get(at + 3..).unwrap_or_default());
+        let (scheme, behind) =
+            (rest.get(..at + 3).unwrap_or_default(), rest.get(at + 3..).unwrap_or_default());
         out.push_str(scheme);
         let end = behind.find([' ', '"', '\'', '<', '>', '\t']).unwrap_or(behind.len());
         let url = behind.get(..end).unwrap_or_default();

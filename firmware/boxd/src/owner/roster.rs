@@ -1,38 +1,20 @@
 //! The cameras that the owner added: they come, change and go while the box runs.
 //!
-//! Invariant: an id belongs to one picture of one device for ever, over removal too; and a stored login goes to no address but
-//! the one that the owner picked: whoever turns up elsewhere with a camera's name gets nothing before the owner picks again
-//! and enters the login.
+//! Invariant: what is streamed of them is what is kept of them; a change that cannot be kept is not made.
 
 use camera::Source;
-use model::{CameraId, Device, DeviceKey, Private};
-use serde_json::Map;
-use setup::desk::{Change, Login, Pick, Refusal};
+use model::{CameraId, Device};
+use setup::desk::{Change, Login, Refusal};
 
+use super::adding::LONGEST;
 use super::core::{Core, Kept};
 use super::{Owner, refusal};
-use crate::adopt;
 use crate::state::lock;
 
 /// Most cameras of a box.
-const MOST: usize = 128;
+pub(super) const MOST: usize = 128;
 /// Most characters of a name.
 const NAME: usize = 64;
-/// Most characters of a user name, a password and an address.
-const LONGEST: usize = 1024;
-
-/// A pick, looked up.
-struct Picked {
-    identity: String,
-    words: Option<String>,
-    name: Option<String>,
-    address: String,
-    device: Option<DeviceKey>,
-    mac: Option<String>,
-    channel: Option<String>,
-    login: Option<Login>,
-}
-
 impl Owner {
     /// Starts the cameras that were kept.
     pub(crate) fn start(&self) {
@@ -48,7 +30,7 @@ impl Owner {
     }
 
     /// Puts a camera on show, if it is on.
-    fn show(&self, kept: &Kept, source: Source) {
+    pub(super) fn show(&self, kept: &Kept, source: Source) {
         lock(&self.0.sources).insert(kept.id.clone(), source.clone());
         if !kept.on {
             return;
@@ -60,7 +42,9 @@ impl Owner {
                 camera.set_rank(self.0.store.with(|core| core.rank(&kept.id)));
                 self.keep_reached();
             }
-            Ok(None) => tracing::warn!(camera = %kept.id, "the configuration has a camera of this id already"),
+            Ok(None) => {
+                tracing::warn!(camera = %kept.id, "the configuration has a camera of this id already")
+            }
             Err(error) => tracing::warn!(camera = %kept.id, %error, "a camera cannot be started"),
         }
     }
@@ -69,110 +53,8 @@ impl Owner {
         self.0.shared.devices().into_iter().find(which)
     }
 
-    /// Makes cameras of devices or addresses, one outcome a pick.
-    pub(super) async fn add(&self, picks: Vec<Pick>, login: Option<Login>) -> Vec<Result<CameraId, Refusal>> {
-        let _turn = self.0.turn.lock().await;
-        let mut outcomes = Vec::new();
-        for pick in picks.into_iter().take(MOST) {
-            outcomes.push(self.add_one(pick, login.clone()));
-        }
-        outcomes
-    }
-
-    fn add_one(&self, pick: Pick, login: Option<Login>) -> Result<CameraId, Refusal> {
-        if let Some(login) = &login
-            && (login.user.len() > LONGEST || login.password.expose().len() > LONGEST)
-        {
-            return Err(refusal("too_long", "A user name or password has at most 1024 characters."));
-        }
-        let picked = self.look_up(pick, login)?;
-        let known = self.0.store.with(|core| {
-            core.cameras.iter().find(|camera| camera.identity == picked.identity).cloned()
-        });
-        if let Some(known) = known {
-            return self.add_again(known, picked);
-        }
-        let taken = self.0.shared.cameras();
-        if let Some(device) = &picked.device
-            && picked.channel.is_none()
-            && let Some(camera) = taken.iter().find(|camera| camera.device() == Some(device))
-            && self.0.store.with(|core| core.camera(camera.id()).is_none())
-        {
-            return Err(refusal("configured", "This camera is streamed already: the configuration file says so."));
-        }
-        if self.0.store.with(|core| core.cameras.len()) >= MOST {
-            return Err(refusal("too_many", "A box has at most 128 cameras: remove one first."));
-        }
-        let ids: Vec<CameraId> = lock(&self.0.sources).keys().cloned().collect();
-        let id = self.0.store.with(|core| free_id(core, &ids, picked.words.as_deref(), &picked.identity));
-        let id = id.ok_or_else(|| refusal("no_id", "No name for this camera's link is free."))?;
-        let mut other = Map::new();
-        if let Some(mac) = picked.mac {
-            other.insert("mac".to_owned(), mac.into());
-        }
-        let kept = Kept {
-            id: id.clone(),
-            name: picked.name,
-            address: Private::new(picked.address),
-            identity: picked.identity,
-            device: picked.device.map(|key| key.to_string()),
-            serial: None,
-            login: picked.login,
-            channel: picked.channel,
-            on: true,
-            other,
-        };
-        let source = source(&kept)?;
-        self.keep(|core| {
-            core.retired.retain(|(retired, _)| *retired != id);
-            if !core.order.contains(&id) {
-                core.order.push(id.clone());
-            }
-            core.cameras.push(kept.clone());
-        })?;
-        self.show(&kept, source);
-        let name = kept.name.as_deref().unwrap_or(id.as_str());
-        self.event("camera_added", Some(&id), format!("{name} was added."));
-        Ok(id)
-    }
-
-    /// The owner picks a camera that there is already: another login, or the same device at another address.
-    fn add_again(&self, known: Kept, picked: Picked) -> Result<CameraId, Refusal> {
-        let id = known.id.clone();
-        let host = |text: &str| {
-            Source::new(id.clone(), text, None, None).ok().and_then(|source| source.address.host())
-        };
-        let moved = host(&picked.address) != host(known.address.expose());
-        let changed = lock(&self.0.changed).contains_key(&id);
-        // Whoever borrows a camera's name gets its login only if its owner enters it once more.
-        if (moved || changed) && picked.login.is_none() {
-            return Err(refusal(
-                "changed_device",
-                "This camera answers at another address than before, or is another one: if that is right, add it again and enter its user name and password.",
-            ));
-        }
-        let mut next = known.clone();
-        next.on = true;
-        if moved || changed {
-            next.address = Private::new(picked.address);
-            next.device = picked.device.map(|key| key.to_string());
-            next.serial = None;
-        }
-        next.login = picked.login.or(next.login);
-        let source = source(&next)?;
-        self.keep(|core| {
-            if let Some(camera) = core.camera_mut(&id) {
-                *camera = next.clone();
-            }
-        })?;
-        lock(&self.0.changed).remove(&id);
-        self.apply(&next, source, known.on);
-        self.event("camera_changed", Some(&id), format!("{} was set anew.", next.name.as_deref().unwrap_or(id.as_str())));
-        Ok(id)
-    }
-
     /// Streams a camera as it is kept now.
-    fn apply(&self, kept: &Kept, source: Source, was_on: bool) {
+    pub(super) fn apply(&self, kept: &Kept, source: Source, was_on: bool) {
         if !kept.on {
             lock(&self.0.sources).insert(kept.id.clone(), source);
             self.0.supervisor.remove(&kept.id);
@@ -186,84 +68,6 @@ impl Owner {
         } else {
             self.show(kept, source);
         }
-    }
-
-    fn look_up(&self, pick: Pick, login: Option<Login>) -> Result<Picked, Refusal> {
-        let (key, channel) = match pick {
-            Pick::Address(text) => return self.look_up_address(&text, login),
-            Pick::Device(key) => (key, None),
-            Pick::Channel(key, token) => (key, Some(token)),
-        };
-        let gone = || {
-            refusal("no_such_device", "This device is not on the network any more: look at the list again.")
-        };
-        let device = self.device(|device| device.key.to_string() == key).ok_or_else(gone)?;
-        if device.activated == Some(false) {
-            return Err(refusal(
-                "not_activated",
-                "The camera is new and has no password yet: open its own page, give it one, then add it.",
-            ));
-        }
-        let address = adopt::best_address(&device).or_else(|| device.addresses.first().map(ToString::to_string));
-        let address = address.ok_or_else(|| {
-            refusal("no_address", "This device has not said where its picture is: add it by its address.")
-        })?;
-        let mut identity = adopt::identity(&device.key);
-        let mut name = [&device.name, &device.model, &device.maker]
-            .into_iter()
-            .flatten()
-            .map(|fact| fact.value.clone())
-            .next();
-        let mut words = adopt::device_words(&device);
-        if let Some(token) = &channel {
-            if token.len() > LONGEST {
-                return Err(gone());
-            }
-            identity = format!("{identity} channel {token}");
-            let channels = lock(&self.0.channels);
-            let said = channels.get(&key).and_then(|all| all.iter().find(|channel| channel.token == *token));
-            name = said.map(|channel| channel.name.clone()).or(name);
-            words = said.map(|channel| crate::door::slug(&channel.name)).filter(|slug| !slug.is_empty()).or(words);
-        }
-        Ok(Picked {
-            identity,
-            words,
-            name: name.as_deref().and_then(cleaned),
-            address,
-            mac: device.mac.as_ref().map(|mac| mac.value.clone()),
-            device: Some(device.key),
-            channel,
-            login,
-        })
-    }
-
-    fn look_up_address(&self, text: &str, login: Option<Login>) -> Result<Picked, Refusal> {
-        let wrong = |sentence: String| Refusal { code: "bad_address".to_owned(), sentence };
-        if text.len() > LONGEST {
-            return Err(wrong("An address has at most 1024 characters.".to_owned()));
-        }
-        let Ok(any) = CameraId::new("x") else { return Err(wrong(String::new())) };
-        let source = Source::new(any, text, None, None).map_err(|error| wrong(format!("This is no camera's address: {error}.")))?;
-        let address = source.address.unmasked();
-        let own = source.user.map(|user| Login { user, password: source.password.unwrap_or_default() });
-        let host = adopt::address(&source.address);
-        let device = host.and_then(|host| self.device(|device| device.addresses.contains(&host)));
-        if device.as_ref().is_some_and(|device| device.activated == Some(false)) {
-            return Err(refusal(
-                "not_activated",
-                "The camera is new and has no password yet: open its own page, give it one, then add it.",
-            ));
-        }
-        Ok(Picked {
-            identity: format!("url {address}"),
-            words: device.as_ref().and_then(adopt::device_words),
-            name: None,
-            address,
-            mac: device.as_ref().and_then(|device| Some(device.mac.as_ref()?.value.clone())),
-            device: device.map(|device| device.key),
-            channel: None,
-            login: own.or(login),
-        })
     }
 
     /// Changes one camera.
@@ -322,7 +126,11 @@ impl Owner {
         lock(&self.0.changed).remove(id);
         self.0.supervisor.remove(id);
         self.keep_reached();
-        self.event("camera_removed", Some(id), format!("{} was removed.", known.name.as_deref().unwrap_or(id.as_str())));
+        self.event(
+            "camera_removed",
+            Some(id),
+            format!("{} was removed.", known.name.as_deref().unwrap_or(id.as_str())),
+        );
         Ok(())
     }
 
@@ -347,9 +155,16 @@ impl Owner {
 
     /// A camera that the page may change.
     fn ours(&self, id: &CameraId) -> Result<Kept, Refusal> {
-        self.0.store.with(|core| core.camera(id).cloned()).ok_or_else(|| match self.0.shared.camera(id.as_str()) {
-            Some(_) => refusal("configured", "This camera is set in the box's configuration file: change it there."),
-            None => refusal("no_such_camera", "There is no such camera any more: look at the list again."),
+        self.0.store.with(|core| core.camera(id).cloned()).ok_or_else(|| {
+            match self.0.shared.camera(id.as_str()) {
+                Some(_) => refusal(
+                    "configured",
+                    "This camera is set in the box's configuration file: change it there.",
+                ),
+                None => {
+                    refusal("no_such_camera", "There is no such camera any more: look at the list again.")
+                }
+            }
         })
     }
 
@@ -362,7 +177,9 @@ impl Owner {
                 "Another device is at this camera's address now: pick it in the list of devices if it is the right one.",
             ));
         }
-        source.ok_or_else(|| refusal("no_such_camera", "There is no such camera any more: look at the list again."))
+        source.ok_or_else(|| {
+            refusal("no_such_camera", "There is no such camera any more: look at the list again.")
+        })
     }
 
     pub(super) fn keep<T>(&self, change: impl FnOnce(&mut Core) -> T) -> Result<T, Refusal> {
@@ -375,12 +192,17 @@ impl Owner {
 
 /// What a worker is told of a camera.
 pub(super) fn source(kept: &Kept) -> Result<Source, Refusal> {
+    let long = |login: &Login| login.user.len().max(login.password.expose().len()) > LONGEST;
+    if kept.login.as_ref().is_some_and(long) {
+        return Err(refusal("too_long", "A user name or password has at most 1024 characters."));
+    }
     let (user, password) = match &kept.login {
         Some(login) => (Some(login.user.clone()), Some(login.password.clone())),
         None => (None, None),
     };
-    let source = Source::new(kept.id.clone(), kept.address.expose(), user, password)
-        .map_err(|error| Refusal { code: "bad_address".to_owned(), sentence: format!("This is no camera's address: {error}.") })?;
+    let source = Source::new(kept.id.clone(), kept.address.expose(), user, password).map_err(|error| {
+        Refusal { code: "bad_address".to_owned(), sentence: format!("This is no camera's address: {error}.") }
+    })?;
     Ok(Source { channel: kept.channel.clone(), ..source })
 }
 
@@ -390,41 +212,9 @@ pub(super) fn cleaned(name: &str) -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// An id that belongs to nobody else: the one that it had before, else one of its words and its identity.
-fn free_id(core: &Core, others: &[CameraId], words: Option<&str>, identity: &str) -> Option<CameraId> {
-    if let Some((id, _)) = core.retired.iter().find(|(id, of)| of == identity && !others.contains(id)) {
-        return Some(id.clone());
-    }
-    (1_u32..100).find_map(|number| {
-        let salted = if number == 1 { identity.to_owned() } else { format!("{identity} {number}") };
-        let id = adopt::named_id(words, &salted)?;
-        let free = !others.contains(&id) && !core.retired.iter().any(|(retired, _)| *retired == id);
-        free.then_some(id)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn id(text: &str) -> CameraId {
-        CameraId::new(text).unwrap()
-    }
-
-    #[test]
-    fn an_id_is_the_cameras_own_for_ever_and_nobody_elses() {
-        let mut core = Core::default();
-        let first = free_id(&core, &[], Some("ipc"), "address 10.0.0.2").unwrap();
-        assert_eq!(first.as_str(), "ipc-e42a50", "as adoption makes it: links stay the same");
-        let second = free_id(&core, std::slice::from_ref(&first), Some("ipc"), "address 10.0.0.2").unwrap();
-        assert_ne!(first, second);
-        // Removed: nobody else gets it, though the same words and digest came up; the camera itself does.
-        core.retired.push((first.clone(), "address 10.0.0.2".into()));
-        core.retired.push((id("ipc-other"), "x".into()));
-        assert_eq!(free_id(&core, &[], Some("renamed"), "address 10.0.0.2"), Some(first.clone()));
-        core.retired[0].1 = "another camera".into();
-        assert_ne!(free_id(&core, &[], Some("ipc"), "address 10.0.0.2"), Some(first));
-    }
 
     #[test]
     fn names_are_what_people_may_see() {

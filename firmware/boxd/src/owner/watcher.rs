@@ -1,12 +1,13 @@
 //! What is looked at once a second: events, and whether a camera is still the one that the owner picked.
 //!
 //! Invariant: while somebody else is at a camera's address, its worker is ended and nobody there is shown its login; only the
-//! owner ends that, by picking again, or the camera itself, by being back.
+//! owner ends that, by picking again, or the camera itself, by being back. Words in datagrams take nothing from a camera whose
+//! pictures arrive: who is at the other end of that session was there when the owner picked it.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use model::{Device, DeviceKey, Trouble};
+use model::{CameraState, Device, DeviceKey, Trouble};
 
 use super::core::Kept;
 use super::events::Observer;
@@ -54,7 +55,8 @@ impl Owner {
                 _ => false,
             };
             let at = adopt_address(camera).map(|address| at(&devices, address)).unwrap_or_default();
-            let stranger = stranger(camera, &at);
+            let live = matches!(shown.feed().state(), CameraState::Streaming(_));
+            let stranger = stranger(camera, &at).filter(|_| !live);
             if camera.device.is_none()
                 && shown.feed().state().trouble().is_none()
                 && let [device] = at[..]
@@ -105,6 +107,9 @@ impl Owner {
     }
 }
 
+/// Answers to one probe come within this, milliseconds.
+const TOGETHER_MS: u64 = 3_000;
+
 /// What is noted of a device whose serial number is another one.
 pub(super) const SERIAL: &str = "serial";
 
@@ -116,13 +121,15 @@ fn at(devices: &[Device], address: IpAddr) -> Vec<&Device> {
 fn stranger(camera: &Kept, at: &[&Device]) -> Option<String> {
     let known = camera.device.as_deref()?;
     let known_mac = camera.other.get("mac").and_then(|mac| mac.as_str());
-    if at.iter().any(|device| device.key.to_string() == known) {
-        return None;
-    }
+    // Both answer the same probe when both are there.
+    let itself = at.iter().find(|device| device.key.to_string() == known).map(|device| device.last_heard_ms);
     // Only what is of one kind can be compared: who told a MAC address yesterday may tell an ONVIF endpoint today.
     let is_mac = |text: &str| text.len() == 17 && text.bytes().filter(|byte| *byte == b':').count() == 5;
     let is_endpoint = |text: &str| !is_mac(text) && text.parse::<IpAddr>().is_err();
-    at.iter().find_map(|device| {
+    let others = at.iter().filter(|device| device.key.to_string() != known);
+    let mut newer =
+        others.filter(|device| itself.is_none_or(|heard| device.last_heard_ms > heard + TOGETHER_MS));
+    newer.find_map(|device| {
         let mac = device.mac.as_ref().map(|mac| mac.value.as_str());
         let other = match &device.key {
             DeviceKey::Endpoint(_) if is_endpoint(known) => true,
@@ -175,6 +182,9 @@ mod tests {
         assert_eq!(is(&camera, &[device(endpoint("bbbb"), None)]).as_deref(), Some("bbbb"));
         // Somebody forges its address while it is there itself: nothing is taken from the owner.
         assert_eq!(is(&camera, &[device(endpoint("bbbb"), None), device(endpoint("aaaa"), None)]), None);
+        let late = Device { last_heard_ms: 30_000, ..device(endpoint("bbbb"), None) };
+        let is_late = is(&camera, &[device(endpoint("aaaa"), None), late]);
+        assert_eq!(is_late.as_deref(), Some("bbbb"), "it took the camera's place a moment ago");
         // ONVIF is silent for a while; only its maker's protocol, or nobody, speaks.
         assert_eq!(is(&camera, &[device(DeviceKey::Mac(ours.into()), Some(ours))]), None);
         assert!(is(&camera, &[device(DeviceKey::Mac(other.into()), Some(other))]).is_some());

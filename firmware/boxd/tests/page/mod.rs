@@ -53,12 +53,21 @@ impl TestBox {
         Self::start_at("127.0.0.1", name, more)
     }
 
+    /// One that looks for cameras.
+    pub(crate) fn start_searching(name: &str) -> Self {
+        Self::start_with("127.0.0.1", name, "[discovery]\nenabled = true\n")
+    }
+
     pub(crate) fn start_at(address: &str, name: &str, more: &str) -> Self {
+        Self::start_with(address, name, &format!("[discovery]\nenabled = false\n{more}"))
+    }
+
+    fn start_with(address: &str, name: &str, more: &str) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         let port = free_port();
         std::fs::create_dir_all(&directory).unwrap();
         let config = format!(
-            "[http]\nlisten = \"{address}:{port}\"\n[discovery]\nenabled = false\n[log]\nlevel = \"trace\"\n\
+            "[http]\nlisten = \"{address}:{port}\"\n[log]\nlevel = \"trace\"\n\
              [state]\ndir = \"{}/state\"\n{more}",
             directory.display()
         );
