@@ -65,13 +65,14 @@ function App({ app }) {
   const view = OPEN.includes(asked) || app.overview ? asked : "loading";
   const View = VIEWS[view];
   const signedIn = app.state?.signed_in;
+  const name = app.overview?.name ?? app.state?.name;
   const guided = app.wizard || ["language", "password"].includes(view);
   return html`<a class="skip" href="#main" onClick=${(event) => {
       event.preventDefault();
       document.getElementById("main").focus();
     }}>${say("app.skip")}</a>
     <header>
-      <p class="brand" translate="no">Streambox${app.state?.name ? html` <span>· ${app.state.name}</span>` : ""}</p>
+      <p class="brand" translate="no">Streambox${name ? html` <span>· ${name}</span>` : ""}</p>
       ${view !== "language" && html`<${LanguageSelect} app=${app} />`}
     </header>
     ${signedIn && !app.wizard && html`<nav aria-label=${say("app.pages")}><ul>

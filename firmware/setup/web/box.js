@@ -45,6 +45,10 @@ export function Box({ app }) {
         <dt>${say("box.running")}</dt><dd>${duration(overview.up_s).map(([unit, number]) => say(`unit.${unit}`, { number })).join(" ")}</dd>
         <dt>${say("box.time")}</dt><dd>${clock(overview.now_ms, Date.now(), app.language)}</dd>
         <dt>${say("box.pages")}</dt><dd>${overview.pages.map((page) => html`<a key=${page} href=${page}>${page}</a> `)}</dd>
+        ${overview.secure && html`
+          <dt>${say("box.secure")}</dt><dd>${overview.secure.pages.map((page) => html`<a key=${page} href=${page}>${page}</a> `)}</dd>
+          <dt>${say("box.fingerprint")}</dt><dd><code>${overview.secure.fingerprint}</code></dd>`}
+        ${overview.label && html`<dt>${say("box.label")}</dt><dd>${overview.label}</dd>`}
       </dl>
     </section>
     <${NewPassword} app=${app} />
