@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { get } from "./api.js";
-import { condition, current, deviceTitle, format, improvements, megabits, moved, obstacles } from "./logic.js";
+import { condition, current, deviceTitle, format, host, improvements, megabits, moved, obstacles } from "./logic.js";
 import { Obstacles } from "./find.js";
 import { Action, Field, Form, html, Password, Refusal, Sure } from "./parts.js";
 
@@ -26,7 +26,7 @@ export function Camera({ app, camera, index, shown }) {
       <div class="grow">
         <h2>${name}</h2>
         <p class=${`state ${state}`}>${say(`state.${state}`)}</p>
-        <p class="soft">${[deviceTitle({ ...camera, name: null }), address].filter(Boolean).join(" · ")}</p>
+        <p class="soft">${[deviceTitle({ ...camera, name: null }), host(address)].filter(Boolean).join(" · ")}</p>
         ${state === "live" && html`<p class="soft">${facts(app, camera)}</p>`}
         ${state === "live" && camera.picture === "sub" && html`<p class="soft">${say("state.sub")}</p>`}
       </div>

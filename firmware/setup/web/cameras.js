@@ -1,6 +1,6 @@
 // All cameras: what needs the owner first, then the live picture, then one card for each.
 
-import { fixable, condition, missingChannels, deviceTitle, previewed } from "./logic.js";
+import { fixable, condition, missingChannels, deviceTitle, host, previewed } from "./logic.js";
 import { Camera } from "./camera.js";
 import { Action, Field, Form, html, Password, Title } from "./parts.js";
 import { refusal } from "./words.js";
@@ -69,7 +69,7 @@ function OtherLogin({ app, cameras }) {
           app.ticks.set(`login ${id}`, event.target.checked);
           app.changed();
         }} />
-      <span class="grow"><strong>${name}</strong> <span class="soft">${address}</span></span>
+      <span class="grow"><strong>${name}</strong> <span class="soft">${host(address)}</span></span>
     </label></li>`)}</ul>
     <${Form} app=${app} send=${send} label=${say("login.go", { count: ticked.length })} test="other-go" disabled=${ticked.length === 0}>
       <${Field} label=${say("access.user")} draft=${user} test="other-user" autocomplete="off" autocapitalize="none" spellcheck="false" />

@@ -228,7 +228,10 @@ export function nearLink(id, origin, pages) {
 }
 
 /** A device's own page: of its address, whatever that holds, only the host. */
-export function deviceUrl(address) {
-  const host = address.replace(/^[a-z]+:\/\//i, "").split(/[/?#]/)[0].replace(/^.*@/, "");
-  return /^[0-9a-f]*:[0-9a-f:.]+$/i.test(host) ? `http://[${host}]/` : `http://${host.replace(/:\d+$/, "")}/`;
+export const deviceUrl = (address) => `http://${host(address)}/`;
+
+/** The host in an address, as it stands in another: without what is around it, its port included. */
+export function host(address) {
+  const place = address.replace(/^[a-z]+:\/\//i, "").split(/[/?#]/)[0].replace(/^.*@/, "");
+  return /^[0-9a-f]*:[0-9a-f:.]+$/i.test(place) ? `[${place}]` : place.replace(/:\d+$/, "");
 }
