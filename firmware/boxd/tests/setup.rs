@@ -173,6 +173,7 @@ fn what_a_visitor_says_of_its_connection_is_not_believed() {
 #[test]
 fn a_page_that_dies_comes_back_and_the_owner_stays_the_owner() {
     let (running, owner) = TestBox::owned("dies", "");
+    running.wait_for("its page", || running.page().is_some());
     let first = running.page().unwrap();
     kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
     running.wait_for("another page", || running.page().is_some_and(|page| page != first));
@@ -188,7 +189,7 @@ fn a_page_that_dies_comes_back_and_the_owner_stays_the_owner() {
 fn no_password_is_ever_said() {
     let (mut running, owner) = TestBox::owned("silent", "");
     let cameras = json!({
-        "picks": [{"address": "rtsp://canary-user:canary-in-url@127.0.0.1:9/live"}, {"address": "canary-nonsense:/"}],
+        "picks": [{"address": "rtsp://canary-user:canary-in-url@127.0.0.1:9/live"}, {"address": "nonsense:/"}],
         "login": {"user": "admin", "password": "canary-camera-password"},
     });
     let answers = [

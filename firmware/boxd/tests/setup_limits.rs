@@ -38,6 +38,7 @@ fn answers(running: &TestBox, during: &str) {
 #[test]
 fn requests_that_kill_a_plain_tiny_http_leave_the_page_answering() {
     let running = TestBox::start("killers", "");
+    running.wait_for("its page", || running.page().is_some());
     let page = running.page().unwrap();
     let head = "Host: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nOrigin: http://127.0.0.1\r\n";
     let post = "POST /api/v1/setup/login HTTP/1.1";

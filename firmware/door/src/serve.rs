@@ -156,6 +156,8 @@ pub async fn serve<S: Service>(
             Ok((stream, peer)) => match seats.take(peer.ip()) {
                 Some(seat) => {
                     Counters::count(&counters.accepted);
+                    // Until its first request.
+                    seat.rest();
                     let visit = Visit { peer, secure: tls.is_some(), seat: Arc::new(seat) };
                     let open = Open::new(counters.clone());
                     let (tls, service, stop) = (tls.clone(), service.clone(), stop.clone());

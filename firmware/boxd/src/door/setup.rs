@@ -35,7 +35,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(70);
 /// Most bytes of an answer: a snapshot is the largest.
 const ANSWER_BYTES: usize = 1 << 20;
 /// Requests under way, in all and from one address. Each holds a body of 64 KiB at most.
-const REQUESTS: (usize, usize) = (64, 16);
+const REQUESTS: (usize, usize) = (64, 32);
 /// What the page reads of a request's head; a second line of one of these is no honest request.
 const READ: [HeaderName; 7] = [
     HOST,
