@@ -223,8 +223,11 @@ export function improvements({ before, after }) {
 
 /** A camera's link inside the network. A page under the box's own certificate gives plain links: others' browsers would warn. */
 export function nearLink(id, origin, pages) {
-  const plain = origin.startsWith("http:") ? origin : pages.find((page) => page.startsWith("http:"));
-  return new URL(`/${id}/`, plain ?? origin).href;
+  const plain = pages.filter((page) => page.startsWith("http:"));
+  // The name that led this reader here leads others, too.
+  const same = plain.find((page) => new URL(page).hostname === new URL(origin).hostname);
+  const base = origin.startsWith("http:") ? origin : (same ?? plain.at(-1) ?? origin);
+  return new URL(`/${id}/`, base).href;
 }
 
 /** A device's own page: of its address, whatever that holds, only the host. */

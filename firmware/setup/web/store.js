@@ -134,7 +134,8 @@ export class Store {
       if (round !== this.round) return;
       this.state = state;
       this.overview = overview;
-      if (this.restarting && this.silent > 0) this.restarting = false;
+      // A box that started anew was away, or knows its sessions no more.
+      if (this.silent > 0 || !state.signed_in) this.restarting = false;
       this.silent = 0;
       this.follow();
     } catch (error) {

@@ -245,9 +245,11 @@ test("before and after show what changed and nothing else", () => {
 });
 
 test("links inside the network are plain ones, also from a page under the box's own certificate", () => {
-  const pages = ["https://streambox.local/setup/", "http://192.168.1.5:8080/setup/"];
+  const pages = ["https://streambox.local/setup/", "http://streambox.local:8080/setup/", "http://192.168.1.5:8080/setup/"];
   assert.equal(logic.nearLink("gate", "http://box.local:8080", pages), "http://box.local:8080/gate/");
-  assert.equal(logic.nearLink("gate", "https://streambox.local", pages), "http://192.168.1.5:8080/gate/");
+  assert.equal(logic.nearLink("gate", "https://streambox.local", pages), "http://streambox.local:8080/gate/");
+  assert.equal(logic.nearLink("gate", "https://192.168.1.5", pages), "http://192.168.1.5:8080/gate/");
+  assert.equal(logic.nearLink("gate", "https://box.example", pages), "http://192.168.1.5:8080/gate/");
   assert.equal(logic.nearLink("gate", "https://streambox.local", []), "https://streambox.local/gate/");
 });
 

@@ -180,3 +180,16 @@ test("an answer that was overtaken by a later one is not shown", async () => {
   await first;
   assert.equal(store.overview.name, "new");
 });
+
+test("a restart is told until the box is back: after a silence, or with sessions that it knows no more", async () => {
+  const { store, answers } = page(box({ "POST restart": [200, {}] }));
+  await store.start();
+  await store.restart();
+  await store.refresh();
+  assert.ok(store.restarting, "it has not gone yet");
+  answers["GET overview"] = [401, { code: "signed_out", error: "" }];
+  answers["GET state"] = [200, { ...OWNER, signed_in: false }];
+  await store.refresh();
+  await store.refresh();
+  assert.deepEqual([store.restarting, store.view], [false, "signin"]);
+});
