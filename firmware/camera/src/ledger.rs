@@ -55,6 +55,8 @@ struct Entry {
     accepted_ms: Option<u64>,
     refused_until_ms: Option<u64>,
     refusals: u32,
+    /// The device said that it is locked.
+    locked: bool,
     /// Somebody is showing it.
     shown: bool,
 }
@@ -112,6 +114,7 @@ impl Ledger {
         let second_chance = entry.accepted_ms.is_some() && entry.refusals == 1;
         let wait = refused_delay_ms(second_chance).max(at_least_ms);
         entry.refused_until_ms = Some(now_ms.saturating_add(wait));
+        entry.locked = at_least_ms > 0;
     }
 
     /// The device said neither: it did not answer, or needed no login.
@@ -121,9 +124,9 @@ impl Ledger {
         }
     }
 
-    /// Whether the login was right before: then a refusal is more likely a lock-out than a wrong password.
+    /// Whether a refusal is a lock-out rather than a wrong password: the device says so, or the login was right before.
     pub fn worked(&self, account: &Account) -> bool {
-        self.find(account).is_some_and(|entry| entry.accepted_ms.is_some())
+        self.find(account).is_some_and(|entry| entry.locked || entry.accepted_ms.is_some())
     }
 
     /// What a restart must not forget.
@@ -174,6 +177,7 @@ impl Ledger {
                 accepted_ms: None,
                 refused_until_ms: None,
                 refusals: 0,
+                locked: false,
                 shown: false,
             });
             self.entries.len() - 1
@@ -225,6 +229,17 @@ mod tests {
         assert_eq!(wait(&ledger, &right, 60_000), HALF_HOUR);
         ledger.accepted(&right, 60_001);
         assert_eq!(ledger.verdict(&right, 60_001), Verdict::Go);
+    }
+
+    #[test]
+    fn a_device_that_says_so_is_locked() {
+        let mut ledger = Ledger::default();
+        let login = account("cam", 1);
+        ledger.refused(&login, 0, 0);
+        assert!(!ledger.worked(&login), "a wrong password");
+        ledger.refused(&login, HALF_HOUR, 2 * HALF_HOUR);
+        assert!(ledger.worked(&login));
+        assert_eq!(wait(&ledger, &login, HALF_HOUR), 2 * HALF_HOUR);
     }
 
     #[test]
