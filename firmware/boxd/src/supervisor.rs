@@ -216,9 +216,10 @@ async fn keep(
         let idle = match &plan {
             Plan::Hold(trouble) => Some((trouble.clone(), None)),
             Plan::Stream(frames) => frames.gate.refusal().map(|refused| {
-                let trouble = match refused.worked {
-                    true => Trouble::Locked { seconds: refused.wait.as_secs_f64().ceil() as u32 },
-                    false => Trouble::WrongPassword,
+                let trouble = if refused.worked {
+                    Trouble::Locked { seconds: refused.wait.as_secs_f64().ceil() as u32 }
+                } else {
+                    Trouble::WrongPassword
                 };
                 (trouble, Some(refused.wait))
             }),

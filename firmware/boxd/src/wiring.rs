@@ -276,7 +276,7 @@ async fn keep_page(
 ) {
     let Some(listener) = listener else { return pending().await };
     setup_process::keep(listener, claim, stopped, async |socket| {
-        owner::desk::serve(socket, owner.clone()).await
+        owner::desk::serve(socket, owner.clone()).await;
     })
     .await;
 }
@@ -421,6 +421,7 @@ fn lan_addresses(v6: bool) -> Vec<IpAddr> {
     let up = interfaces.filter(|interface| {
         interface.flags.contains(InterfaceFlags::IFF_UP)
             && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+            && !lan::is_borrowed(&interface.interface_name)
     });
     let mut addresses: Vec<IpAddr> = up
         .filter_map(|interface| {

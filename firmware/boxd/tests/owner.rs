@@ -347,9 +347,9 @@ fn a_reset_forgets_everything_but_who_the_box_is() {
     let (running, owner) = TestBox::owned("reset", &cloud);
     let ids = add(&running, &owner, &[&camera.url("one")], WRONG);
     running.wait_for("the refusal", || camera.wrong() == 1);
-    let state = running.directory.join("state");
-    let identity = std::fs::read(state.join("identity.key")).unwrap();
-    let tunnel = std::fs::read(state.join("tunnel.key")).unwrap();
+    let directory = running.directory.join("state");
+    let identity = std::fs::read(directory.join("identity.key")).unwrap();
+    let tunnel = std::fs::read(directory.join("tunnel.key")).unwrap();
     assert_eq!(running.post("reset", &owner, r#"{"password":"not the password"}"#).status, 401);
     assert_eq!(running.post("reset", &owner, &json!({ "password": PASSWORD }).to_string()).status, 200);
     running.wait_for("a box without an owner", || {
@@ -357,9 +357,9 @@ fn a_reset_forgets_everything_but_who_the_box_is() {
     });
     assert!(workers(&running, &ids[0]).is_empty());
     assert_eq!(running.get("/api/v1/cameras", "").json(), json!([]));
-    assert_eq!(std::fs::read(state.join("identity.key")).unwrap(), identity);
-    assert_eq!(std::fs::read(state.join("tunnel.key")).unwrap(), tunnel);
-    for entry in std::fs::read_dir(&state).unwrap().flatten() {
+    assert_eq!(std::fs::read(directory.join("identity.key")).unwrap(), identity);
+    assert_eq!(std::fs::read(directory.join("tunnel.key")).unwrap(), tunnel);
+    for entry in std::fs::read_dir(&directory).unwrap().flatten() {
         let text = String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap_or_default()).into_owned();
         assert!(!text.contains(WRONG) && !text.contains("argon2"), "{:?}", entry.path());
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::cloud::Cloud;
+use crate::door::join;
 
 fn description() -> Value {
     serde_json::from_str(OPENAPI).unwrap()

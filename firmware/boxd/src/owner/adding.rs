@@ -5,7 +5,7 @@
 //! and enters the login.
 
 use camera::Source;
-use model::{CameraId, DeviceKey, Private};
+use model::{CameraId, Device, DeviceKey, Private};
 use serde_json::Map;
 use setup::desk::{Login, Pick, Refusal};
 
@@ -53,7 +53,7 @@ impl Owner {
             core.cameras.iter().find(same).cloned()
         });
         if let Some(known) = known {
-            return self.add_again(known, picked);
+            return self.add_again(&known, picked);
         }
         let taken = self.0.shared.cameras();
         if let Some(device) = &picked.device
@@ -97,7 +97,7 @@ impl Owner {
             }
             core.cameras.push(kept.clone());
         })?;
-        self.show(&kept, source);
+        self.show(&kept, &source);
         let name = kept.name.as_deref().unwrap_or(id.as_str());
         self.event("camera_added", Some(&id), format!("{name} was added."));
         Ok(id)
@@ -119,7 +119,7 @@ impl Owner {
     }
 
     /// The owner picks a camera that there is already: another login, or the same device at another address.
-    fn add_again(&self, known: Kept, picked: Picked) -> Result<CameraId, Refusal> {
+    fn add_again(&self, known: &Kept, picked: Picked) -> Result<CameraId, Refusal> {
         let id = known.id.clone();
         let host = |text: &str| {
             Source::new(id.clone(), text, None, None).ok().and_then(|source| source.address.host())
@@ -148,7 +148,7 @@ impl Owner {
             }
         })?;
         lock(&self.0.changed).remove(&id);
-        self.apply(&next, source, known.on);
+        self.apply(&next, &source, known.on);
         self.event(
             "camera_changed",
             Some(&id),
@@ -166,7 +166,7 @@ impl Owner {
         let gone = || {
             refusal("no_such_device", "This device is not on the network any more: look at the list again.")
         };
-        let device = self.device(|device| device.key.to_string() == key).ok_or_else(gone)?;
+        let device = Device::find(&self.0.shared.devices(), &key).cloned().ok_or_else(gone)?;
         if device.activated == Some(false) {
             return Err(refusal(
                 "not_activated",

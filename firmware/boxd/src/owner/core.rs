@@ -22,6 +22,7 @@ pub(crate) struct Core {
     /// What the owner calls this place.
     pub(crate) name: Option<String>,
     /// Most kbit/s that may go out: `Some(None)`: no limit, `None`: as the configuration says.
+    #[allow(clippy::option_option, reason = "the file tells the two apart as null and as nothing")]
     pub(crate) uplink_kbps: Option<Option<u32>>,
     /// The cameras' order, those of the configuration included.
     pub(crate) order: Vec<CameraId>,

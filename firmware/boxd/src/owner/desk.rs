@@ -100,8 +100,8 @@ impl Owner {
             Ask::Overview => Ok(Answer::Overview(Box::new(self.overview()))),
             Ask::Add { picks, login } => {
                 let outcomes = self.add(picks, login).await;
-                for id in outcomes.iter().flatten().cloned() {
-                    let owner = self.clone();
+                for id in outcomes.iter().flatten() {
+                    let (owner, id) = (self.clone(), id.clone());
                     tokio::spawn(async move { owner.ask_channels(&id).await });
                 }
                 Ok(Answer::Added { outcomes })

@@ -40,6 +40,7 @@ pub(super) fn redacted(text: &str, secrets: &[&str], logins: &[(&str, &str)]) ->
     // The longest first: one secret may be the beginning of another.
     forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
     forms.dedup();
+    forms.retain(|form| !form.is_empty());
     let mut text = text.to_owned();
     for form in &forms {
         text =

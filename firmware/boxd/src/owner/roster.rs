@@ -21,7 +21,7 @@ impl Owner {
         let kept: Vec<Kept> = self.0.store.with(|core| core.cameras.clone());
         for camera in kept {
             match source(&camera) {
-                Ok(source) => self.show(&camera, source),
+                Ok(source) => self.show(&camera, &source),
                 Err(refusal) => {
                     tracing::warn!(camera = %camera.id, "a kept camera cannot be streamed: {}", refusal.sentence);
                 }
@@ -30,20 +30,20 @@ impl Owner {
     }
 
     /// Puts a camera on show, if it is on.
-    pub(super) fn show(&self, kept: &Kept, source: Source) {
+    pub(super) fn show(&self, kept: &Kept, source: &Source) {
         lock(&self.0.sources).insert(kept.id.clone(), source.clone());
         if !kept.on {
             return;
         }
         let key = self.device(|device| Some(device.key.to_string()) == kept.device).map(|device| device.key);
-        match self.0.supervisor.add(&source, key) {
+        match self.0.supervisor.add(source, key) {
             Ok(Some(camera)) => {
                 camera.set_name(kept.name.clone());
                 camera.set_rank(self.0.store.with(|core| core.rank(&kept.id)));
                 self.keep_reached();
             }
             Ok(None) => {
-                tracing::warn!(camera = %kept.id, "the configuration has a camera of this id already")
+                tracing::warn!(camera = %kept.id, "the configuration has a camera of this id already");
             }
             Err(error) => tracing::warn!(camera = %kept.id, %error, "a camera cannot be started"),
         }
@@ -54,14 +54,14 @@ impl Owner {
     }
 
     /// Streams a camera as it is kept now.
-    pub(super) fn apply(&self, kept: &Kept, source: Source, was_on: bool) {
+    pub(super) fn apply(&self, kept: &Kept, source: &Source, was_on: bool) {
         if !kept.on {
-            lock(&self.0.sources).insert(kept.id.clone(), source);
+            lock(&self.0.sources).insert(kept.id.clone(), source.clone());
             self.0.supervisor.remove(&kept.id);
             self.keep_reached();
         } else if was_on && self.0.shared.camera(kept.id.as_str()).is_some() {
             lock(&self.0.sources).insert(kept.id.clone(), source.clone());
-            if let Err(error) = self.0.supervisor.change(&source) {
+            if let Err(error) = self.0.supervisor.change(source) {
                 tracing::warn!(camera = %kept.id, %error, "a camera cannot be started");
             }
             self.keep_reached();
@@ -97,7 +97,7 @@ impl Owner {
             camera.set_name(next.name.clone());
         }
         if new_login || next.on != known.on {
-            self.apply(&next, source, known.on);
+            self.apply(&next, &source, known.on);
         }
         let name = next.name.as_deref().unwrap_or(id.as_str());
         let what = match (known.on, next.on) {
