@@ -7,7 +7,7 @@ export function fill(sentence, values) {
 
 /** A function that says things with these words: `say(key, values, otherwise)`. */
 export function speaker(words) {
-  return (key, values = {}, otherwise = key) => (Object.hasOwn(words, key) ? fill(words[key], values) : otherwise);
+  return (key, values = {}, otherwise = key) => (words[key] === undefined ? otherwise : fill(words[key], values));
 }
 
 /** A refusal in words: by its code, else by its status, else as the box said it. What a camera refuses has an obstacle's words;

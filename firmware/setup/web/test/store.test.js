@@ -122,10 +122,13 @@ test("what could not be added is told with its name; the rest is there", async (
   const refusal = { code: "no_such_device", sentence: "Gone." };
   const { store } = page(box({ "POST cameras": [200, { outcomes: [{ Ok: "gate" }, { Err: refusal }] }] }));
   await store.start();
+  store.addresses = ["10.0.0.9"];
+  store.draft("camera-password")[1]("secret");
   const added = await store.add([{ pick: { device: "a" }, title: "Gate" }, { pick: { device: "b" }, title: "Yard" }], { user: "u", password: "p" });
   assert.deepEqual(added, ["gate"]);
   assert.deepEqual(store.outcomes.map(({ title, error }) => [title, error.code]), [["Yard", "no_such_device"]]);
   assert.equal(location.hash, "#cameras");
+  assert.deepEqual([store.addresses, store.draft("camera-password")[0]], [[], ""], "what arrived is not offered again");
 });
 
 test("a recorder's pictures take the place of the recorder, but only when all of them are there", async () => {

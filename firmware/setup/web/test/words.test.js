@@ -109,7 +109,8 @@ test("an obstacle says where it is put right and when it ends; an unknown one is
 test("a refusal is said by its code, else by its status, else as the box said it", () => {
   const say = speaker(words.en);
   assert.match(refusal(say, { status: 400, code: "password_too_short" }), /8 characters/);
-  assert.match(refusal(say, { status: 429, code: "x", retryAfter: "17" }), /17 s/);
+  assert.match(refusal(say, { status: 429, code: "too_many", retryAfter: "17" }), /17 s/);
+  assert.match(refusal(say, { status: 0, code: "too_many" }), /128/, "cameras, not tries");
   assert.equal(refusal(say, { status: 400, code: "x", sentence: "No such lens." }), "No such lens.");
   const camera = refusal(say, { status: 409, code: "wrong_password" });
   assert.match(camera, /camera refused/);
