@@ -56,18 +56,43 @@ enum Clip {
     Rare,
 }
 
-const fn persona(host: &'static str, maker: &'static str, clip: Clip, words: &'static [&'static str]) -> Persona {
+const fn persona(
+    host: &'static str,
+    maker: &'static str,
+    clip: Clip,
+    words: &'static [&'static str],
+) -> Persona {
     Persona { host, maker, clip, words }
 }
 
 /// The devices.
 pub const PERSONAS: [Persona; 8] = [
-    persona("gate", "Hikvision", Clip::Gate, &["--model", "DS-2CD2043G2-I", "--discovery"]),
-    persona("safe", "Hikvision", Clip::Gate, &["--model", "DS-7604NI", "--discovery", "--channels", "2", "--channel-names", "Till,Store"]),
-    persona("hall", "Dahua", Clip::Hall, &["--model", "IPC-HFW2431S", "--discovery"]),
-    persona("yard", "Dahua", Clip::Rare, &["--model", "IPC-HDW1431S", "--discovery", "--quirk", "probe=device"]),
-    persona("roof", "Uniview", Clip::Yard, &["--model", "IPC2122LB", "--discovery", "--quirk", "probe=transmitter"]),
-    persona("road", "AXIS", Clip::Gate, &["--model", "M3045-V", "--path", "/axis-media/media.amp", "--quirk", "probe=none"]),
+    persona("gate", "Hikvision", Clip::Gate, &["--model", "DS-2CD2043G2-I", "--discovery", "--sadp"]),
+    persona(
+        "safe",
+        "Hikvision",
+        Clip::Gate,
+        &["--model", "DS-7604NI", "--sadp", "--channels", "2", "--channel-names", "Till,Store"],
+    ),
+    persona("hall", "Dahua", Clip::Hall, &["--model", "IPC-HFW2431S", "--dhip"]),
+    persona(
+        "yard",
+        "Dahua",
+        Clip::Rare,
+        &["--model", "IPC-HDW1431S", "--discovery", "--dhip", "--quirk", "probe=device"],
+    ),
+    persona(
+        "roof",
+        "Uniview",
+        Clip::Yard,
+        &["--model", "IPC2122LB", "--discovery", "--quirk", "probe=transmitter"],
+    ),
+    persona(
+        "road",
+        "AXIS",
+        Clip::Gate,
+        &["--model", "M3045-V", "--path", "/axis-media/media.amp", "--quirk", "probe=none"],
+    ),
     persona("shop", "TP-Link", Clip::Yard, &["--quirk", "onvif=off", "--path", "/stream1"]),
     persona("lift", "Uniview", Clip::Gate, &["--model", "IPC3612LB", "--discovery"]),
 ];
@@ -167,7 +192,18 @@ impl Persona {
             }
         };
         let password = if self.host == OTHER { OTHER_PASSWORD } else { PASSWORD };
-        let mut all = words(&["--name", self.host, "--maker", self.maker, "--http-port", "80", "--user", USER, "--password", password]);
+        let mut all = words(&[
+            "--name",
+            self.host,
+            "--maker",
+            self.maker,
+            "--http-port",
+            "80",
+            "--user",
+            USER,
+            "--password",
+            password,
+        ]);
         all.extend(more);
         all.extend(words(self.words));
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
