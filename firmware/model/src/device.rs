@@ -116,4 +116,43 @@ impl Device {
             last_heard_ms: 0,
         }
     }
+
+    /// Whether this is the device that a key, as text, was once the key of: keys become better while a device tells more of
+    /// itself, its MAC address and its first address stay.
+    pub fn was(&self, key: &str) -> bool {
+        self.key.to_string() == key
+            || self.mac.as_ref().is_some_and(|mac| mac.value == key)
+            || self.addresses.first().is_some_and(|address| address.to_string() == key)
+    }
+
+    /// The device of a key, as text: the one that has it, else the only one that may have had it.
+    pub fn find<'a>(devices: &'a [Self], key: &str) -> Option<&'a Self> {
+        let mut once = devices.iter().filter(|device| device.was(key));
+        let exact = devices.iter().find(|device| device.key.to_string() == key);
+        exact.or_else(|| once.next().filter(|_| once.next().is_none()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_found_by_the_key_that_it_had() {
+        let address = IpAddr::from([192, 168, 1, 64]);
+        let mac = |text: &str| Some(Fact { value: text.to_owned(), source: Source::Sadp });
+        let mut one = Device::new(DeviceKey::Endpoint("e".into()));
+        (one.addresses, one.mac) = (vec![address], mac("44:19:b6:00:00:01"));
+        let alone = [one.clone()];
+        for key in ["e", "44:19:b6:00:00:01", "192.168.1.64"] {
+            assert_eq!(Device::find(&alone, key), Some(&one), "{key}");
+        }
+        assert_eq!(Device::find(&alone, "192.168.1.65"), None);
+        // Two at one address: nobody knows which was meant.
+        let mut other = Device::new(DeviceKey::Mac("44:19:b6:00:00:02".into()));
+        (other.addresses, other.mac) = (vec![address], mac("44:19:b6:00:00:02"));
+        let both = [one, other.clone()];
+        assert_eq!(Device::find(&both, "192.168.1.64"), None);
+        assert_eq!(Device::find(&both, "44:19:b6:00:00:02"), Some(&other));
+    }
 }

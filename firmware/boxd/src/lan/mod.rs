@@ -36,7 +36,7 @@ use tokio::{
 use self::{
     found::Found,
     interfaces::Link,
-    reach::{Inbox, Means},
+    reach::{Inbox, Leases, Means},
     wire::{Cards, Wire},
 };
 
@@ -115,6 +115,8 @@ async fn run(options: Options, found: Arc<Found>, inbox: Inbox) {
     };
     let state_dir = options.state_dir.clone();
     let means = Means { cards: cards.clone(), found: Arc::clone(&found), wire: wire.clone(), state_dir };
+    // First of all: an address that an earlier run has left is none to look for cameras from.
+    let leases = Leases::open(means);
     let pass_by = async {
         if let Some(wire) = &wire {
             wire.run(&cards, &found).await;
@@ -124,7 +126,7 @@ async fn run(options: Options, found: Arc<Found>, inbox: Inbox) {
         watch_interfaces(options, &found, &cards),
         neighbours::run(cards.clone(), Arc::clone(&found)),
         pass_by,
-        reach::run(inbox, means),
+        leases.serve(inbox),
     );
 }
 

@@ -66,7 +66,8 @@ struct Lease {
     own: Ipv4Addr,
 }
 
-pub(super) struct Leases {
+/// Serves the handle; gives back what was borrowed when dropped.
+pub(in crate::lan) struct Leases {
     means: Means,
     netlink: io::Result<Netlink>,
     leases: Vec<Lease>,
@@ -76,7 +77,7 @@ pub(super) struct Leases {
 
 impl Leases {
     /// Takes away what an earlier run left, and remembers what it was asked for.
-    pub(super) fn open(means: Means) -> Self {
+    pub(in crate::lan) fn open(means: Means) -> Self {
         let netlink = Netlink::open();
         let wanted = file(&means).map(|file| remembered(&file)).unwrap_or_default();
         let leases = Self {
@@ -103,7 +104,8 @@ impl Leases {
         }
     }
 
-    pub(super) async fn serve(mut self, mut inbox: Inbox) {
+    /// Does what is asked for until dropped.
+    pub(in crate::lan) async fn serve(mut self, mut inbox: Inbox) {
         let mut tend = interval(TEND_EVERY);
         tend.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut arp = self.means.wire.as_ref().map(|wire| wire.listen());
@@ -132,14 +134,9 @@ impl Leases {
 
     /// The owner asks.
     async fn reach(&mut self, key: &str) -> Result<Ipv4Addr, Refused> {
-        let device = self
-            .means
-            .found
-            .devices()
-            .into_iter()
-            .find(|device| device.key.to_string() == key)
-            .ok_or(Refused::Gone)?;
-        let wanted = self.place(&device)?;
+        let devices = self.means.found.devices();
+        let device = Device::find(&devices, key).ok_or(Refused::Gone)?;
+        let wanted = self.place(device)?;
         self.borrow_for(&wanted, device.http_port).await?;
         let reached = wanted.device;
         self.wanted.retain(|(known, _)| known.device != reached);
@@ -180,16 +177,15 @@ impl Leases {
         }
         let routes = netlink.routes().map_err(|error| kernel(device, &error))?;
         plan::check_room(device, &own, &routes)?;
+        recognise(&wire, &card, wanted).await?;
         let there = self.leases.iter().position(|lease| plan::subnet(lease.own) == plan::subnet(device));
         if let Some(lease) = there.and_then(|at| self.leases.get(at)) {
             if lease.card.name != card.name {
                 return Err(Refused::Overlap { device, network: plan::subnet(device), prefix: PREFIX });
             }
-            // An address is there: ARP goes its usual way.
             let local = lease.own;
             return self.knock(&card, local, device, http_port).await;
         }
-        recognise(&wire, &card, wanted).await?;
         let own = free_address(&wire, &card, device, &self.seen()).await?;
         match netlink.lend(card.index(), &card.name, own, LIFETIME_S, true) {
             Ok(true) => {}
@@ -268,14 +264,7 @@ impl Leases {
         self.release(|lease| {
             !wanted.iter().any(|wanted| plan::subnet(wanted.device) == plan::subnet(lease.own))
         });
-        if let Ok(netlink) = &self.netlink {
-            for lease in &self.leases {
-                let (index, name) = (lease.card.index(), &lease.card.name);
-                if let Err(error) = netlink.lend(index, name, lease.own, LIFETIME_S, false) {
-                    tracing::warn!(address = %lease.own, %error, "cannot prolong a borrowed address");
-                }
-            }
-        }
+        self.prolong();
         for wanted in wanted {
             let there =
                 self.leases.iter().any(|lease| plan::subnet(lease.own) == plan::subnet(wanted.device));
@@ -285,6 +274,18 @@ impl Leases {
                 }
             }
         }
+    }
+
+    /// Prolongs every lease; one that cannot be prolonged is lost, with its interface most likely.
+    fn prolong(&mut self) {
+        let Ok(netlink) = &self.netlink else { return };
+        self.leases.retain(|lease| {
+            let outcome = netlink.lend(lease.card.index(), &lease.card.name, lease.own, LIFETIME_S, false);
+            if let Err(error) = &outcome {
+                tracing::warn!(address = %lease.own, %error, "lost a borrowed address");
+            }
+            outcome.is_ok()
+        });
     }
 
     /// Somebody else uses what we borrowed: it is theirs (RFC 5227 section 2.4).

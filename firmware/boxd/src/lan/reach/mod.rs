@@ -20,6 +20,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(super) use self::lease::Leases;
 pub(crate) use self::refused::Refused;
 use super::{
     found::Found,
@@ -66,10 +67,15 @@ impl Reach {
         told.await.unwrap_or(Err(Refused::Gone))
     }
 
-    /// The addresses of all cameras that are to be streamed, wherever they are, each time that they change. What was borrowed for
+    /// The addresses of all cameras that are to be streamed, wherever they are; told as often as one likes. What was borrowed for
     /// one of them stays, and is borrowed again after a restart.
     pub(crate) fn keep(&self, cameras: impl IntoIterator<Item = IpAddr>) {
-        self.streamed.send_replace(cameras.into_iter().collect());
+        let now: BTreeSet<IpAddr> = cameras.into_iter().collect();
+        self.streamed.send_if_modified(|known| {
+            let changed = *known != now;
+            *known = now;
+            changed
+        });
     }
 }
 
@@ -80,9 +86,4 @@ pub(super) struct Means {
     pub(super) wire: Option<Arc<Wire>>,
     /// Where it remembers what was asked for; nowhere without.
     pub(super) state_dir: Option<PathBuf>,
-}
-
-/// Serves the handle until dropped; gives back what was borrowed then.
-pub(super) async fn run(inbox: Inbox, means: Means) {
-    lease::Leases::open(means).serve(inbox).await;
 }
