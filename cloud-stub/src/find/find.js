@@ -1,28 +1,28 @@
 // Asks the cloud where a box's page is on its own network. The code comes from behind the # of the label's address.
 const WORDS = {
   kk: {
-    title: 'Қорапты табу', how: 'Қораптың жапсырмасындағы кодты енгізіңіз.', code: 'Код', go: 'Табу',
-    searching: 'Іздеп жатырмыз…', found: 'Қорап табылды. Телефон қораппен бір желіде (Wi-Fi) болуы керек. Батырманы басыңыз:',
-    open: 'Қораптың бетін ашу', other: 'Ашылмаса, мынаны басып көріңіз:',
-    none: 'Мұндай коды бар қорап табылмады. Кодты тексеріңіз. Қорап қосулы ма және интернетке жалғанған ба? Бір минуттан кейін қайталаңыз.',
+    title: 'Streambox табу', how: 'Streambox жапсырмасындағы кодты енгізіңіз.', code: 'Код', go: 'Табу',
+    searching: 'Іздеп жатырмыз…', found: 'Streambox табылды. Телефон онымен бір желіде (Wi-Fi) болуы керек. Батырманы басыңыз:',
+    open: 'Streambox бетін ашу', other: 'Ашылмаса, мынаны басып көріңіз:',
+    none: 'Мұндай коды бар Streambox табылмады. Кодты тексеріңіз. Ол қосулы ма және интернетке жалғанған ба? Бір минуттан кейін қайталаңыз.',
     often: 'Тым көп әрекет жасалды. Бір минут күтіңіз.', failed: 'Қазір жауап жоқ. Интернетті тексеріп, қайталаңыз.',
-    seen: (m) => (m < 2 ? 'Қорап жаңа ғана байланыста болды.' : `Қорап ${m} минут бұрын байланыста болды.`),
+    seen: (m) => (m < 2 ? 'Streambox жаңа ғана байланыста болды.' : `Streambox ${m} минут бұрын байланыста болды.`),
   },
   ru: {
-    title: 'Найти коробку', how: 'Введите код с наклейки на коробке.', code: 'Код', go: 'Найти',
-    searching: 'Ищем…', found: 'Коробка найдена. Телефон должен быть в той же сети (Wi-Fi), что и коробка. Нажмите:',
-    open: 'Открыть страницу коробки', other: 'Если не открылось, попробуйте:',
-    none: 'Коробка с таким кодом не найдена. Проверьте код. Включена ли коробка и есть ли у неё интернет? Попробуйте через минуту.',
+    title: 'Найти Streambox', how: 'Введите код с наклейки на Streambox.', code: 'Код', go: 'Найти',
+    searching: 'Ищем…', found: 'Streambox найден. Телефон должен быть в той же сети (Wi-Fi). Нажмите:',
+    open: 'Открыть страницу Streambox', other: 'Если не открылось, попробуйте:',
+    none: 'Streambox с таким кодом не найден. Проверьте код. Включён ли он и есть ли у него интернет? Попробуйте через минуту.',
     often: 'Слишком много попыток. Подождите минуту.', failed: 'Сейчас нет ответа. Проверьте интернет и попробуйте ещё раз.',
-    seen: (m) => (m < 2 ? 'Коробка только что была на связи.' : `Коробка была на связи ${m} мин назад.`),
+    seen: (m) => (m < 2 ? 'Streambox только что был на связи.' : `Streambox был на связи ${m} мин назад.`),
   },
   en: {
-    title: 'Find your box', how: 'Type the code from the label on the box.', code: 'Code', go: 'Find',
-    searching: 'Looking…', found: 'The box is found. Your phone must be on the same network (Wi-Fi) as the box. Press:',
-    open: "Open the box's page", other: 'If it does not open, try:',
-    none: 'No box with this code was found. Check the code. Is the box plugged in, and does it have Internet? Try again in a minute.',
+    title: 'Find your Streambox', how: 'Type the code from the label on your Streambox.', code: 'Code', go: 'Find',
+    searching: 'Looking…', found: 'Your Streambox is found. Your phone must be on the same network (Wi-Fi). Press:',
+    open: 'Open its page', other: 'If it does not open, try:',
+    none: 'No Streambox with this code was found. Check the code. Is it plugged in, and does it have Internet? Try again in a minute.',
     often: 'Too many tries. Wait a minute.', failed: 'No answer at the moment. Check your Internet and try again.',
-    seen: (m) => (m < 2 ? 'The box was in touch just now.' : `The box was in touch ${m} minutes ago.`),
+    seen: (m) => (m < 2 ? 'It was in touch just now.' : `It was in touch ${m} minutes ago.`),
   },
 };
 

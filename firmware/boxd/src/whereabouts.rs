@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use enrol::LabelCode;
 use model::enrol::Findable;
+use setup::desk::Secure;
 
 use crate::names::Names;
 use crate::names::interfaces::{self, Interface};
@@ -31,15 +32,6 @@ struct Inner {
     called: Option<Names>,
     fingerprint: Option<String>,
     label: Option<LabelCode>,
-}
-
-/// How to reach the page over TLS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Secure {
-    /// The pages, as [`Whereabouts::pages`].
-    pub(crate) pages: Vec<String>,
-    /// SHA-256 of the certificate, as browsers show it: `AB:CD:…`.
-    pub(crate) fingerprint: String,
 }
 
 impl Whereabouts {

@@ -256,6 +256,10 @@ pub struct Overview {
     pub condition: String,
     /// Where this page is on the LAN: by name first, then by address.
     pub pages: Vec<String>,
+    /// The same over TLS, with the box's own certificate; `None` while there is none.
+    pub secure: Option<Secure>,
+    /// The code on the box's label: whoever types it at the cloud is led here.
+    pub label: Option<String>,
     /// Devices on the LAN, the streamed ones too.
     pub devices: Vec<Found>,
     /// Cameras, in the owner's order.
@@ -272,6 +276,15 @@ pub struct Overview {
     pub version: String,
     /// Seconds since the box started.
     pub up_s: u64,
+}
+
+/// How to reach the page over TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secure {
+    /// Where this page is: by name first, then by address.
+    pub pages: Vec<String>,
+    /// SHA-256 of the certificate as browsers show it, `AB:CD:…`: no browser knows who signed it, so people compare this.
+    pub fingerprint: String,
 }
 
 /// A device on the LAN.

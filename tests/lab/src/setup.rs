@@ -14,10 +14,12 @@ use crate::paths;
 /// Debian 12 packages that the lab uses, beyond Rust and a C compiler.
 pub const PACKAGES: &[&str] = &[
     "avahi-daemon",
+    "avahi-utils",
     "ca-certificates",
     "chromium",
     "conntrack",
     "curl",
+    "dbus-daemon",
     "ffmpeg",
     "firefox-esr",
     "fonts-dejavu-core",
@@ -28,14 +30,17 @@ pub const PACKAGES: &[&str] = &[
     "gstreamer1.0-plugins-good",
     "gstreamer1.0-rtsp",
     "gstreamer1.0-tools",
+    "gupnp-tools",
     "iperf3",
     "iproute2",
     "iputils-ping",
     "libgl1",
     "libglib2.0-0",
+    "libnss-mdns",
     "mount",
     "nftables",
     "nginx-light",
+    "openssl",
     "pebble",
     "postgresql-15",
     "procps",
@@ -54,13 +59,17 @@ pub const PACKAGES: &[&str] = &[
 const RECIPES: [(&str, &str); 3] =
     [("venv", "requirements.txt"), ("npm", "package-lock.json"), ("media", "cameras/make_media.py")];
 
+/// ONVIF devices of other people's making, apart from the rest because few scenarios need them: a mock device from crates.io,
+/// and a Python with ONVIF's own schemas.
+const DEVICES: [(&str, &str); 2] = [("oxvif", "cameras/oxvif.txt"), ("strict", "cameras/onvif_strict.txt")];
+
 /// Installs and makes whatever is missing, saying each step.
 ///
 /// # Errors
 /// When a step fails; the message names what the owner of the machine must install.
 pub fn ensure() -> Result<()> {
     packages()?;
-    for (part, recipe) in RECIPES {
+    for (part, recipe) in RECIPES.into_iter().chain(DEVICES) {
         if !fresh(part, recipe) {
             let folder = paths::lab().join(part);
             eprintln!("lab: making {part} from {recipe}");
@@ -69,8 +78,9 @@ pub fn ensure() -> Result<()> {
             }
             fs::create_dir_all(&folder)?;
             match part {
-                "venv" => venv(&folder)?,
+                "venv" | "strict" => venv(&folder, recipe)?,
                 "npm" => npm(&folder)?,
+                "oxvif" => oxvif(&folder, recipe)?,
                 _ => media(&folder)?,
             }
             fs::copy(paths::sources().join(recipe), stamp(part))?;
@@ -84,7 +94,19 @@ pub fn ensure() -> Result<()> {
 /// # Errors
 /// When it has not; the message says how to run it.
 pub fn check() -> Result<()> {
-    for (part, recipe) in RECIPES {
+    made(&RECIPES)
+}
+
+/// Whether [`ensure`] has brought the ONVIF devices.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_devices() -> Result<()> {
+    made(&DEVICES)
+}
+
+fn made(parts: &[(&str, &str)]) -> Result<()> {
+    for (part, recipe) in parts {
         if !fresh(part, recipe) {
             bail!("the lab is not set up ({part}): run `cargo xtask setup`");
         }
@@ -147,13 +169,37 @@ fn succeeds(program: &str, arguments: &[&str]) -> bool {
 }
 
 /// Debian's own Python, because its GStreamer bindings are Debian packages.
-fn venv(folder: &Path) -> Result<()> {
+fn venv(folder: &Path, recipe: &str) -> Result<()> {
     finish(Command::new("/usr/bin/python3").args(["-m", "venv", "--system-site-packages"]).arg(folder))?;
     finish(
         Command::new(folder.join("bin/python"))
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-            .arg(paths::sources().join("requirements.txt")),
+            .arg(paths::sources().join(recipe)),
     )
+}
+
+/// The mock device of a crate: an example, which cargo installs like any program.
+fn oxvif(folder: &Path, recipe: &str) -> Result<()> {
+    let version = fs::read_to_string(paths::sources().join(recipe))?;
+    finish(
+        Command::new("cargo")
+            .args([
+                "install",
+                "--quiet",
+                "--locked",
+                "--debug",
+                "--features",
+                "mock-server",
+                "--example",
+                "mock_server",
+            ])
+            .args(["--version", version.trim(), "--root"])
+            .arg(folder)
+            .arg("oxvif")
+            .env("CARGO_TARGET_DIR", folder.join("target")),
+    )?;
+    // What it was made in is ten times its size.
+    fs::remove_dir_all(folder.join("target")).context("clearing up behind oxvif")
 }
 
 fn npm(folder: &Path) -> Result<()> {

@@ -22,7 +22,8 @@ fn enrolment_keeps_its_word_on_both_databases() {
         stage.each("keys", promises::keys)?;
         stage.each("time", promises::time)?;
         stage.each("pool", promises::pool)?;
-        stage.each("links", promises::links)
+        stage.each("links", promises::links)?;
+        stage.each("finding", promises::finding)
     });
 }
 

@@ -7,7 +7,7 @@ use cloud_stub::store::{BoxState, Refused, Store};
 use enrol::Code;
 use model::{
     CameraId, CameraState, CodecKind, StreamFacts, Trouble,
-    enrol::Progress,
+    enrol::{Findable, Progress},
     status::{CameraReport, Picture, Report, Uplink},
 };
 
@@ -383,6 +383,41 @@ pub(crate) async fn report(store: &Store, cameras: &[&str], streams: bool) -> Re
         ensure!(link.url == format!("https://video.example.org/{}/", link.public_id), "{}", link.url);
     }
     Ok(answer.cameras.into_iter().map(|link| link.public_id).collect())
+}
+
+/// A label leads to the box that was first to name it, for as long as the box is heard of, and from every process.
+pub(crate) async fn finding(place: Place) -> Result<()> {
+    let (store, other) = (place.open().await?, place.open().await?);
+    let member = Member::new(1);
+    let id = member.identity.box_id();
+    let findable =
+        |label: &str, page: &str| Findable { label: label.to_owned(), pages: vec![page.to_owned()] };
+    let (first, moved) = ("http://192.168.1.5/setup/", "http://192.168.1.6/setup/");
+    ensure!(store.find("label").await? == None);
+    store.note_findable(id, &findable("label", first)).await?;
+    let found = other.find("label").await?.context("not found from another process")?;
+    ensure!(found.pages == [first] && found.seen_ms == store.now_ms(), "{found:?}");
+    store.note_findable(Member::new(2).identity.box_id(), &findable("label", moved)).await?;
+    ensure!(
+        store.find("label").await?.is_some_and(|found| found.pages == [first]),
+        "another box took the label"
+    );
+    other.note_findable(id, &findable("label", moved)).await?;
+    ensure!(store.find("label").await?.is_some_and(|found| found.pages == [moved]), "a move is not seen");
+
+    place.clock().forward_s(24 * 3600 - 1);
+    ensure!(store.find("label").await?.is_some());
+    place.clock().forward_s(1);
+    ensure!(store.find("label").await? == None, "an address of yesterday is told");
+
+    // A member's reports count as signs of life, and carry a new address.
+    member.enrol(&store, "ACME", 1).await?;
+    let report = Report { findable: Some(findable("label", first)), ..report_of(&["gate"], true) };
+    store.report(address(1), &report).await?;
+    ensure!(other.find("label").await?.is_some_and(|found| found.pages == [first]));
+    store.revoke_box(id).await?;
+    ensure!(other.find("label").await? == None, "a stolen box is found");
+    Ok(())
 }
 
 fn report_of(cameras: &[&str], streams: bool) -> Report {
