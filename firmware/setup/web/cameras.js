@@ -98,13 +98,14 @@ function Channels({ app, device }) {
   const password = app.draft("channels-password");
   const title = deviceTitle(device) ?? device.addresses[0];
   const count = device.channels.length - device.cameras.length;
-  const send = () => app.addChannels(device, title, app.login ?? { user: user[0].trim(), password: password[0] });
+  const known = app.loginOf(device);
+  const send = () => app.addChannels(device, title, known ?? { user: user[0].trim(), password: password[0] });
   const later = html`<button type="button" onClick=${() => app.leave(device)} data-test=${`channels-later-${device.key}`}>${say("do.later")}</button>`;
   return html`<section class="card needs" data-test=${`channels-${device.key}`}>
     <h2>${say("cameras.more_channels", { name: title, count })}</h2>
     <ul class="plain">${device.channels.map(({ token, name }) => html`<li key=${token}>${name}</li>`)}</ul>
     <${Form} app=${app} send=${send} label=${say("cameras.add_channels")} test=${`channels-go-${device.key}`} note=${later}>
-      ${!app.login && html`<${Field} label=${say("access.user")} draft=${user} test="channels-user" autocomplete="off" autocapitalize="none" spellcheck="false" />
+      ${!known && html`<${Field} label=${say("access.user")} draft=${user} test="channels-user" autocomplete="off" autocapitalize="none" spellcheck="false" />
         <${Password} say=${say} label=${say("access.password")} draft=${password} test="channels-password" autocomplete="off" />`}
     <//>
   </section>`;

@@ -52,7 +52,8 @@ export class Store {
   left = new Set(kept(local, "left")?.split("\n"));
   improved = new Map();
   wanted = null;
-  login = null;
+  /** What was typed for a camera on this page, by its id: a recorder's other pictures want the same. Never kept anywhere. */
+  logins = new Map();
   timeSent = false;
 
   constructor(words, changed) {
@@ -173,6 +174,7 @@ export class Store {
     if (error.status !== 401 || error.code === "wrong_password") return;
     this.state = this.state && { ...this.state, signed_in: false };
     this.overview = null;
+    this.logins.clear();
     if (this.view === "signin") this.changed();
   }
 
@@ -197,7 +199,8 @@ export class Store {
     await post("logout");
     this.guide(false);
     this.drafts.clear();
-    Object.assign(this, { state: null, overview: null, events: null, login: null, outcomes: [] });
+    this.logins.clear();
+    Object.assign(this, { state: null, overview: null, events: null, outcomes: [] });
     location.hash = "";
     await this.refresh();
   }
@@ -205,7 +208,7 @@ export class Store {
   /** Adds cameras; gives the ids of those that were. What could not be added is told with the cameras. */
   async add(chosen, login) {
     const { outcomes } = await post("cameras", { picks: chosen.map(({ pick }) => pick), login });
-    this.login = login;
+    for (const { Ok: id } of outcomes) if (id && login) this.logins.set(id, login);
     this.outcomes = chosen.flatMap(({ title }, index) => {
       const refusal = outcomes[index]?.Err;
       return refusal ? [{ title, error: { ...refusal, status: 0 } }] : [];
@@ -216,6 +219,11 @@ export class Store {
     await this.refresh();
     this.go("cameras");
     return outcomes.flatMap(({ Ok: id }) => (id ? [id] : []));
+  }
+
+  /** What opens a recorder, as far as it was typed on this page. */
+  loginOf(device) {
+    return device.cameras.map((id) => this.logins.get(id)).find(Boolean) ?? null;
   }
 
   /** Makes each picture of a recorder a camera. The camera that the recorder was as a whole shows one of them, so it goes. */
@@ -237,6 +245,7 @@ export class Store {
 
   async change(id, change) {
     await post(`cameras/${id}`, change);
+    if (change.login) this.logins.set(id, change.login);
     await this.refresh();
   }
 
@@ -313,6 +322,7 @@ export class Store {
   async reset(password) {
     await post("reset", { password });
     this.drafts.clear();
+    this.logins.clear();
     this.guide(false);
     keep(local, "language", null);
     Object.assign(this, { chosen: null, state: null, overview: null, restarting: true });

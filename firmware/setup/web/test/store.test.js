@@ -144,6 +144,21 @@ test("a recorder's pictures take the place of the recorder, but only when all of
   assert.deepEqual(asked.filter((name) => name.startsWith("DELETE")), []);
 });
 
+test("a recorder's login is the one that was typed for it last, and is forgotten with the session", async () => {
+  const ok = [200, {}];
+  const { store } = page(box({ "POST cameras": [200, { outcomes: [{ Ok: "nvr" }, { Ok: "gate" }] }], "POST cameras/nvr": ok, "POST logout": ok }));
+  await store.start();
+  const [first, second] = ["one", "two"].map((password) => ({ user: "admin", password }));
+  await store.add([{ pick: { device: "nvr" }, title: "NVR" }, { pick: { device: "g" }, title: "Gate" }], first);
+  assert.equal(store.loginOf({ cameras: ["nvr"] }), first);
+  await store.change("nvr", { login: second });
+  assert.equal(store.loginOf({ cameras: ["nvr"] }), second);
+  assert.equal(store.loginOf({ cameras: ["gate"] }), first);
+  assert.equal(store.loginOf({ cameras: ["other"] }), null, "then the page asks");
+  await store.signOut();
+  assert.equal(store.loginOf({ cameras: ["nvr"] }), null);
+});
+
 test("cameras are made ready a few at a time, and one that refuses holds back no other", async () => {
   let [now, most] = [0, 0];
   const after = { encoding: "H264" };
