@@ -1,17 +1,26 @@
 //! What cameras do wrong, as the owner sees it on the box's set-up page.
 //!
-//! Each quirk ends as it must end; where this is shown:
+//! Where each of the quirks ends as it must:
 //!
-//! | quirk | how it ends | test |
+//! | quirk | how it ends | shown |
 //! |---|---|---|
-//! | 1 SADP's answer is multicast | heard, per interface | `discovery.rs` here, `boxd/src/lan` |
-//! | 2 not activated, everything answers 401 | said so, no login tried | here |
-//! | 3 at its factory address in another network | found; the page offers to reach it | here |
-//! | 4 two interfaces | found on the one without the default route | `discovery.rs` here |
-//! | 5 to 7, 9 to 13, 18 | | `firmware/camera/tests/quirks.rs` |
-//! | 8 lock-out | one failure for each login; the page says when it unlocks | here, `firmware/camera/tests/quirks.rs` |
-//! | 17 H.265 large, H.264 small | the small picture is streamed, and said so | here, `walk.rs` |
-//! | 19 a second session gets 453 | the first is undisturbed, the reason is shown | here, `firmware/camera/tests/quirks.rs` |
+//! | 1 SADP's answer is multicast | heard, on each interface | here (three cameras), `subnets.rs` |
+//! | 2 not activated, everything answers 401 | said so, no login tried | here, `subnets.rs` |
+//! | 3 at its factory address in another network | found; the page offers to reach it | here, `subnets.rs` |
+//! | 4 two interfaces | found on the one without the default route | `subnets.rs` |
+//! | 5 answers one WS-Discovery probe only, or none | found all the same | `walk.rs` (each of the three), camera |
+//! | 6 names a foreign address | the one that answered is used | camera |
+//! | 7 its clock is 180 days off | the first login succeeds | camera |
+//! | 8 locks itself | one failure for each login; the page says when it opens | here, camera |
+//! | 9 Digest SHA-256, two challenges | no login is wasted | camera |
+//! | 10 no ONVIF | the makers' paths are tried | `walk.rs` (TP-Link), camera |
+//! | 11 a password of `@:/#%` | works, is never told | `walk.rs` (all cameras), camera |
+//! | 12 no UDP | TCP | camera |
+//! | 13 no parameter sets in the SDP | those in the stream are waited for | camera |
+//! | 17 H.265 large, H.264 small | the small picture is streamed, and said so | here, `walk.rs`, camera |
+//! | 19 a second session gets 453 | the first is undisturbed, the reason is shown | here, camera |
+//!
+//! Files without a folder are here in the lab; camera is `firmware/camera/tests/quirks.rs`, a test for each number.
 
 use std::{net::Ipv4Addr, time::Duration};
 
