@@ -330,11 +330,11 @@ fn a_torn_file_is_no_reason_not_to_start_and_is_not_lost() {
     running.child.wait().unwrap();
     std::fs::write(&core, &whole[..whole.len() / 2]).unwrap();
     let again = TestBox::start("torn", "");
+    again.wait_for("a word about it", || again.log("stderr").contains("set aside"));
     let aside = std::fs::read_dir(running.directory.join("state")).unwrap().flatten();
     let aside: Vec<_> =
         aside.filter(|entry| entry.file_name().to_string_lossy().starts_with("core.json.damaged-")).collect();
     assert_eq!(std::fs::read(aside[0].path()).unwrap(), &whole[..whole.len() / 2]);
-    assert!(again.log("stderr").contains("set aside"));
     let owner = again.claim(PASSWORD).cookies();
     let events = again.get("/api/v1/setup/events", &owner);
     assert!(events.body.contains("settings_lost"), "{events:?}");

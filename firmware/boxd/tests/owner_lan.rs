@@ -35,9 +35,19 @@ static SENT: AtomicUsize = AtomicUsize::new(0);
 static SWAPPED: AtomicBool = AtomicBool::new(false);
 
 #[test]
-fn nobody_on_the_lan_gets_a_login_but_the_camera_that_the_owner_picked() {
+fn five_thousand_fake_cameras_get_no_login_and_no_more_than_their_share_of_the_list() {
+    in_namespaces(flooded);
+}
+
+#[test]
+fn a_camera_that_another_device_takes_the_place_of_asks_and_gets_no_login_before() {
+    in_namespaces(swapped);
+}
+
+/// Runs the running test anew where it is root over an empty network.
+fn in_namespaces(test: fn()) {
     if std::env::var_os(INSIDE).is_some() {
-        return inside();
+        return test();
     }
     let user: &[&str] = if Uid::effective().is_root() { &[] } else { &["-r"] };
     let allowed = Command::new("unshare").args(user).args(["-mpfn", "--kill-child", "ip", "link"]).output();
@@ -63,7 +73,7 @@ fn ip(arguments: &str) {
 }
 
 /// The other end of the cable, in a network of its own: every address of 10.9.128.0/17, and the real camera's.
-fn factory() {
+fn factory(fakes: u32) {
     ip("link set lo up");
     ip("link add lan0 type veth peer name far0");
     let (there, ready) = (mpsc::channel(), mpsc::channel());
@@ -80,7 +90,7 @@ fn factory() {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
             std::thread::spawn(move || answer_everybody(&listener));
         }
-        answer_probes();
+        answer_probes(fakes);
     });
     ip(&format!("link set far0 netns {}", there.1.recv().unwrap()));
     ready.0.send(()).unwrap();
@@ -127,7 +137,7 @@ fn answer(endpoint: &str, name: &str, address: Ipv4Addr) -> String {
     )
 }
 
-fn answer_probes() {
+fn answer_probes(fakes: u32) {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 3702)).unwrap();
     socket.join_multicast_v4(&GROUP, &REAL).unwrap();
     let mut buffer = [0; 4096];
@@ -138,7 +148,7 @@ fn answer_probes() {
         }
         let endpoint = if SWAPPED.load(Ordering::SeqCst) { OTHER } else { ENDPOINT };
         send(REAL, &answer(endpoint, "Gate", REAL), from);
-        for number in 0..FAKES {
+        for number in 0..fakes {
             let [.., high, low] = (number + 0x8000).to_be_bytes();
             let address = Ipv4Addr::new(10, 9, high, low);
             // One in a hundred calls itself what the real one is called, one claims to be it.
@@ -161,8 +171,20 @@ fn send(own: Ipv4Addr, text: &str, to: SocketAddr) {
     let _ = socket.send_to(text.as_bytes(), to);
 }
 
+fn claimed(running: &TestBox) -> String {
+    let mut cookies = None;
+    wait("its page's process", 20, || {
+        let got = running.claim(PASSWORD);
+        cookies = (got.status == 200).then(|| got.cookies());
+        cookies.is_some()
+    });
+    cookies.unwrap()
+}
+
 fn overview(running: &TestBox, owner: &str) -> Value {
-    running.get("/api/v1/setup/overview", owner).json()
+    let got = running.get("/api/v1/setup/overview", owner);
+    assert_eq!(got.status, 200, "{got:?}");
+    got.json()
 }
 
 fn device(overview: &Value, key: &str) -> Value {
@@ -174,10 +196,10 @@ fn shown() -> BTreeSet<IpAddr> {
     SHOWN.lock().unwrap().iter().copied().collect()
 }
 
-fn inside() {
-    factory();
+fn flooded() {
+    factory(FAKES);
     let running = TestBox::start_searching("hostile-lan");
-    let owner = running.claim(PASSWORD).cookies();
+    let owner = claimed(&running);
     wait("the real camera", 20, || device(&overview(&running, &owner), ENDPOINT) != Value::Null);
     wait("the flood", 110, || SENT.load(Ordering::SeqCst) >= 5_000);
     let seen = overview(&running, &owner);
@@ -191,41 +213,53 @@ fn inside() {
     );
     assert_eq!(shown(), BTreeSet::new(), "nobody is shown a login before the owner picks");
     assert_eq!(running.get("/healthz", "").status, 200);
-
-    // The owner picks it.
-    let pick = |login: bool| {
-        let login = if login { json!({"user": "admin", "password": "canary-camera"}) } else { Value::Null };
-        let body = json!({"picks": [{ "device": ENDPOINT }], "login": login}).to_string();
-        running.post("cameras", &owner, &body).json()["outcomes"][0].clone()
-    };
-    let added = pick(true);
-    let id = added["Ok"].as_str().unwrap_or_else(|| panic!("{added}")).to_owned();
+    pick(&running, &owner);
     wait("the login at the camera", 20, || !shown().is_empty());
     assert_eq!(shown(), BTreeSet::from([IpAddr::V4(REAL)]));
+}
+
+fn swapped() {
+    factory(0);
+    let running = TestBox::start_searching("swapped-lan");
+    let owner = claimed(&running);
+    wait("the camera", 20, || device(&overview(&running, &owner), ENDPOINT) != Value::Null);
+    let id = pick(&running, &owner);
+    wait("the login at the camera", 20, || !shown().is_empty());
 
     // Somebody else takes its address: nothing more is shown there, and the page asks.
     SWAPPED.store(true, Ordering::SeqCst);
-    let row = || {
+    let first = || {
         let all = overview(&running, &owner);
         let cameras = all["cameras"].as_array().unwrap().clone();
-        cameras.into_iter().find(|camera| camera["id"] == id.as_str()).unwrap()
+        let row = cameras.into_iter().find(|camera| camera["id"] == id.as_str()).unwrap();
+        row["obstacles"][0]["code"].clone()
     };
-    wait("the question", 60, || row()["obstacles"][0]["code"] == "changed_device");
+    wait("the question", 60, || first() == "changed_device");
+    let all = overview(&running, &owner);
+    assert_eq!(device(&all, OTHER)["obstacles"][0]["code"], "changed_device", "{all}");
     let before = SHOWN.lock().unwrap().len();
     let login = json!({"login": {"user": "admin", "password": "canary-another"}}).to_string();
     let refused = running.post(&format!("cameras/{id}"), &owner, &login);
     assert_eq!(refused.json()["code"], "changed_device", "{refused:?}");
+    let snapshot = running.get(&format!("/api/v1/setup/cameras/{id}/snapshot.jpg"), &owner);
+    assert_eq!(snapshot.json()["code"], "changed_device", "{snapshot:?}");
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(SHOWN.lock().unwrap().len(), before, "nobody is shown a login before the owner picks again");
-    assert_eq!(
-        running.get(&format!("/api/v1/setup/cameras/{id}/snapshot.jpg"), &owner).json()["code"],
-        "changed_device"
-    );
 
-    // It is back, and so is the way to it: the refusal of before still counts.
+    // It is back, and the refusal of before still counts.
     SWAPPED.store(false, Ordering::SeqCst);
-    wait("the camera again", 60, || row()["obstacles"][0]["code"] == "wrong_password");
+    wait("the camera again", 60, || first() == "wrong_password");
     assert_eq!(SHOWN.lock().unwrap().len(), before);
+}
+
+/// The owner picks the camera, with a wrong password; its id.
+fn pick(running: &TestBox, owner: &str) -> String {
+    let body = json!({
+        "picks": [{ "device": ENDPOINT }],
+        "login": {"user": "admin", "password": "canary-camera"},
+    });
+    let added = running.post("cameras", owner, &body.to_string());
+    added.json()["outcomes"][0]["Ok"].as_str().unwrap_or_else(|| panic!("{added:?}")).to_owned()
 }
 
 fn wait(what: &str, seconds: u64, mut there: impl FnMut() -> bool) {
