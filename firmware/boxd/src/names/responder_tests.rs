@@ -182,6 +182,31 @@ fn two_interfaces_of_one_box_on_one_switch_do_not_fight() {
     assert_eq!(lan.holders("streambox-abcd.local"), [5, 6]);
 }
 
+/// Somebody else's probe for the plain name.
+fn probe(last: u8) -> (Vec<u8>, SocketAddrV4) {
+    let address = Ipv4Addr::new(10, 0, 0, last);
+    let name = || Name::new("streambox.local").unwrap();
+    let mut probe = Packet::new_query(0);
+    probe.questions.push(Question::new(name(), QTYPE::ANY, QCLASS::CLASS(CLASS::IN), false));
+    let theirs = RData::A(A { address: address.to_bits() });
+    probe.name_servers.push(ResourceRecord::new(name(), CLASS::IN, 120, theirs));
+    (probe.build_bytes_vec().unwrap(), SocketAddrV4::new(address, PORT))
+}
+
+#[test]
+fn of_two_that_probe_in_one_moment_the_one_with_the_later_records_goes_first() {
+    for (other, waits) in [(99, true), (2, false), (5, false)] {
+        let mut lan = Lan::new(&[(5, "abcd")]);
+        lan.run(Duration::from_millis(300));
+        let (probe, from) = probe(other);
+        assert!(lan.boxes[0].1.hear(&probe, from, lan.now).is_empty());
+        lan.run(SECOND);
+        assert_eq!(lan.holders("streambox.local").is_empty(), waits, "against 10.0.0.{other}");
+        lan.run(SECOND);
+        assert_eq!(lan.holders("streambox.local"), [5], "the other one went away");
+    }
+}
+
 #[test]
 fn a_name_is_defended_against_a_probe_even_right_after_it_was_told() {
     let mut lan = Lan::new(&[(5, "abcd")]);
@@ -189,13 +214,8 @@ fn a_name_is_defended_against_a_probe_even_right_after_it_was_told() {
     assert_eq!(lan.ask("streambox.local", A_RECORD, PORT, false).len(), 1);
     lan.now += Duration::from_millis(300);
     assert!(lan.ask("streambox.local", A_RECORD, PORT, false).is_empty(), "everybody has just heard it");
-    let mut probe = Packet::new_query(0);
-    let name = || Name::new("streambox.local").unwrap();
-    probe.questions.push(Question::new(name(), QTYPE::ANY, QCLASS::CLASS(CLASS::IN), false));
-    let theirs = RData::A(A { address: u32::MAX });
-    probe.name_servers.push(ResourceRecord::new(name(), CLASS::IN, 120, theirs));
-    let from = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 77), PORT);
-    let said = lan.boxes[0].1.hear(&probe.build_bytes_vec().unwrap(), from, lan.now);
+    let (probe, from) = probe(77);
+    let said = lan.boxes[0].1.hear(&probe, from, lan.now);
     assert_eq!(said.len(), 1, "the owner answers a probe");
 }
 
