@@ -16,11 +16,9 @@ const deeds = {
   step: ({ part }) => owner.step(part),
   /** The words of a part, once it is there. */
   words: ({ part }) => at(part).innerText(patience),
-  /** The words of the card that a part is on, once it is there. */
-  card: async ({ part }) => {
-    await at(part).waitFor(patience);
-    return page.locator("li.card", { has: at(part) }).first().innerText(patience);
-  },
+  /** The words of the card that a part is on, or is, once it is there. */
+  card: ({ part }) =>
+    at(part).locator('xpath=ancestor-or-self::li[contains(@class, "card")][1]').innerText(patience),
   wait: ({ part, tag }) => page.locator(`${tag}[data-test="${part}"]`).first().waitFor(patience),
   attribute: ({ part, name }) => at(part).getAttribute(name, patience),
 };

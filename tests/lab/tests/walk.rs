@@ -162,3 +162,17 @@ fn live(boxd: &Boxd) -> Result<Vec<String>> {
     }
     Ok(complaints)
 }
+
+#[test]
+fn too_many_clicks_and_too_heavy_a_page_are_told() {
+    let fine = Report { clicks: CLICKS, weight: WEIGHT, ..Report::default() };
+    assert!(judged(&fine).is_empty());
+    for bad in [
+        Report { clicks: CLICKS + 1, ..fine.clone() },
+        Report { weight: WEIGHT + 1, ..fine.clone() },
+        Report { weight: 0, ..fine.clone() },
+        Report { complaints: vec!["English is left".into()], ..fine.clone() },
+    ] {
+        assert_eq!(judged(&bad).len(), 1, "{bad:?}");
+    }
+}
