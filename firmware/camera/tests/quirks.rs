@@ -87,16 +87,22 @@ fn quirk_05_whichever_probe_a_camera_answers_it_is_found() {
     assert!(discovery::rtsp::read(&got, IpAddr::V4(HOST), 554).is_ok());
 }
 
-#[tokio::test]
-async fn quirk_06_addresses_of_another_lan_are_not_followed() {
-    for (services, streams) in [("127.0.1.1", "192.0.2.7"), ("192.0.2.7", "127.0.1.1")] {
-        let camera = Simcam::start("gate.h264", &WITH_LOGIN);
-        camera.tell(&format!("set xaddrs-host={services} uri-host={streams}"));
-        let device = source(&camera.onvif(), LOGIN);
-        let facts = Listener::of(device.clone()).streaming().await;
-        assert_eq!(facts.url, camera.stream("main"));
-        assert!(matches!(send(&device, Errand::Snapshot).await, Ok(Outcome::Snapshot { .. })));
+#[test]
+fn quirk_06_addresses_of_another_lan_are_not_followed() {
+    // In a network of its own: a box that did follow would reach nobody.
+    if !inside() {
+        return;
     }
+    on_runtime(async {
+        for (services, streams) in [("127.0.1.1", "192.0.2.7"), ("192.0.2.7", "127.0.1.1")] {
+            let camera = Simcam::start("gate.h264", &WITH_LOGIN);
+            camera.tell(&format!("set xaddrs-host={services} uri-host={streams}"));
+            let device = source(&camera.onvif(), LOGIN);
+            let facts = Listener::of(device.clone()).streaming().await;
+            assert_eq!(facts.url, camera.stream("main"));
+            assert!(matches!(send(&device, Errand::Snapshot).await, Ok(Outcome::Snapshot { .. })));
+        }
+    });
 }
 
 #[tokio::test]
