@@ -58,6 +58,7 @@ pub struct Owner {
 
 /// What the owner says at the end.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// Clicks and taps.
     pub clicks: u32,

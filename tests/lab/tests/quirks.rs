@@ -83,7 +83,8 @@ fn the_page_says_what_stands_in_the_way() {
         for (name, camera, most) in
             [("new", &new, 0), ("locked", &locked, 1), ("far", &far, 0), ("hall", &hall, 0)]
         {
-            let wrong = fact(camera, "wrong")?;
+            // one of them is out of the test's own reach
+            let wrong = host(name)?.within(|| fact(camera, "wrong"))?;
             if wrong > most {
                 complaints.push(format!("{name} was shown {wrong} wrong logins"));
             }
