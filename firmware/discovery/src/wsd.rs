@@ -9,7 +9,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use model::Source;
 
 use crate::{
-    Answer, Error, Kind, MAX_ANSWERS, maker, place,
+    Answer, Error, Kind, MAX_ANSWERS,
+    mac::Mac,
+    maker, place,
     soap::{self, Step},
     text,
 };
@@ -189,7 +191,10 @@ fn endpoint(text: &str) -> Option<String> {
     let role = rest.starts_with("http://schemas.xmlsoap.org/") || rest.starts_with("http://www.w3.org/");
     let empty = rest.bytes().all(|byte| matches!(byte, b'0' | b'-'));
     let fits = rest.len() <= MAX_ENDPOINT && rest.bytes().all(|byte| byte.is_ascii_graphic());
-    (fits && !role && !empty).then(|| rest.to_owned())
+    // The owner names devices by their keys: nobody may look like the network card or the address of another.
+    let borrowed =
+        Mac::parse(rest).is_some_and(|mac| mac.to_string() == rest) || rest.parse::<IpAddr>().is_ok();
+    (fits && !role && !empty && !borrowed).then(|| rest.to_owned())
 }
 
 #[cfg(test)]

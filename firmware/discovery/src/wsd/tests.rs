@@ -123,3 +123,11 @@ fn endpoints_are_compared_in_one_form() {
         assert_eq!(endpoint(nothing), None, "{nothing}");
     }
 }
+
+#[test]
+fn no_endpoint_looks_like_the_key_of_another_device() {
+    for lure in ["urn:uuid:44:19:b6:11:22:33", "192.168.1.64", "uuid:fe80::1", "44:19:B6:11:22:33"] {
+        assert_eq!(endpoint(lure), None, "{lure}");
+    }
+    assert_eq!(endpoint("urn:uuid:4419b6112233").as_deref(), Some("4419b6112233"));
+}
