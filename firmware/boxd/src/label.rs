@@ -1,8 +1,6 @@
 //! The code on the box's label: made once, like the identity, and kept beside it, so that a factory reset does not make the label
 //! wrong. `boxd label` prints it.
 
-use std::path::PathBuf;
-
 use enrol::LabelCode;
 
 use crate::cloud::{CloudAddress, Files, random};
@@ -64,7 +62,7 @@ pub(crate) fn print(files: &Files, cloud: Option<&CloudAddress>, name: &str) -> 
         let address = address(cloud, &code);
         if let Some(drawing) = qr::svg(&address) {
             files.write(DRAWING, drawing.as_bytes())?;
-            lines.push(format!("drawing: {}", PathBuf::from(files.path(DRAWING)).display()));
+            lines.push(format!("drawing: {}", files.path(DRAWING).display()));
         }
         lines.push(format!("in the drawing: {address}"));
         lines.push(format!("by hand: {}/find", cloud.origin()));

@@ -125,7 +125,7 @@ async fn press(button: ButtonAt, state_dir: &Path, held: impl Fn()) {
                 held();
             }
             Some(Gesture::Short) => {
-                tracing::info!("the reset button was pressed; hold it for ten seconds to reset the box")
+                tracing::info!("the reset button was pressed; hold it for ten seconds to reset the box");
             }
             None => {}
         }
@@ -190,7 +190,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(300)).await;
             assert_eq!(resets.load(Ordering::Relaxed), 0);
             write("down\n").await.unwrap();
-            tokio::time::sleep(board::HOLD - Duration::from_millis(500)).await;
+            tokio::time::sleep(board::HOLD.saturating_sub(Duration::from_millis(500))).await;
             assert_eq!(resets.load(Ordering::Relaxed), 0, "not yet");
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert_eq!(resets.load(Ordering::Relaxed), 1);

@@ -42,7 +42,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_likely_one() {
     );
     assert_eq!(
         error("\n[http]\nzzzzzzzz = 1\n"),
-        "box.toml:3: [http]: unknown key \"zzzzzzzz\" (known: listen, hosts)"
+        "box.toml:3: [http]: unknown key \"zzzzzzzz\" (known: listen, hosts, name, announce, tls_listen)"
     );
 }
 

@@ -74,15 +74,16 @@ impl Announcer {
 
     fn notify(&self, kind: &str, alive: bool) -> Said {
         let (nt, usn) = self.names(kind);
-        let mut text = format!("NOTIFY * HTTP/1.1\r\nHOST: {GROUP}:{PORT}\r\nNT: {nt}\r\nUSN: {usn}\r\n");
-        if alive {
-            text += &format!(
-                "NTS: ssdp:alive\r\nCACHE-CONTROL: max-age={MAX_AGE}\r\nLOCATION: {}\r\nSERVER: {SERVER}\r\n\r\n",
-                self.location()
-            );
+        let rest = if alive {
+            let location = self.location();
+            format!(
+                "NTS: ssdp:alive\r\nCACHE-CONTROL: max-age={MAX_AGE}\r\nLOCATION: {location}\r\nSERVER: {SERVER}\r\n"
+            )
         } else {
-            text += "NTS: ssdp:byebye\r\n\r\n";
-        }
+            "NTS: ssdp:byebye\r\n".to_owned()
+        };
+        let text =
+            format!("NOTIFY * HTTP/1.1\r\nHOST: {GROUP}:{PORT}\r\nNT: {nt}\r\nUSN: {usn}\r\n{rest}\r\n");
         Said { to: None, bytes: text.into_bytes() }
     }
 
