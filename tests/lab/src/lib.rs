@@ -9,6 +9,9 @@
 //! request; [`link`] is a public link with all that it takes. [`simcam`] lies as told, [`counters`] see where the box was
 //! sent, a [`clock`] may say 1970, and [`wireguard`] is other people's.
 //!
+//! On the box's set-up page an [`owner`] is led through a real browser, which counts clicks and is judged by axe-core, in a
+//! [`workshop`] of nine cameras of five makers.
+//!
 //! A scenario fails when boxd logs an error, and its processes' logs stay in `target/lab/logs/<test>/`.
 
 pub mod account;
