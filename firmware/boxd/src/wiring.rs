@@ -48,8 +48,9 @@ const HEAPS: i32 = 2;
 /// arrive in one wake-up: 32 cameras of 25 frames/s wake it 200 times a second instead of 800. Adds half of it to the
 /// latency, on average.
 const REST: Duration = Duration::from_millis(5);
-/// How often the search for cameras hears at the latest which ones the owner has.
-const TELL_EVERY: Duration = Duration::from_secs(30);
+/// How often the search for cameras hears at the latest which ones the owner has, and the owner's part when each device was
+/// last heard: that alone is no change, but tells a camera from the one that took its place.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 /// The whole end may last this long before the process leaves anyway.
 const END: Duration = Duration::from_millis(1800);
 

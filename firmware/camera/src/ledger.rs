@@ -293,7 +293,7 @@ mod tests {
             steps in proptest::collection::vec((0_u8..3, 0_u8..3, 0_u8..3, 0_u64..40_000), 1..200)
         ) {
             let mut ledger = Ledger::default();
-            let mut last: std::collections::BTreeMap<(u8, u8), u64> = Default::default();
+            let mut last = std::collections::BTreeMap::<(u8, u8), u64>::new();
             let mut now = 0;
             for (device, login, outcome, passed) in steps {
                 now += passed;

@@ -55,6 +55,9 @@ impl TestBox {
 
     /// One that looks for cameras.
     pub(crate) fn start_searching(name: &str) -> Self {
+        // In a namespace of its own every test has the same process id.
+        let stale = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(stale);
         Self::start_with("127.0.0.1", name, "[discovery]\nenabled = true\n")
     }
 
