@@ -48,6 +48,8 @@ const AGAIN_MS: u64 = 5_000;
 #[derive(Debug, Default)]
 pub struct Registry {
     seen: BTreeMap<IpAddr, BTreeMap<Identity, Sighting>>,
+    /// How many devices that is; `None` after a change of who is seen where.
+    count: Option<usize>,
 }
 
 /// What one address said as one of those who speak there.
@@ -86,6 +88,9 @@ impl Registry {
         if !known && !self.make_room(&key, from, answer.source, now_ms) {
             return false;
         }
+        if !known {
+            self.count = None;
+        }
         let sighting = self.seen.entry(from).or_default().entry(key).or_insert_with(|| Sighting {
             first_ms: now_ms,
             proven: false,
@@ -108,6 +113,7 @@ impl Registry {
     /// Forgets what is too old. Gives whether [`Self::devices`] changed.
     pub fn expire(&mut self, now_ms: u64) -> bool {
         let mut changed = false;
+        self.count = None;
         self.seen.retain(|_, here| {
             here.retain(|_, sighting| {
                 sighting.told.retain(|(source, _), (_, at)| {
@@ -142,20 +148,24 @@ impl Registry {
     }
 
     /// How many devices there would be with one sighting more.
-    fn count_with(&self, identity: &Identity, from: IpAddr) -> usize {
+    fn count_with(&mut self, identity: &Identity, from: IpAddr) -> usize {
+        // Most of a flood: nobody else at the address, and nobody elsewhere whom it could join.
+        let akin = |here: &BTreeMap<Identity, Sighting>| identity.akin().any(|key| here.contains_key(&key));
+        if !self.seen.contains_key(&from) && !self.seen.values().any(akin) {
+            let known =
+                self.seen.iter().flat_map(|(address, here)| here.keys().map(move |key| (*address, key)));
+            return 1 + *self.count.get_or_insert_with(|| grouping::count(known));
+        }
         let known = self.seen.iter().flat_map(|(address, here)| here.keys().map(move |key| (*address, key)));
         let all = known.chain([(from, identity)]);
         // Devices are at most as many as sightings, and counting those is quicker.
         let sightings = all.clone().count();
-        if sightings <= MAX_DEVICES {
-            sightings
-        } else {
-            grouping::keys(all).into_iter().collect::<BTreeSet<_>>().len()
-        }
+        if sightings <= MAX_DEVICES { sightings } else { grouping::count(all) }
     }
 
     fn gone(&mut self, answer: &Answer, from: IpAddr) -> bool {
         let identity = Identity::of(answer);
+        self.count = None;
         let Some(here) = self.seen.get_mut(&from) else { return false };
         let Some(sighting) = here.get_mut(&identity) else { return false };
         let before = sighting.told.len();
@@ -202,6 +212,7 @@ impl Registry {
             return false;
         };
         self.seen.remove(&evicted);
+        self.count = None;
         self.count_with(identity, from) <= MAX_DEVICES
     }
 }

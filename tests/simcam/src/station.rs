@@ -46,8 +46,8 @@ pub(crate) fn all(group: Group) -> io::Result<Vec<Station>> {
             continue;
         }
         let name = &interface.interface_name;
-        let card = interfaces.iter().filter(|other| other.interface_name == *name);
-        let mac = card.filter_map(|card| card.address?.as_link_addr()?.addr()).next().unwrap_or_default();
+        let mut card = interfaces.iter().filter(|other| other.interface_name == *name);
+        let mac = card.find_map(|card| card.address?.as_link_addr()?.addr()).unwrap_or_default();
         let mask = interface.netmask.and_then(|mask| Some(mask.as_sockaddr_in()?.ip()));
         let socket = open(group, name, address)?;
         stations.push(Station { socket, group, address, mask: mask.unwrap_or(Ipv4Addr::BROADCAST), mac });

@@ -40,10 +40,25 @@ impl Identity {
         }
     }
 
+    /// What it joins wherever that is heard.
+    pub(super) fn akin(&self) -> impl Iterator<Item = Self> + use<> {
+        let (one, other) = match self {
+            Self::Endpoint(_) => (Some(self.clone()), None),
+            Self::Told(mac) | Self::Seen(mac) => (Some(Self::Told(*mac)), Some(Self::Seen(*mac))),
+            Self::None => (None, None),
+        };
+        one.into_iter().chain(other)
+    }
+
     /// Whether it names a device, wherever it is heard.
     pub(super) const fn is_named(&self) -> bool {
         matches!(self, Self::Endpoint(_) | Self::Told(_))
     }
+}
+
+/// How many devices the sightings are.
+pub(super) fn count<'a>(sightings: impl Iterator<Item = (IpAddr, &'a Identity)> + Clone) -> usize {
+    keys(sightings).into_iter().collect::<BTreeSet<_>>().len()
 }
 
 /// The key of the device that each sighting belongs to, in the same order.

@@ -277,6 +277,11 @@ proptest! {
         prop_assert_eq!(before, registry.devices());
     }
 
+}
+
+proptest! {
+    // Each case is a flood; a few are enough.
+    #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn the_caps_hold_whatever_comes(all in prop::collection::vec((0..400_u16, 0..60_u8, any::<bool>()), 0..800)) {
         let mut registry = Registry::new();
