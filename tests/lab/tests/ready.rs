@@ -140,7 +140,7 @@ fn a_device_that_cannot_be_set_is_left_as_it_is_with_a_sentence() {
         ensure!(before.improvable && before.bit_rate_kbps == 4000, "{before:?}");
         match ask(address, Errand::Improve)? {
             Err(trouble @ Trouble::Refused { .. }) => {
-                ensure!(trouble.to_string().contains("own menu"), "{trouble}")
+                ensure!(trouble.to_string().contains("own menu"), "{trouble}");
             }
             other => bail!("{other:?}"),
         }
