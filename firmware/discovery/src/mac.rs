@@ -41,14 +41,17 @@ impl Mac {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        for (at, byte) in self.0.iter().enumerate() {
+            write!(f, "{}{byte:02x}", if at == 0 { "" } else { ":" })?;
+        }
+        Ok(())
     }
 }
 
 /// Prefixes that the IEEE gave to makers who sell little but cameras and recorders (registry MA-L,
 /// <https://standards-oui.ieee.org/oui/oui.txt>, as Debian's wireshark 4.0 carries it). Makers of routers and phones who also
 /// sell cameras are left out: their prefix says nothing.
+#[allow(clippy::unreadable_literal, reason = "prefixes are written in six digits, as the registry does")]
 const CAMERA_MAKERS: &[(&str, &[u32])] = &[
     (
         "Hikvision",
