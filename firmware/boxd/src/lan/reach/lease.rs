@@ -70,7 +70,7 @@ struct Lease {
 pub(in crate::lan) struct Leases {
     means: Means,
     netlink: io::Result<Netlink>,
-    leases: Vec<Lease>,
+    held: Vec<Lease>,
     /// What was asked for, and when it was last needed.
     wanted: Vec<(Wanted, Instant)>,
 }
@@ -83,7 +83,7 @@ impl Leases {
         let leases = Self {
             means,
             netlink,
-            leases: Vec::new(),
+            held: Vec::new(),
             wanted: wanted.into_iter().map(|it| (it, Instant::now())).collect(),
         };
         leases.take_away_the_old();
@@ -95,10 +95,10 @@ impl Leases {
         for own in netlink.addresses().unwrap_or_default().iter().filter(|own| own.borrowed) {
             match netlink.give_back(own.index, own.address) {
                 Ok(()) => {
-                    tracing::info!(address = %own.address, "gave back an address that was left over from an earlier run")
+                    tracing::info!(address = %own.address, "gave back an address that was left over from an earlier run");
                 }
                 Err(error) => {
-                    tracing::warn!(address = %own.address, %error, "cannot give back an address that was left over")
+                    tracing::warn!(address = %own.address, %error, "cannot give back an address that was left over");
                 }
             }
         }
@@ -178,8 +178,8 @@ impl Leases {
         let routes = netlink.routes().map_err(|error| kernel(device, &error))?;
         plan::check_room(device, &own, &routes)?;
         recognise(&wire, &card, wanted).await?;
-        let there = self.leases.iter().position(|lease| plan::subnet(lease.own) == plan::subnet(device));
-        if let Some(lease) = there.and_then(|at| self.leases.get(at)) {
+        let there = self.held.iter().position(|lease| plan::subnet(lease.own) == plan::subnet(device));
+        if let Some(lease) = there.and_then(|at| self.held.get(at)) {
             if lease.card.name != card.name {
                 return Err(Refused::Overlap { device, network: plan::subnet(device), prefix: PREFIX });
             }
@@ -195,7 +195,7 @@ impl Leases {
             Err(error) => return Err(kernel(device, &error)),
         }
         tracing::info!(interface = %card.name, address = %own, %device, "borrowed an address beside a device");
-        self.leases.push(Lease { card: card.clone(), own });
+        self.held.push(Lease { card: card.clone(), own });
         let answered = self.knock(&card, own, device, http_port).await;
         if answered.is_err() {
             self.release(|lease| lease.own == own);
@@ -266,12 +266,12 @@ impl Leases {
         });
         self.prolong();
         for wanted in wanted {
-            let there =
-                self.leases.iter().any(|lease| plan::subnet(lease.own) == plan::subnet(wanted.device));
-            if !there && streamed.contains(&IpAddr::V4(wanted.device)) {
-                if let Err(refused) = self.borrow_for(&wanted, None).await {
-                    tracing::debug!(device = %wanted.device, %refused, "a camera of another network is not reached again yet");
-                }
+            let there = self.held.iter().any(|lease| plan::subnet(lease.own) == plan::subnet(wanted.device));
+            if !there
+                && streamed.contains(&IpAddr::V4(wanted.device))
+                && let Err(refused) = self.borrow_for(&wanted, None).await
+            {
+                tracing::debug!(device = %wanted.device, %refused, "a camera of another network is not reached again yet");
             }
         }
     }
@@ -279,7 +279,7 @@ impl Leases {
     /// Prolongs every lease; one that cannot be prolonged is lost, with its interface most likely.
     fn prolong(&mut self) {
         let Ok(netlink) = &self.netlink else { return };
-        self.leases.retain(|lease| {
+        self.held.retain(|lease| {
             let outcome = netlink.lend(lease.card.index(), &lease.card.name, lease.own, LIFETIME_S, false);
             if let Err(error) = &outcome {
                 tracing::warn!(address = %lease.own, %error, "lost a borrowed address");
@@ -293,7 +293,7 @@ impl Leases {
         let lost = |lease: &Lease| {
             lease.card.index() == index && arp.address == Some(lease.own) && arp.mac != lease.card.mac
         };
-        if self.leases.iter().any(lost) {
+        if self.held.iter().any(lost) {
             tracing::warn!(address = ?arp.address, mac = %arp.mac, "another device uses an address that the box had borrowed: giving way");
             self.release(lost);
         }
@@ -302,14 +302,14 @@ impl Leases {
     /// Gives back the leases of which this holds.
     fn release(&mut self, over: impl Fn(&Lease) -> bool) {
         let Ok(netlink) = &self.netlink else { return };
-        self.leases.retain(|lease| {
+        self.held.retain(|lease| {
             let over = over(lease);
             if over {
                 match netlink.give_back(lease.card.index(), lease.own) {
                     Ok(()) => tracing::info!(address = %lease.own, "gave back a borrowed address"),
                     // Gone with its interface, most likely.
                     Err(error) => {
-                        tracing::info!(address = %lease.own, %error, "a borrowed address was gone already")
+                        tracing::info!(address = %lease.own, %error, "a borrowed address was gone already");
                     }
                 }
             }
