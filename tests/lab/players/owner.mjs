@@ -2,7 +2,7 @@
 //
 // What the owner would complain about is gathered and told at the end, so that one walk tells all of it. Parts of the page
 // are found by their `data-test` attributes alone, never by words, because the walks are made in every language.
-import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -69,6 +69,7 @@ export class Owner {
     owner.words = Object.fromEntries(["kk", "ru", "en"].map(read));
     mkdirSync(folder, { recursive: true });
     const profile = mkdtempSync(join(tmpdir(), "lab-owner-"));
+    owner.profile = profile;
     owner.browser = await chromium.launchPersistentContext(profile, {
       executablePath: "/usr/bin/chromium",
       headless: true,
@@ -223,5 +224,6 @@ export class Owner {
 
   async close() {
     await this.browser.close();
+    rmSync(this.profile, { recursive: true, force: true });
   }
 }
