@@ -124,13 +124,7 @@ async fn live(options: &Options, files: &Files, shared: &Shared, time: &Arc<Time
         return stopped(cloud, REVOKED.to_owned()).await;
     };
     cloud.set_joined(&joined);
-    let end = tunnel_end::End {
-        shared,
-        client: &client,
-        keys: &keys,
-        time,
-        joined: &joined,
-    };
+    let end = tunnel_end::End { shared, client: &client, keys: &keys, time, joined: &joined };
     let tunnel_end::Revoked = Box::pin(end.keep()).await;
     stopped(cloud, REVOKED.to_owned()).await;
 }

@@ -10,8 +10,8 @@ use model::status::Picture;
 use model::{CameraState, Device, Fact, Source};
 use serde::Serialize;
 
-use super::{Body, reply};
 use super::snippet;
+use super::{Body, reply};
 use crate::cloud;
 use crate::state::{Camera, Shared};
 
