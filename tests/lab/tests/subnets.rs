@@ -260,7 +260,8 @@ fn addresses(host: &Host) -> Result<String> {
     command.args(["-n", host.name(), "-4", "-o", "address", "show", "dev", "eth0"]);
     let lines = lab::process::output(command, &host.log("ip"), Duration::from_secs(5))?;
     // Without the seconds that are left.
-    Ok(lines.lines().filter_map(|line| line.split('\\').next()).map(|line| format!("{line}\n")).collect())
+    let named: Vec<&str> = lines.lines().filter_map(|line| line.split('\\').next()).collect();
+    Ok(named.join("\n"))
 }
 
 /// The address that the box has for a while.
