@@ -34,6 +34,6 @@ for (;;) {
     say(`answer-${number}`, { error: owner.complaints.at(-1) });
   }
 }
-say("done", { clicks: owner.clicks, steps: owner.steps, complaints: owner.complaints });
 await owner.close();
+say("done", { clicks: owner.clicks, steps: owner.steps, complaints: owner.complaints });
 process.exit(0);

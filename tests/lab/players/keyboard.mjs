@@ -51,6 +51,6 @@ try {
 } catch (error) {
   await owner.stuck(error);
 }
-say("done", { clicks: owner.clicks, steps: owner.steps, complaints: owner.complaints });
 await owner.close();
+say("done", { clicks: owner.clicks, steps: owner.steps, complaints: owner.complaints });
 process.exit(0);

@@ -120,6 +120,7 @@ try {
 } catch (error) {
   await owner.stuck(error);
 }
+await owner.close();
 say("done", {
   clicks: owner.clicks,
   steps: owner.steps,
@@ -128,5 +129,4 @@ say("done", {
   weight: owner.weight(),
   judging_ms: owner.judging,
 });
-await owner.close();
 process.exit(0);
