@@ -249,6 +249,7 @@ const CALLS: &[i64] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::net::ToSocketAddrs as _;
     use std::os::unix::process::CommandExt as _;
     use std::process::Command;
@@ -360,7 +361,6 @@ mod tests {
         refused(nix::sys::signal::kill(nix::unistd::Pid::from_raw(1), None).map_err(io::Error::from));
 
         // What it was given goes on: its sockets, threads, random numbers.
-        use std::io::{Read as _, Write as _};
         listener.accept().unwrap();
         std::thread::spawn(move || (&mine).write_all(b"x").unwrap()).join().unwrap();
         other.read_exact(&mut [0]).unwrap();

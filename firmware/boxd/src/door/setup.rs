@@ -93,7 +93,7 @@ impl Way {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         match clean(from, &parts.method, path, &parts.headers, body) {
             Ok(request) => self.asked(request).await.unwrap_or_else(gone),
-            Err(response) => response,
+            Err(response) => *response,
         }
     }
 
@@ -202,10 +202,11 @@ fn clean(
     path: &str,
     headers: &HeaderMap,
     body: Bytes,
-) -> Result<Request<Full<Bytes>>, Response<Body>> {
-    let malformed = || refusal(StatusCode::BAD_REQUEST, "malformed", "The request's head is malformed.");
+) -> Result<Request<Full<Bytes>>, Box<Response<Body>>> {
+    let malformed =
+        || Box::new(refusal(StatusCode::BAD_REQUEST, "malformed", "The request's head is malformed."));
     if headers.contains_key(UPGRADE) {
-        return Err(refusal(StatusCode::FORBIDDEN, "no_upgrade", "There is no WebSocket here."));
+        return Err(Box::new(refusal(StatusCode::FORBIDDEN, "no_upgrade", "There is no WebSocket here.")));
     }
     let yes = |yes| HeaderValue::from_static(if yes { "yes" } else { "no" });
     let peer = HeaderValue::try_from(from.peer.to_canonical().to_string()).map_err(|_| malformed())?;
