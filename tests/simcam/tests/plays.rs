@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
@@ -31,6 +31,11 @@ fn camera(arguments: &[&str]) -> Camera {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n");
     Camera(child)
+}
+
+/// A port that nobody had a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Whether ffmpeg is there; a machine without it still has the unit tests.
@@ -80,13 +85,14 @@ fn h264_with_digest_over_tcp_and_udp() {
     if !ffmpeg_is_there() {
         return;
     }
+    let port = free_port().to_string();
     let _camera = camera(&[
         "--clip",
         "gate.h264",
         "--sound",
         "gate.aac",
         "--rtsp-port",
-        "28554",
+        &port,
         "--user",
         "us er",
         "--password",
@@ -95,7 +101,7 @@ fn h264_with_digest_over_tcp_and_udp() {
         "sha256,md5,basic",
     ]);
     for transport in ["tcp", "udp"] {
-        plays("gate.h264", "rtsp://us%20er:p%40%3A%2F%23%25@127.0.0.1:28554/main", transport, 160);
+        plays("gate.h264", &format!("rtsp://us%20er:p%40%3A%2F%23%25@127.0.0.1:{port}/main"), transport, 160);
     }
 }
 
@@ -104,8 +110,9 @@ fn h265_with_a_tone() {
     if !ffmpeg_is_there() {
         return;
     }
-    let _camera = camera(&["--clip", "hall.h265", "--fps", "20", "--sound", "pcma", "--rtsp-port", "28564"]);
-    plays("hall.h265", "rtsp://127.0.0.1:28564/main", "tcp", 50);
+    let port = free_port().to_string();
+    let _camera = camera(&["--clip", "hall.h265", "--fps", "20", "--sound", "pcma", "--rtsp-port", &port]);
+    plays("hall.h265", &format!("rtsp://127.0.0.1:{port}/main"), "tcp", 50);
 }
 
 fn ask(connection: &mut BufReader<TcpStream>, line: &str, end: &str) -> Vec<String> {
@@ -130,10 +137,12 @@ fn connect(address: &str) -> BufReader<TcpStream> {
 
 #[test]
 fn quirks_change_while_it_runs() {
-    let _camera = camera(&["--clip", "yard.h264", "--rtsp-port", "28574", "--control", "127.0.0.1:28575"]);
-    let mut control = connect("127.0.0.1:28575");
-    let mut rtsp = connect("127.0.0.1:28574");
-    let url = "rtsp://127.0.0.1:28574/main";
+    let (rtsp, control) = (free_port(), format!("127.0.0.1:{}", free_port()));
+    let _camera = camera(&["--clip", "yard.h264", "--rtsp-port", &rtsp.to_string(), "--control", &control]);
+    let address = format!("127.0.0.1:{rtsp}");
+    let mut control = connect(&control);
+    let mut rtsp = connect(&address);
+    let url = format!("rtsp://{address}/main");
     let describe = format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\n\r\n");
     let setup = format!(
         "SETUP {url}/video RTSP/1.0\r\nCSeq: 2\r\nTransport: RTP/AVP;unicast;client_port=5000-5001\r\n\r\n"
@@ -141,7 +150,7 @@ fn quirks_change_while_it_runs() {
 
     assert_eq!(ask(&mut rtsp, &describe, "")[0], "RTSP/1.0 200 OK");
     assert_eq!(ask(&mut control, "set refuse=453 udp=off\n", "."), ["ok"]);
-    let mut rtsp = connect("127.0.0.1:28574");
+    let mut rtsp = connect(&address);
     assert_eq!(ask(&mut rtsp, &describe, "")[0], "RTSP/1.0 453 Not Enough Bandwidth");
     ask(&mut control, "set refuse=off\n", ".");
     assert_eq!(ask(&mut rtsp, &setup, "")[0], "RTSP/1.0 461 Unsupported Transport");

@@ -408,7 +408,7 @@ pub(crate) async fn finding(place: Place) -> Result<()> {
     place.clock().forward_s(24 * 3600 - 1);
     ensure!(store.find("label").await?.is_some());
     place.clock().forward_s(1);
-    ensure!(store.find("label").await? == None, "an address of yesterday is told");
+    ensure!(store.find("label").await?.is_none(), "an address of yesterday is told");
 
     // A member's reports count as signs of life, and carry a new address.
     member.enrol(&store, "ACME", 1).await?;
@@ -416,7 +416,7 @@ pub(crate) async fn finding(place: Place) -> Result<()> {
     store.report(address(1), &report).await?;
     ensure!(other.find("label").await?.is_some_and(|found| found.pages == [first]));
     store.revoke_box(id).await?;
-    ensure!(other.find("label").await? == None, "a stolen box is found");
+    ensure!(other.find("label").await?.is_none(), "a stolen box is found");
     Ok(())
 }
 
