@@ -122,7 +122,7 @@ async fn converse(mut stream: TcpStream, lies: Lies, seen: Arc<Seen>) -> Option<
                 }
                 "SETUP" => {
                     let client = head.split("client_port=").nth(1).and_then(|ports| ports.split('-').next());
-                    more += &match client {
+                    let transport = match client {
                         Some(client) => {
                             let ours = counted((ip, 0), Arc::clone(&seen), |seen| &seen.greeted).await;
                             let port = ours.local_addr().unwrap().port();
@@ -136,6 +136,7 @@ async fn converse(mut stream: TcpStream, lies: Lies, seen: Arc<Seen>) -> Option<
                         }
                         None => "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n".to_owned(),
                     };
+                    more.push_str(&transport);
                 }
                 "TEARDOWN" => {
                     seen.teardowns.fetch_add(1, Ordering::Relaxed);
@@ -152,12 +153,11 @@ async fn converse(mut stream: TcpStream, lies: Lies, seen: Arc<Seen>) -> Option<
                     let marker = if nal[0] == 0x65 { 0xe0 } else { 0x60 };
                     let header = [0x80, marker, 0, number, 0, 0, 0, 0, 0, 0, 0, 9];
                     let packet = [&header[..], nal].concat();
-                    match &udp {
-                        Some((socket, port)) => drop(socket.send_to(&packet, (peer, *port)).await.ok()?),
-                        None => {
-                            let framed = [&[b'$', 0, 0, packet.len() as u8][..], &packet].concat();
-                            stream.write_all(&framed).await.ok()?;
-                        }
+                    if let Some((socket, port)) = &udp {
+                        socket.send_to(&packet, (peer, *port)).await.ok()?;
+                    } else {
+                        let framed = [&[b'$', 0, 0, packet.len() as u8][..], &packet].concat();
+                        stream.write_all(&framed).await.ok()?;
                     }
                 }
                 if lies.leaves {
