@@ -295,7 +295,7 @@ mod tests {
             let text = passed(&format!("RTSP/1.0 200 OK\r\nTransport: {before};{name}=198.51.100.9;{after}\r\n\r\n"));
             // As retina reads it: the last part that starts with the name.
             let value = text.lines().nth(1).unwrap().split_once(": ").unwrap().1;
-            let source = value.split(';').filter_map(|part| part.strip_prefix("source=")).last();
+            let source = value.split(';').filter_map(|part| part.strip_prefix("source=")).next_back();
             prop_assert_eq!(source, Some(CAMERA));
             let known = value.split(';').filter(|part| part.trim().to_ascii_lowercase().starts_with("source="));
             prop_assert_eq!(known.count(), 1);
