@@ -72,9 +72,10 @@ impl Reports for Taken {
 impl Stage {
     /// A hub that knows so many boxes.
     pub(crate) fn new(boxes: u8) -> Result<Self> {
-        let free = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let options = Options { key: [200; 32], listen: free, network: "10.13.0.0/16".parse()? };
-        let front = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        // In a network of the scenario's own, and below the ports that the kernel gives away while the hub is down.
+        let listen = (Ipv4Addr::LOCALHOST, 5182).into();
+        let options = Options { key: [200; 32], listen, network: "10.13.0.0/16".parse()? };
+        let front = (Ipv4Addr::LOCALHOST, 4430).into();
         let mut stage = Self {
             hub: None,
             options,
