@@ -102,10 +102,14 @@ impl Boxd {
     ) -> Result<Self> {
         let state = Self::state_dir(host);
         fs::create_dir_all(&state)?;
-        let mut text = format!(
-            "{extra}\n[http]\nlisten = \"0.0.0.0:{PORT}\"\n\n[state]\ndir = \"{}\"\n\n",
-            state.display()
-        );
+        let http = format!("[http]\nlisten = \"0.0.0.0:{PORT}\"\n");
+        // A scenario with wishes for the pages has that section already.
+        let extra = if extra.contains("[http]\n") {
+            extra.replacen("[http]\n", &http, 1)
+        } else {
+            format!("{extra}\n{http}")
+        };
+        let mut text = format!("{extra}\n[state]\ndir = \"{}\"\n\n", state.display());
         for camera in cameras {
             text += &camera.toml();
             text += "\n";

@@ -86,7 +86,8 @@ fn a_camera_cannot_send_the_box_elsewhere() {
             deceived.push(format!("tcp{n}"));
             cameras.push(sly);
         }
-        let discovery = "[discovery]\nsweep = false\nadopt = true\n";
+        // A box that announces itself answers its own search, which is no contact that a camera brought about.
+        let discovery = "[http]\nannounce = false\n\n[discovery]\nsweep = false\nadopt = true\n";
         let mut boxd = Boxd::start(boxx, discovery, &configs)?;
         // A wrong host in a description is common and harmless: the picture comes from the camera itself.
         boxd.wait_streaming(&deceived, Duration::from_secs(30))?;
@@ -149,7 +150,7 @@ fn misled_over_udp(
     cameras: Vec<Simcam>,
 ) -> Result<Vec<String>> {
     let before = counters.packets()?;
-    let mut boxd = Boxd::start(boxx, "[discovery]\nenabled = false\n", configs)?;
+    let mut boxd = Boxd::start(boxx, "[http]\nannounce = false\n\n[discovery]\nenabled = false\n", configs)?;
     let ids: Vec<String> = configs.iter().map(|config| config.id.clone()).collect();
     boxd.wait_streaming(&ids, Duration::from_secs(20))?;
     // Sessions that break without an answer are the ones whose end is told over and over.

@@ -412,6 +412,7 @@ pub(crate) async fn finding(place: Place) -> Result<()> {
 
     // A member's reports count as signs of life, and carry a new address.
     member.enrol(&store, "ACME", 1).await?;
+    store.refresh().await?;
     let report = Report { findable: Some(findable("label", first)), ..report_of(&["gate"], true) };
     store.report(address(1), &report).await?;
     ensure!(other.find("label").await?.is_some_and(|found| found.pages == [first]));
