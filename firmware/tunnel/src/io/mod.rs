@@ -123,8 +123,8 @@ struct Shared {
     wake: EventFd,
     stop: AtomicBool,
     port: u16,
-    /// The thread's socket, for its options.
-    udp: UdpSocket,
+    /// The thread's socket, for its options; none when the tunnel has ended, so that no handle keeps the port.
+    udp: Mutex<Option<UdpSocket>>,
 }
 
 /// What a datagram or packet needs, under one lock that the thread takes once per batch.
@@ -184,7 +184,7 @@ impl Tunnel {
             wake,
             stop: AtomicBool::new(false),
             port,
-            udp: udp.try_clone().map_err(interface("copy the UDP socket"))?,
+            udp: Mutex::new(Some(udp.try_clone().map_err(interface("copy the UDP socket"))?)),
         });
         let engine = Engine::new(Arc::clone(&shared), tun, udp).map_err(interface("watch the sockets"))?;
         let thread = std::thread::Builder::new()
@@ -208,6 +208,7 @@ impl Drop for Tunnel {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        drop(shared.udp.lock().unwrap_or_else(PoisonError::into_inner).take());
         drop(shared.room.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
@@ -329,7 +330,9 @@ impl Handle {
     /// # Errors
     /// When another tunnel has it, the kernel has no routing rules, or the tunnel has ended.
     pub fn add_route_around(&self, network: Cidr) -> io::Result<()> {
-        setsockopt(&self.shared.udp, sockopt::Mark, &policy::MARK)?;
+        if let Some(udp) = &*self.shared.udp.lock().unwrap_or_else(PoisonError::into_inner) {
+            setsockopt(udp, sockopt::Mark, &policy::MARK)?;
+        }
         self.shared.room(|room| room.route_around(network))
     }
 

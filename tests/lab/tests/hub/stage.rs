@@ -81,7 +81,7 @@ impl Stage {
             options,
             directory: watch::Sender::new(Arc::default()),
             reports: Taken::default(),
-            wire: Wire::new(free)?,
+            wire: Wire::new(listen)?,
             front,
             front_task: None,
         };
