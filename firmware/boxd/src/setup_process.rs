@@ -143,6 +143,8 @@ fn start(listener: &UnixListener, claim: Duration) -> anyhow::Result<(Child, Uni
 /// When the process was not started by boxd, the sandbox is refused, or the main process is gone.
 pub(crate) fn run(claim: Duration) -> anyhow::Result<()> {
     const STARTED_BY_BOXD: &str = "the set-up page is started by boxd only";
+    // However it was started: a heap for each thread would not leave room for a password's 19 MiB.
+    kernel::limit_heaps(1);
     let desk: StdUnixStream = kernel::inherited(0).context(STARTED_BY_BOXD)?.into();
     let listener: UnixListener = kernel::inherited(1).context(STARTED_BY_BOXD)?.into();
     desk.peer_addr().context(STARTED_BY_BOXD)?;

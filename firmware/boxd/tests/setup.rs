@@ -270,6 +270,7 @@ impl Alone {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_boxd"))
             .args(["setup", &claim_seconds.to_string()])
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(OwnedFd::from(listener)))
             .spawn()
