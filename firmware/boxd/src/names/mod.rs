@@ -4,7 +4,9 @@
 //! One socket per protocol and interface, bound to the group's own address: it hears the group only, so another responder on this
 //! machine keeps its unicast, and it sends from the protocol's own port, as answers must (RFC 6762 section 6).
 
+mod claim;
 pub(crate) mod interfaces;
+mod record;
 mod responder;
 pub(crate) mod ssdp;
 

@@ -18,28 +18,23 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use simple_dns::rdata::{A, NSEC, NsecTypeBitMap, PTR, RData, SRV, TXT};
-use simple_dns::{
-    CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, ResourceRecord, TYPE, rdata::RData as Data,
-};
+use simple_dns::{CLASS, Packet, PacketFlag, QCLASS, QTYPE, Question, TYPE, rdata::RData as Data};
 
+use super::claim::{Claim, Phase, SERVICE, SERVICES};
 use super::interfaces::Interface;
+use super::record::{Record, counts_fit, message, name, plain};
 use super::{Said, Speaker};
 
 /// Largest message that is read, in bytes (RFC 6762 section 17).
 const MAX_MESSAGE: usize = 9000;
 /// Where everybody listens.
 const PORT: u16 = 5353;
-/// What the page is, and the list of everything that there is (RFC 6763 section 9).
-const SERVICE: &str = "_http._tcp.local";
-const SERVICES: &str = "_services._dns-sd._udp.local";
 /// Where the set-up page is (the key `path` of `_http._tcp`).
 const TXT_PATH: &str = "path=/setup/";
 
 /// Lifetimes of records that hold a host's name and of others, seconds (RFC 6762 section 10).
 const HOST_TTL: u32 = 120;
 const OTHER_TTL: u32 = 4500;
-/// Longest lifetime for resolvers that know nothing of multicast DNS, seconds (section 6.7).
-const LEGACY_TTL: u32 = 10;
 /// Probes, and the time from one to the next (section 8.1).
 const PROBES: u8 = 3;
 const PROBE_EVERY: Duration = Duration::from_millis(250);
@@ -67,39 +62,6 @@ pub(super) struct Wanted {
     pub(super) unique: Vec<String>,
     /// The page's port.
     pub(super) port: u16,
-}
-
-/// One name that the box wants.
-#[derive(Debug)]
-struct Claim {
-    /// Names to try, one after the other, without `.local`.
-    names: Vec<String>,
-    /// Which of them it is now.
-    at: usize,
-    phase: Phase,
-    conflicts: u32,
-    conflicts_since: Duration,
-    /// Whether the service is told under this name.
-    serves: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Probing { sent: u8, next: Duration },
-    Announcing { sent: u8, next: Duration },
-    Held,
-    Lost { until: Duration },
-}
-
-/// One record of ours.
-#[derive(Debug, Clone)]
-struct Record {
-    name: String,
-    kind: TYPE,
-    /// Nobody else has records of this name and type.
-    unique: bool,
-    ttl: u32,
-    data: RData<'static>,
 }
 
 /// The responder of one interface.
@@ -510,111 +472,6 @@ impl Speaker for Responder {
         let bytes = if records.is_empty() { None } else { message(0, &[], &records, &[], false) };
         bytes.map(|bytes| Said { to: None, bytes }).into_iter().collect()
     }
-}
-
-impl Claim {
-    fn is_ours(&self) -> bool {
-        matches!(self.phase, Phase::Announcing { .. } | Phase::Held)
-    }
-
-    fn label(&self) -> &str {
-        self.names.get(self.at).map_or("streambox", String::as_str)
-    }
-
-    /// `streambox.local`.
-    fn host(&self) -> String {
-        format!("{}.local", self.label())
-    }
-
-    /// The service's own name: what browsers of services show.
-    fn instance(&self) -> String {
-        format!("{}.{SERVICE}", self.label())
-    }
-
-    /// Somebody else has the name.
-    fn lose(&mut self, until: Duration) {
-        (self.conflicts, self.conflicts_since) = (0, until);
-        if self.at + 1 < self.names.len() {
-            self.at += 1;
-            self.phase = Phase::Probing { sent: 0, next: Duration::ZERO };
-        } else {
-            self.phase = Phase::Lost { until };
-        }
-    }
-}
-
-impl Record {
-    const fn unique(name: String, kind: TYPE, ttl: u32, data: RData<'static>) -> Self {
-        Self { name, kind, unique: true, ttl, data }
-    }
-
-    fn key(&self) -> (String, u16) {
-        (self.name.clone(), u16::from(self.kind))
-    }
-
-    /// Whether the asker has it already, for at least half its life (section 7.1).
-    fn is_known(&self, query: &Packet<'_>) -> bool {
-        query.answers.iter().any(|known| {
-            known.ttl >= self.ttl / 2
-                && known.rdata == self.data
-                && plain(&known.name) == self.name.to_ascii_lowercase()
-        })
-    }
-
-    fn wire(&self, flush: bool) -> Option<ResourceRecord<'static>> {
-        let record = ResourceRecord::new(name(&self.name)?, CLASS::IN, self.ttl, self.data.clone());
-        Some(record.with_cache_flush(flush && self.unique))
-    }
-}
-
-/// A response. `plainly`: for a resolver that knows nothing of multicast DNS.
-fn message(
-    id: u16,
-    questions: &[Question<'_>],
-    answers: &[Record],
-    more: &[Record],
-    plainly: bool,
-) -> Option<Vec<u8>> {
-    let mut packet = Packet::new_reply(id);
-    packet.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
-    packet.questions = questions.iter().map(|question| question.clone().into_owned()).collect();
-    let mut seen: Vec<(String, u16)> = Vec::new();
-    for (index, record) in answers.iter().chain(more).enumerate() {
-        if seen.contains(&record.key()) {
-            continue;
-        }
-        seen.push(record.key());
-        let mut wire = record.wire(!plainly)?;
-        if plainly {
-            wire.ttl = wire.ttl.min(LEGACY_TTL);
-        }
-        if index < answers.len() {
-            packet.answers.push(wire);
-        } else {
-            packet.additional_records.push(wire);
-        }
-    }
-    packet.build_bytes_vec().ok()
-}
-
-fn name(text: &str) -> Option<Name<'static>> {
-    Name::new(text).ok().map(Name::into_owned)
-}
-
-/// How names are compared: without regard to case.
-fn plain(name: &Name<'_>) -> String {
-    name.to_string().to_ascii_lowercase()
-}
-
-/// Whether the header's counts can fit into the message at all, each entry having 5 bytes at least: the parser makes room
-/// for as many as the header claims.
-fn counts_fit(bytes: &[u8]) -> bool {
-    let Some([_, _, _, _, counts @ ..]) = bytes.first_chunk::<12>() else { return false };
-    let entries: usize = counts
-        .chunks_exact(2)
-        .map(|pair| pair.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
-        .sum();
-    12 + 5 * entries <= bytes.len()
 }
 
 #[cfg(test)]

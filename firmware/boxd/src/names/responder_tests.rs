@@ -1,6 +1,7 @@
 //! Several boxes on one switch, in virtual time, and askers of every kind.
 
 use proptest::prelude::*;
+use simple_dns::{Name, ResourceRecord};
 
 use super::*;
 
