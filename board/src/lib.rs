@@ -5,7 +5,16 @@
 //! * [`Button`] gives edges, [`Press`] makes gestures of them; [`Keys`] is the kernel's, [`Pipe`] a named pipe that takes words.
 //! * [`LightsAt`] and [`ButtonAt`]: which of them a board has, as the configuration writes it.
 //!
+//! Slots:
+//!
+//! * [`block::BlockDevice`]: sectors, a cache and a flush; a file, a partition, or memory that loses its power.
+//! * [`slot`]: the boot environment's words; [`header`]: what a slot holds.
+//!
 //! Every path is an argument, so that a test brings its own `/sys` and `/dev`.
+
+pub mod block;
+pub mod header;
+pub mod slot;
 
 mod button;
 mod condition;

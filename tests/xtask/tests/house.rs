@@ -15,6 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("media", &["model"]),
     ("enrol", &["model"]),
     ("tunnel", &["model"]),
+    ("update", &["model"]),
     ("settings", &[]),
     ("setup", &["model", "assets"]),
     ("board", &["model"]),
@@ -31,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "camera",
             "enrol",
             "tunnel",
+            "update",
             "settings",
             "door",
             "player",
@@ -38,16 +40,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "board",
         ],
     ),
-    ("cloud-stub", &["model", "media", "camera", "enrol", "tunnel", "settings", "door", "player"]),
-    ("fuzz", &["model", "discovery", "media", "camera", "enrol", "tunnel"]),
+    ("cloud-stub", &["model", "media", "camera", "enrol", "tunnel", "update", "settings", "door", "player"]),
+    ("fuzz", &["model", "discovery", "media", "camera", "enrol", "tunnel", "update", "board"]),
     ("simcam", &[]),
     ("lab", &["simcam", "model", "enrol"]),
+    ("image", &["lab", "board", "update"]),
     ("bench", &["lab", "simcam", "model", "enrol", "tunnel", "cloud-stub"]),
-    ("xtask", &["lab", "simcam"]),
+    ("xtask", &["lab", "simcam", "image", "board", "update"]),
 ];
 
 /// Rooms that name no socket, file, clock or runtime, and crates that would bring one.
-const PURE: &[&str] = &["model", "discovery", "media", "enrol"];
+const PURE: &[&str] = &["model", "discovery", "media", "enrol", "update"];
 const IMPURE: &[&str] =
     &["tokio", "hyper", "hyper-util", "nix", "socket2", "retina", "rustls", "mio", "async-io", "mdns-sd"];
 

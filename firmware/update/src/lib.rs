@@ -1,0 +1,7 @@
+//! Signed updates without sockets, files or a clock: what may be installed, from which pieces, and whether it is healthy.
+//!
+//! * [`Release`] names what a release is made of: two images cut into chunks, each under the SHA-256 of its plain bytes.
+
+mod release;
+
+pub use release::{Chunk, FORMAT, Image, ImageKind, Release, ReleaseError};

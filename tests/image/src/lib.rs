@@ -1,0 +1,1 @@
+//! The box as a disk image: built for ARM, put together with a Debian kernel, booted through U-Boot in QEMU.
