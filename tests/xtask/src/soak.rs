@@ -1,5 +1,5 @@
 //! The long tests, so that what happens once in a hundred times happens here: the public link under random faults, then
-//! the lab's scenarios again and again.
+//! the lab's scenarios again and again, with every stream in every browser.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,10 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         rounds += 1;
         let left = limit.saturating_sub(start.elapsed()).as_secs() / 60;
         let what = format!("round {rounds}, {left} minutes left");
-        step::run(&what, &mut cargo(&["test", "--package", "lab", "--", "--test-threads=1"]))
+        let mut lab = cargo(&["test", "--package", "lab", "--", "--test-threads=1"]);
+        // The largest matrix: every stream in every browser engine.
+        lab.env("STREAMBOX_BROWSERS", "all");
+        step::run(&what, &mut lab)
             .with_context(|| format!("soak: round {rounds} after {} s", start.elapsed().as_secs()))?;
     }
     println!("xtask: soak: {rounds} rounds in {} s, all green", start.elapsed().as_secs());
