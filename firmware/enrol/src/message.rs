@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::BoxId;
 use model::enrol::{Findable, Hello, Join};
+use model::update::Question;
 use ring::signature::{ED25519, UnparsedPublicKey};
 
 use crate::identity::Identity;
@@ -14,6 +15,7 @@ const HELLO: &str = "streambox hello 1";
 /// A hello that also says how the box is found.
 const FINDABLE_HELLO: &str = "streambox hello 2";
 const JOIN: &str = "streambox join 1";
+const QUESTION: &str = "streambox update question 1";
 /// Longest field of a message, bytes.
 const LONGEST: usize = 512;
 /// Most addresses of a page.
@@ -79,6 +81,48 @@ pub fn sign_join(identity: &Identity, session: &str, owner: &str, tunnel_key: [u
     join
 }
 
+/// What a box asks about its next release besides who it is.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Its board.
+    pub board: String,
+    /// The version that it runs.
+    pub version: String,
+    /// The lowest security version that it takes.
+    pub security: u32,
+    /// Random bytes, which the answer repeats.
+    pub nonce: [u8; 32],
+}
+
+/// Makes a box's question for its next release.
+pub fn sign_question(identity: &Identity, asked: Asked) -> Question {
+    let mut question = Question {
+        box_id: identity.box_id().clone(),
+        identity: STANDARD.encode(identity.public()),
+        nonce: asked.nonce.iter().map(|byte| format!("{byte:02x}")).collect(),
+        board: asked.board,
+        version: asked.version,
+        security: asked.security,
+        signature: String::new(),
+    };
+    question.signature = STANDARD.encode(identity.sign(&question_bytes(&question)));
+    question
+}
+
+/// Checks a question: fields, name and signature.
+///
+/// # Errors
+/// [`Refused`].
+pub fn verify_question(question: &Question) -> Result<(), Refused> {
+    bounded(&[&question.identity, &question.board, &question.version])?;
+    let digits = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if question.nonce.len() != 64 || !question.nonce.bytes().all(digits) {
+        return Err(Refused::Malformed);
+    }
+    let identity: [u8; 32] = bytes(&question.identity)?;
+    verify(&identity, &question.box_id, &question_bytes(question), &question.signature)
+}
+
 /// Checks a hello: fields, name and signature. Gives the identity's public key.
 ///
 /// # Errors
@@ -139,6 +183,11 @@ fn hello_bytes(hello: &Hello) -> Vec<u8> {
 fn join_bytes(join: &Join) -> Vec<u8> {
     let Join { session, box_id, owner, tunnel_key, signature: _ } = join;
     message(JOIN, &[session, box_id.as_str(), owner, tunnel_key])
+}
+
+fn question_bytes(question: &Question) -> Vec<u8> {
+    let Question { box_id, identity, nonce, board, version, security, signature: _ } = question;
+    message(QUESTION, &[box_id.as_str(), identity, nonce, board, version, &security.to_string()])
 }
 
 fn message(kind: &str, fields: &[&str]) -> Vec<u8> {

@@ -115,3 +115,27 @@ fn endless_fields_are_refused() {
     hello.signature = STANDARD.encode(identity(1).sign(&hello_bytes(&hello)));
     assert_eq!(verify_hello(&hello), Err(Refused::Malformed));
 }
+
+#[test]
+fn a_question_is_believed_from_the_box_that_asks_and_only_word_for_word() {
+    let asked = |nonce| Asked { board: "b".to_owned(), version: "1.2".to_owned(), security: 3, nonce };
+    let question = sign_question(&identity(1), asked([0xab; 32]));
+    assert_eq!(question.nonce, "ab".repeat(32));
+    assert_eq!(verify_question(&question), Ok(()));
+    let others = [
+        Question { box_id: identity(2).box_id().clone(), ..question.clone() },
+        Question { nonce: "ac".repeat(32), ..question.clone() },
+        Question { board: "c".to_owned(), ..question.clone() },
+        Question { version: "1.3".to_owned(), ..question.clone() },
+        Question { security: 2, ..question.clone() },
+        Question { board: "b1".to_owned(), version: ".2".to_owned(), ..question.clone() },
+    ];
+    for other in others {
+        assert!(verify_question(&other).is_err(), "{other:?}");
+    }
+    for nonce in ["", "AB", &"AB".repeat(32), &"é".repeat(32)] {
+        let mut other = Question { nonce: nonce.to_owned(), ..question.clone() };
+        other.signature = STANDARD.encode(identity(1).sign(&question_bytes(&other)));
+        assert_eq!(verify_question(&other), Err(Refused::Malformed), "{nonce:?}");
+    }
+}
