@@ -8,12 +8,14 @@
 //! Slots:
 //!
 //! * [`block::BlockDevice`]: sectors, a cache and a flush; a file, a partition, or memory that loses its power.
+//! * [`mem_disk::MemDisk`] loses its power at any operation, for the tests of all that is kept on a disk.
 //! * [`slot`]: the boot environment's words; [`header`]: what a slot holds.
 //!
 //! Every path is an argument, so that a test brings its own `/sys` and `/dev`.
 
 pub mod block;
 pub mod header;
+pub mod mem_disk;
 pub mod slot;
 
 mod button;
