@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) discovery: Discovery,
     /// Lights and button.
     pub(crate) board: Board,
+    /// Updates.
+    pub(crate) update: Update,
     /// The set-up page.
     pub(crate) setup: Setup,
     /// The configured cameras, in the order of the file.
@@ -75,6 +77,29 @@ pub(crate) struct Board {
     pub(crate) lights: LightsAt,
     /// The reset button.
     pub(crate) button: ButtonAt,
+    /// The partition map; `None`: the box has one system and does not update itself.
+    pub(crate) map: Option<PathBuf>,
+    /// The disk that the map is of; `None`: the one that the map names.
+    pub(crate) disk: Option<PathBuf>,
+    /// Where the kernel says how it was started; `None`: where it always does.
+    pub(crate) command_line: Option<PathBuf>,
+}
+
+/// Where updates come from, and when they are taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Update {
+    /// Whether the box looks for updates by itself.
+    pub(crate) enabled: bool,
+    /// Where releases are: `http://` or `https://`, without a slash at the end. What they serve is signed.
+    pub(crate) mirrors: Vec<String>,
+    /// Whether the cloud says which release to take; `None`: when there is a cloud.
+    pub(crate) cloud: Option<bool>,
+    /// Between two looks.
+    pub(crate) every: Duration,
+    /// Whether the box restarts by itself into a new system.
+    pub(crate) restart: bool,
+    /// The first root metadata that is trusted.
+    pub(crate) root: PathBuf,
 }
 
 /// The set-up page.
@@ -178,7 +203,15 @@ impl Config {
         };
 
         let board = root.section("board")?;
-        let board = Board { lights: place(&board, "lights")?, button: place(&board, "button")? };
+        let path = |key| -> Result<_, ConfigError> { Ok(board.string(key)?.map(PathBuf::from)) };
+        let board = Board {
+            lights: place(&board, "lights")?,
+            button: place(&board, "button")?,
+            map: path("map")?,
+            disk: path("disk")?,
+            command_line: path("command_line")?,
+        };
+        let update = update(&root.section("update")?)?;
 
         let setup = root.section("setup")?;
         let claim = setup.integer("claim_minutes", 1..=1440)?.unwrap_or(30);
@@ -227,7 +260,7 @@ impl Config {
             }
             cameras.push(camera);
         }
-        Ok(Self { http, state_dir, tunnel, log, hls, discovery, board, setup, cameras })
+        Ok(Self { http, state_dir, tunnel, log, hls, discovery, board, update, setup, cameras })
     }
 }
 
@@ -256,6 +289,36 @@ fn place<T: std::str::FromStr<Err = board::UnknownPlace> + Default>(
 ) -> Result<T, ConfigError> {
     let text = table.string(key)?;
     text.map_or(Ok(T::default()), |text| text.parse().map_err(|error| table.error(key, &format!("{error}"))))
+}
+
+/// Updates: anybody may bring them, what they are is signed.
+fn update(table: &Section<'_>) -> Result<Update, ConfigError> {
+    let mut mirrors = Vec::new();
+    for text in table.strings("url")? {
+        let mirror = mirror(&text);
+        mirrors.push(mirror.ok_or_else(|| {
+            table.error(
+                "url",
+                "is not a list of addresses such as [\"https://updates.example.org/streambox\"]",
+            )
+        })?);
+    }
+    Ok(Update {
+        enabled: table.boolean("enabled")?.unwrap_or(true),
+        mirrors,
+        cloud: table.boolean("cloud")?,
+        every: Duration::from_secs(60 * table.integer("interval_minutes", 1..=10_080)?.unwrap_or(60)),
+        restart: table.choice("restart", &[("now", true), ("ask", false)])?.unwrap_or(true),
+        root: table.string("root")?.unwrap_or("/etc/streambox/root.json").into(),
+    })
+}
+
+/// An address below which releases are; `None` for anything else.
+pub(crate) fn mirror(text: &str) -> Option<String> {
+    let url = url::Url::parse(text.trim()).ok()?;
+    let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    let good = bare && url.password().is_none() && matches!(url.scheme(), "http" | "https") && url.has_host();
+    good.then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// The cloud, if one is wanted.

@@ -1,7 +1,8 @@
 //! The box: supervisor, camera workers, front door.
 //!
 //! `main` → [`cli`] → [`wiring`] → the rest. `boxd` alone is the supervisor and front door; `boxd camera ID` is one
-//! camera's worker and `boxd setup` the set-up page, both started by `boxd` only; `boxd tunnel` joins a standard WireGuard server and does nothing else.
+//! camera's worker and `boxd setup` the set-up page, both started by `boxd` only, as `boxd updater` is on a
+//! board with two slots; `boxd guard` is what init starts there: it owns the watchdog. `boxd tunnel` joins a standard WireGuard server and does nothing else.
 //!
 //! ```text
 //!             ┌── boxd camera gate (sandbox) ── RTSP ── camera
@@ -25,6 +26,7 @@ mod config;
 mod door;
 mod feed;
 mod floor;
+mod guard;
 mod kernel;
 mod label;
 mod lan;
@@ -41,6 +43,8 @@ mod setup_process;
 mod state;
 mod supervisor;
 mod tunnel_command;
+mod update_command;
+mod updater;
 mod whereabouts;
 mod wiring;
 mod worker;
@@ -75,6 +79,24 @@ fn main() -> ExitCode {
                     Err(error) => finished(Err(error)),
                 }
             }
+            Err(sentence) => wrong(&sentence),
+        },
+        Ok(Command::Guard { config: file }) => match configuration(file.as_deref()) {
+            Ok(config) => {
+                log::start(config.log);
+                finished(guard::run(&config, file.as_deref()))
+            }
+            Err(sentence) => wrong(&sentence),
+        },
+        Ok(Command::Updater { config }) => match configuration(config.as_deref()) {
+            Ok(config) => {
+                log::start(config.log);
+                finished(updater::run(&config))
+            }
+            Err(sentence) => wrong(&sentence),
+        },
+        Ok(Command::Update(update)) => match configuration(update.config.as_deref()) {
+            Ok(config) => finished(update_command::run(&config, &update)),
             Err(sentence) => wrong(&sentence),
         },
         Ok(Command::Run { config }) => match configuration(config.as_deref()) {

@@ -148,3 +148,23 @@ fn state_is_kept_where_the_user_may_write() {
     );
     assert_eq!(default_state_dir(false, None), PathBuf::from("streambox-state"));
 }
+
+#[test]
+fn a_box_with_a_partition_map_takes_updates_from_wherever_it_is_told() {
+    let config = parse("").unwrap();
+    assert!(config.board.map.is_none() && config.update.mirrors.is_empty() && config.update.restart);
+    let text = "[board]\nmap = \"b.toml\"\n[update]\nurl = [\"http://10.0.0.9:8000/r/\", \"https://u.example\"]\n\
+                cloud = false\ninterval_minutes = 5\nrestart = \"ask\"\n";
+    let config = parse(text).unwrap();
+    assert_eq!(config.board.map, Some(PathBuf::from("b.toml")));
+    assert_eq!(config.update.mirrors, ["http://10.0.0.9:8000/r", "https://u.example"]);
+    assert_eq!(
+        (config.update.cloud, config.update.every.as_secs(), config.update.restart),
+        (Some(false), 300, false)
+    );
+    for wrong in ["ftp://h", "https://u:canary@h", "https://h/?canary", "h"] {
+        let error = error(&format!("[update]\nurl = [\"{wrong}\"]\n"));
+        assert!(error.starts_with("box.toml:2: [update]: url: is not a list of addresses"), "{error}");
+        assert!(!error.contains("canary"), "{error}");
+    }
+}
