@@ -10,13 +10,16 @@
 //! * [`block::BlockDevice`]: sectors, a cache and a flush; a file, a partition, or memory that loses its power.
 //! * [`mem_disk::MemDisk`] loses its power at any operation, for the tests of all that is kept on a disk.
 //! * [`slot`]: the boot environment's words; [`header`]: what a slot holds.
+//! * [`reset::Started`]: which slot runs and how the last run ended; [`watchdog::Watchdog`] ends this one when nobody feeds it.
 //!
 //! Every path is an argument, so that a test brings its own `/sys` and `/dev`.
 
 pub mod block;
 pub mod header;
 pub mod mem_disk;
+pub mod reset;
 pub mod slot;
+pub mod watchdog;
 
 mod button;
 mod condition;

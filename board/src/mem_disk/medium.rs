@@ -100,7 +100,7 @@ impl Medium {
 
     pub(super) fn check(&self, at: u64, length: usize) -> Result<(), DiskError> {
         let end = at.saturating_add(length as u64);
-        if at % SECTOR != 0 || end % SECTOR != 0 || end > self.bytes() {
+        if !at.is_multiple_of(SECTOR) || !end.is_multiple_of(SECTOR) || end > self.bytes() {
             return Err(DiskError::Range { at, end });
         }
         Ok(())
