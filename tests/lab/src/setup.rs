@@ -24,6 +24,7 @@ pub const PACKAGES: &[&str] = &[
     "firefox-esr",
     "fonts-dejavu-core",
     "gir1.2-gst-rtsp-server-1.0",
+    "glib-networking",
     "gstreamer1.0-libav",
     "gstreamer1.0-plugins-bad",
     "gstreamer1.0-plugins-base",
@@ -68,7 +69,7 @@ const DEVICES: [(&str, &str); 2] = [("oxvif", "cameras/oxvif.txt"), ("strict", "
 /// # Errors
 /// When a step fails; the message names what the owner of the machine must install.
 pub fn ensure() -> Result<()> {
-    packages()?;
+    packages(PACKAGES)?;
     for (part, recipe) in RECIPES.into_iter().chain(DEVICES) {
         if !fresh(part, recipe) {
             let folder = paths::lab().join(part);
@@ -125,8 +126,12 @@ fn fresh(part: &str, recipe: &str) -> bool {
     )
 }
 
-fn packages() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES.iter().copied().filter(|package| !installed(package)).collect();
+/// Installs Debian packages that are missing, and Node where there is none.
+///
+/// # Errors
+/// When they cannot be installed; the message names them.
+pub fn packages(wanted: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = wanted.iter().copied().filter(|package| !installed(package)).collect();
     let node = succeeds("node", &["--version"]) && succeeds("npm", &["--version"]);
     let wanted: Vec<&str> = missing
         .iter()
