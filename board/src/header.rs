@@ -14,6 +14,8 @@
 //! | 96..120, 120..184, 184..188 | version, board (padded with zeros), schema of the data |
 //! | 508..512 | CRC-32 (IEEE) of bytes 0..508 |
 
+use crate::block::SECTOR;
+
 /// Bytes before the FIT.
 pub const LENGTH: u64 = 4096;
 /// How a header begins.
@@ -34,4 +36,110 @@ pub struct Header {
     pub fit: (u64, [u8; 32]),
     /// Bytes and SHA-256 of the root file system.
     pub root: (u64, [u8; 32]),
+}
+
+/// Bytes of a header that say anything: one sector.
+pub const ENCODED: usize = 512;
+/// Bytes of the version and of the board's name.
+const VERSION: usize = 24;
+const BOARD: usize = 64;
+
+/// A header that the form has no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// Too long, or with a zero in it.
+    #[error("the {0} has no room in a slot's header")]
+    Text(&'static str),
+    /// Not whole sectors, nothing at all, or more than 2 TiB.
+    #[error("the {0} is not made of whole sectors")]
+    Length(&'static str),
+}
+
+impl Header {
+    /// The first sector of the FIT's partition.
+    ///
+    /// # Errors
+    /// When a text is too long or a length is none that an image has. What is encoded is decoded to the same.
+    pub fn encode(&self) -> Result<[u8; ENCODED], HeaderError> {
+        let sectors = sectors(self.fit.0).ok_or(HeaderError::Length("FIT"))?;
+        sectors_exist(self.root.0).ok_or(HeaderError::Length("root file system"))?;
+        let version = padded::<VERSION>(&self.version).ok_or(HeaderError::Text("version"))?;
+        let board = padded::<BOARD>(&self.board).ok_or(HeaderError::Text("board's name"))?;
+        let mut bytes = Vec::with_capacity(ENCODED);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&sectors.to_le_bytes());
+        bytes.extend_from_slice(&self.security.to_le_bytes());
+        bytes.extend_from_slice(&self.fit.0.to_le_bytes());
+        bytes.extend_from_slice(&self.root.0.to_le_bytes());
+        bytes.extend_from_slice(&self.fit.1);
+        bytes.extend_from_slice(&self.root.1);
+        bytes.extend_from_slice(&version);
+        bytes.extend_from_slice(&board);
+        bytes.extend_from_slice(&self.schema.to_le_bytes());
+        let mut sector = [0; ENCODED];
+        let (said, crc) = sector.split_at_mut(ENCODED - 4);
+        for (to, from) in said.iter_mut().zip(&bytes) {
+            *to = *from;
+        }
+        crc.copy_from_slice(&crc32fast::hash(said).to_le_bytes());
+        Ok(sector)
+    }
+
+    /// Reads a sector, or more; `None` if it holds no whole header, which is what a slot without a system has.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let sector: &[u8; ENCODED] = bytes.first_chunk()?;
+        let (said, crc) = sector.split_last_chunk::<4>()?;
+        if crc32fast::hash(said) != u32::from_le_bytes(*crc) {
+            return None;
+        }
+        let mut rest = said;
+        if take::<8>(&mut rest)? != MAGIC {
+            return None;
+        }
+        let fit_sectors = u32::from_le_bytes(take(&mut rest)?);
+        let security = u32::from_le_bytes(take(&mut rest)?);
+        let fit_bytes = u64::from_le_bytes(take(&mut rest)?);
+        let root_bytes = u64::from_le_bytes(take(&mut rest)?);
+        if sectors(fit_bytes)? != fit_sectors {
+            return None;
+        }
+        sectors_exist(root_bytes)?;
+        Some(Self {
+            fit: (fit_bytes, take(&mut rest)?),
+            root: (root_bytes, take(&mut rest)?),
+            version: text(&take::<VERSION>(&mut rest)?)?,
+            board: text(&take::<BOARD>(&mut rest)?)?,
+            schema: u32::from_le_bytes(take(&mut rest)?),
+            security,
+        })
+    }
+}
+
+/// Sectors of an image, if it is made of whole ones and not empty.
+fn sectors(bytes: u64) -> Option<u32> {
+    u32::try_from(sectors_exist(bytes)?).ok()
+}
+
+fn sectors_exist(bytes: u64) -> Option<u64> {
+    (bytes > 0 && bytes.is_multiple_of(SECTOR)).then_some(bytes / SECTOR)
+}
+
+fn padded<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    (!text.as_bytes().contains(&0)).then_some(bytes)
+}
+
+fn text(padded: &[u8]) -> Option<String> {
+    let (said, rest) = padded.split_at(padded.iter().position(|byte| *byte == 0).unwrap_or(padded.len()));
+    if rest.iter().any(|byte| *byte != 0) {
+        return None;
+    }
+    Some(std::str::from_utf8(said).ok()?.to_owned())
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk()?;
+    *rest = tail;
+    Some(*head)
 }

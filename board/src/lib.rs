@@ -15,8 +15,13 @@
 //! Every path is an argument, so that a test brings its own `/sys` and `/dev`.
 
 pub mod block;
+pub mod boot;
+pub mod env;
+pub mod file_disk;
 pub mod header;
+pub mod map;
 pub mod mem_disk;
+pub mod partition;
 pub mod reset;
 pub mod slot;
 pub mod watchdog;

@@ -91,6 +91,11 @@ pub struct Record {
     pub rounds: u8,
 }
 
+impl Record {
+    /// What is known of a slot when no copy of the environment is right.
+    pub const LOST: Self = Self { state: State::Unknown, tries: 1, rounds: 1 };
+}
+
 /// The boot environment's state: all that the boot script and the running system tell each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Vars {
@@ -103,6 +108,10 @@ pub struct Vars {
 }
 
 impl Vars {
+    /// What is known when no copy of the environment is right: each slot may be tried once, and the boot loader's signature check
+    /// decides.
+    pub const LOST: Self = Self { first: SlotName::A, a: Record::LOST, b: Record::LOST };
+
     /// What is said of a slot.
     #[must_use]
     pub const fn of(&self, slot: SlotName) -> Record {

@@ -1,0 +1,114 @@
+//! Which slot is started, and how what is said of a slot may change. Pure: nothing here reads or writes a disk.
+//!
+//! The boot script is generated from the same [`Table`] and must decide as [`boot`] does.
+
+mod table;
+
+pub use table::{Count, Table, TableError};
+
+use crate::slot::{Record, Reset, SlotName, State, Vars};
+
+/// What the boot script does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Start {
+    /// It starts this slot.
+    Slot(SlotName),
+    /// It starts this slot although its tries are spent: nothing better is left.
+    LastResort(SlotName),
+    /// No slot is signed: it waits for somebody with a cable.
+    Recovery,
+}
+
+/// The boot script's decision. `signed` loads a slot and checks its signature; `save` writes the environment, each time before
+/// something else happens.
+///
+/// A slot with tries left is started in order. A start of one that has not shown itself to be good is counted first, so that a
+/// system that hangs is not tried for ever; a good one only when a crash came before, so that no number of power cuts makes the
+/// box leave it.
+pub fn boot(
+    table: &Table,
+    mut vars: Vars,
+    reset: Reset,
+    mut signed: impl FnMut(SlotName) -> bool,
+    mut save: impl FnMut(&Vars),
+) -> Start {
+    let order = [vars.first, vars.first.other()];
+    for slot in order {
+        if vars.of(slot).tries == 0 {
+            continue;
+        }
+        if table.counts(vars.of(slot).state, reset) {
+            vars.of_mut(slot).tries -= 1;
+            save(&vars);
+        }
+        if signed(slot) {
+            return Start::Slot(slot);
+        }
+        if vars.of(slot).tries > 0 {
+            vars.of_mut(slot).tries = 0;
+            save(&vars);
+        }
+    }
+    let good = |slot: SlotName| vars.of(slot).state == State::Good;
+    let good_first = order.into_iter().filter(|slot| good(*slot));
+    let then_any = order.into_iter().filter(|slot| !good(*slot));
+    good_first.chain(then_any).find(|slot| signed(*slot)).map_or(Start::Recovery, Start::LastResort)
+}
+
+/// Changes of what is said of a slot. Each gives the new state of the environment, or `None` if nothing changes, so that nothing is
+/// written twice.
+impl Table {
+    /// The slot runs and is healthy.
+    pub fn commit(&self, vars: &Vars, slot: SlotName) -> Option<Vars> {
+        let record = Record { state: State::Good, tries: self.tries.good, rounds: 0 };
+        changed(vars, slot, record, slot)
+    }
+
+    /// The slot runs and is not to be run again.
+    #[expect(clippy::unused_self, reason = "all transitions are called alike")]
+    pub fn fail(&self, vars: &Vars, slot: SlotName) -> Option<Vars> {
+        let record = Record { state: State::Failed, tries: 0, rounds: 0 };
+        changed(vars, slot, record, vars.first)
+    }
+
+    /// The slot is about to be overwritten.
+    #[expect(clippy::unused_self, reason = "all transitions are called alike")]
+    pub fn begin(&self, vars: &Vars, target: SlotName) -> Option<Vars> {
+        let record = Record { state: State::Empty, tries: 0, rounds: 0 };
+        changed(vars, target, record, vars.first)
+    }
+
+    /// The slot was written whole and is to be tried at the next start.
+    pub fn activate(&self, vars: &Vars, target: SlotName) -> Option<Vars> {
+        let record = Record { state: State::Trial, tries: self.tries.trial, rounds: 0 };
+        changed(vars, target, record, target)
+    }
+
+    /// The slot was made equal to the good one that runs, which stays first.
+    pub fn mirrored(&self, vars: &Vars, target: SlotName) -> Option<Vars> {
+        let record = Record { state: State::Good, tries: self.tries.good, rounds: 0 };
+        changed(vars, target, record, target.other())
+    }
+
+    /// A good slot runs and the other one's tries ended without a verdict: power failed each time, perhaps. It gets another round,
+    /// or has failed after the last.
+    pub fn out_of_tries(&self, vars: &Vars, running: SlotName) -> Option<Vars> {
+        let target = running.other();
+        let record = vars.of(target);
+        let spent = record.state == State::Trial && record.tries == 0;
+        if !spent || vars.of(running).state != State::Good {
+            return None;
+        }
+        let rounds = record.rounds.saturating_add(1);
+        if rounds < self.rounds {
+            return changed(vars, target, Record { tries: self.tries.trial, rounds, ..record }, target);
+        }
+        self.fail(vars, target)
+    }
+}
+
+fn changed(vars: &Vars, slot: SlotName, record: Record, first: SlotName) -> Option<Vars> {
+    let mut then = Vars { first, ..*vars };
+    *then.of_mut(slot) = record;
+    (then != *vars).then_some(then)
+}
