@@ -33,15 +33,13 @@ impl Env {
     /// The block, [`BYTES`] long.
     pub fn encode(&self) -> Vec<u8> {
         let Vars { first, a, b } = self.vars;
+        let record = |slot: SlotName, Record { state, tries, rounds }: Record| {
+            let (state, tries, rounds) = (state.letter(), tries.min(15), rounds.min(15));
+            format!("{slot}_state={state}\0{slot}_tries={tries:x}\0{slot}_rounds={rounds:x}\0")
+        };
         let mut text = format!("seq={:08x}\0order={first}{}\0", self.seq, first.other());
-        for (slot, record) in [(SlotName::A, a), (SlotName::B, b)] {
-            let Record { state, tries, rounds } = record;
-            let (tries, rounds) = (tries.min(15), rounds.min(15));
-            text += &format!(
-                "{slot}_state={}\0{slot}_tries={tries:x}\0{slot}_rounds={rounds:x}\0",
-                state.letter()
-            );
-        }
+        text += &record(SlotName::A, a);
+        text += &record(SlotName::B, b);
         let mut data = text.into_bytes();
         data.resize(BYTES - CRC, 0);
         let mut block = crc32fast::hash(&data).to_le_bytes().to_vec();

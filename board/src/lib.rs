@@ -24,6 +24,8 @@ pub mod mem_disk;
 pub mod partition;
 pub mod reset;
 pub mod slot;
+pub mod slots;
+pub mod store;
 pub mod watchdog;
 
 mod button;

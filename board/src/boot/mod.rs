@@ -61,33 +61,31 @@ impl Table {
     /// The slot runs and is healthy.
     pub fn commit(&self, vars: &Vars, slot: SlotName) -> Option<Vars> {
         let record = Record { state: State::Good, tries: self.tries.good, rounds: 0 };
-        changed(vars, slot, record, slot)
+        changed(*vars, slot, record, slot)
     }
 
     /// The slot runs and is not to be run again.
-    #[expect(clippy::unused_self, reason = "all transitions are called alike")]
     pub fn fail(&self, vars: &Vars, slot: SlotName) -> Option<Vars> {
         let record = Record { state: State::Failed, tries: 0, rounds: 0 };
-        changed(vars, slot, record, vars.first)
+        changed(*vars, slot, record, vars.first)
     }
 
     /// The slot is about to be overwritten.
-    #[expect(clippy::unused_self, reason = "all transitions are called alike")]
     pub fn begin(&self, vars: &Vars, target: SlotName) -> Option<Vars> {
         let record = Record { state: State::Empty, tries: 0, rounds: 0 };
-        changed(vars, target, record, vars.first)
+        changed(*vars, target, record, vars.first)
     }
 
     /// The slot was written whole and is to be tried at the next start.
     pub fn activate(&self, vars: &Vars, target: SlotName) -> Option<Vars> {
         let record = Record { state: State::Trial, tries: self.tries.trial, rounds: 0 };
-        changed(vars, target, record, target)
+        changed(*vars, target, record, target)
     }
 
     /// The slot was made equal to the good one that runs, which stays first.
     pub fn mirrored(&self, vars: &Vars, target: SlotName) -> Option<Vars> {
         let record = Record { state: State::Good, tries: self.tries.good, rounds: 0 };
-        changed(vars, target, record, target.other())
+        changed(*vars, target, record, target.other())
     }
 
     /// A good slot runs and the other one's tries ended without a verdict: power failed each time, perhaps. It gets another round,
@@ -101,14 +99,14 @@ impl Table {
         }
         let rounds = record.rounds.saturating_add(1);
         if rounds < self.rounds {
-            return changed(vars, target, Record { tries: self.tries.trial, rounds, ..record }, target);
+            return changed(*vars, target, Record { tries: self.tries.trial, rounds, ..record }, target);
         }
         self.fail(vars, target)
     }
 }
 
-fn changed(vars: &Vars, slot: SlotName, record: Record, first: SlotName) -> Option<Vars> {
-    let mut then = Vars { first, ..*vars };
+fn changed(vars: Vars, slot: SlotName, record: Record, first: SlotName) -> Option<Vars> {
+    let mut then = Vars { first, ..vars };
     *then.of_mut(slot) = record;
-    (then != *vars).then_some(then)
+    (then != vars).then_some(then)
 }
