@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) board: Board,
     /// Updates.
     pub(crate) update: Update,
+    /// What watches over the box.
+    pub(crate) guard: Guard,
     /// The set-up page.
     pub(crate) setup: Setup,
     /// The configured cameras, in the order of the file.
@@ -100,6 +102,47 @@ pub(crate) struct Update {
     pub(crate) restart: bool,
     /// The first root metadata that is trusted.
     pub(crate) root: PathBuf,
+    /// How long a new system must be well before it stays.
+    pub(crate) healthy: Duration,
+    /// How long it has for that.
+    pub(crate) deadline: Duration,
+    /// How long the old system waits before it tries one again that ended without a verdict.
+    pub(crate) retry: Duration,
+}
+
+/// What watches over the box: `boxd guard`.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    /// The watchdog that it feeds.
+    pub(crate) watchdog: WatchdogAt,
+    /// How long after the last feeding the watchdog bites.
+    pub(crate) bite: Duration,
+    /// A box that says nothing for so long is taken for hung.
+    pub(crate) silent: Duration,
+    /// How the machine is restarted.
+    pub(crate) restart: Restart,
+}
+
+/// Where the watchdog is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WatchdogAt {
+    /// Nowhere.
+    None,
+    /// The kernel's, a device node.
+    Device(PathBuf),
+    /// A file that says how often it was fed.
+    File(PathBuf),
+}
+
+/// How the guard has the machine restarted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Restart {
+    /// It ends with an exit code that init knows.
+    Exit,
+    /// It asks the kernel, at once.
+    Kernel,
+    /// It starts a program.
+    Program(PathBuf),
 }
 
 /// The set-up page.
@@ -212,6 +255,7 @@ impl Config {
             command_line: path("command_line")?,
         };
         let update = update(&root.section("update")?)?;
+        let guard = guard(&root.section("guard")?)?;
 
         let setup = root.section("setup")?;
         let claim = setup.integer("claim_minutes", 1..=1440)?.unwrap_or(30);
@@ -260,7 +304,7 @@ impl Config {
             }
             cameras.push(camera);
         }
-        Ok(Self { http, state_dir, tunnel, log, hls, discovery, board, update, setup, cameras })
+        Ok(Self { http, state_dir, tunnel, log, hls, discovery, board, update, guard, setup, cameras })
     }
 }
 
@@ -310,6 +354,34 @@ fn update(table: &Section<'_>) -> Result<Update, ConfigError> {
         every: Duration::from_secs(60 * table.integer("interval_minutes", 1..=10_080)?.unwrap_or(60)),
         restart: table.choice("restart", &[("now", true), ("ask", false)])?.unwrap_or(true),
         root: table.string("root")?.unwrap_or("/etc/streambox/root.json").into(),
+        healthy: Duration::from_secs(table.integer("healthy_s", 1..=3600)?.unwrap_or(300)),
+        deadline: Duration::from_secs(table.integer("deadline_s", 2..=86_400)?.unwrap_or(1200)),
+        retry: Duration::from_secs(table.integer("retry_s", 1..=604_800)?.unwrap_or(6 * 3600)),
+    })
+}
+
+/// What watches over the box.
+fn guard(table: &Section<'_>) -> Result<Guard, ConfigError> {
+    let watchdog = |text: &str| match text.strip_prefix("file:") {
+        Some(path) if !path.is_empty() => Some(WatchdogAt::File(path.into())),
+        None if text == "none" => Some(WatchdogAt::None),
+        None if text.starts_with("/dev/") => Some(WatchdogAt::Device(text.into())),
+        _ => None,
+    };
+    let restart = |text: &str| match text {
+        "exit" => Some(Restart::Exit),
+        "kernel" => Some(Restart::Kernel),
+        path => path.starts_with('/').then(|| Restart::Program(path.into())),
+    };
+    Ok(Guard {
+        watchdog: table
+            .parsed("watchdog", "\"none\", \"/dev/watchdog\" or \"file:PATH\"", watchdog)?
+            .unwrap_or(WatchdogAt::None),
+        bite: Duration::from_secs(table.integer("watchdog_s", 1..=600)?.unwrap_or(30)),
+        silent: Duration::from_secs(table.integer("silent_s", 2..=600)?.unwrap_or(60)),
+        restart: table
+            .parsed("restart", "\"exit\", \"kernel\" or a program such as \"/sbin/reboot\"", restart)?
+            .unwrap_or(Restart::Exit),
     })
 }
 

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Config, default_state_dir};
+use super::{Config, Restart, WatchdogAt, default_state_dir};
 
 fn parse(text: &str) -> Result<Config, String> {
     Config::parse("box.toml", text, PathBuf::from("state")).map_err(|error| error.to_string())
@@ -166,5 +166,24 @@ fn a_box_with_a_partition_map_takes_updates_from_wherever_it_is_told() {
         let error = error(&format!("[update]\nurl = [\"{wrong}\"]\n"));
         assert!(error.starts_with("box.toml:2: [update]: url: is not a list of addresses"), "{error}");
         assert!(!error.contains("canary"), "{error}");
+    }
+}
+
+#[test]
+fn the_guard_knows_its_watchdog_and_how_to_restart_the_machine() {
+    let guard = parse("").unwrap().guard;
+    assert_eq!(
+        (guard.watchdog, guard.restart),
+        (WatchdogAt::None, Restart::Exit),
+        "nothing is restarted unasked"
+    );
+    let text = "[guard]\nwatchdog = \"/dev/watchdog0\"\nwatchdog_s = 20\nrestart = \"/sbin/reboot\"\n";
+    let guard = parse(text).unwrap().guard;
+    assert_eq!(guard.watchdog, WatchdogAt::Device("/dev/watchdog0".into()));
+    assert_eq!((guard.bite.as_secs(), guard.restart), (20, Restart::Program("/sbin/reboot".into())));
+    let file = parse("[guard]\nwatchdog = \"file:/tmp/dog\"\n").unwrap().guard.watchdog;
+    assert_eq!(file, WatchdogAt::File("/tmp/dog".into()));
+    for wrong in ["watchdog = \"file:\"", "watchdog = \"dog\"", "restart = \"reboot\"", "silent_s = 1"] {
+        assert!(error(&format!("[guard]\n{wrong}\n")).starts_with("box.toml:2: [guard]: "), "{wrong}");
     }
 }
