@@ -110,7 +110,7 @@ impl Release {
         (start < image.bytes).then(|| start..image.bytes.min(start + u64::from(self.chunk_bytes)))
     }
 
-    fn check(&self) -> Result<(), ReleaseError> {
+    pub(crate) fn check(&self) -> Result<(), ReleaseError> {
         if self.format != FORMAT {
             return Err(ReleaseError::Format(self.format));
         }
