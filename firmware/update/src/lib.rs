@@ -2,9 +2,18 @@
 //!
 //! * [`Release`] names what a release is made of: two images cut into chunks, each under the SHA-256 of its plain bytes.
 //! * [`health`]: whether a new system may stay.
+//! * [`tuf`]: which releases are signed, by whom, and how fresh that is; [`assignment`]: which of them this box is to have;
+//!   [`floors`]: below what it never goes again.
+//! * [`plan`]: which chunk comes from where, and what that costs; [`install`]: puts them into the other slot.
 
+pub mod assignment;
+pub mod floors;
 pub mod health;
+pub mod install;
+pub mod plan;
+pub mod tuf;
 
 mod release;
 
+pub use floors::Floors;
 pub use release::{Chunk, FORMAT, Image, ImageKind, Release, ReleaseError};
