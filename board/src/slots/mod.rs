@@ -169,6 +169,21 @@ impl<D: BlockDevice> Slots<D> {
         self.change(|vars| table.out_of_tries(vars, running))
     }
 
+    /// Puts the other system on trial again although it has failed: what it failed for turned out not to be its fault. At most one
+    /// write, and none unless a good system runs and the other slot holds a whole one that failed.
+    ///
+    /// # Errors
+    /// When the disk cannot be read or the environment cannot be written.
+    pub fn try_again(&mut self) -> Result<Vars, SlotError> {
+        let (table, running, target) = (self.table, self.running, self.target());
+        let whole = self.header(target)?.is_some();
+        self.change(|vars| {
+            let failed = whole && vars.of(target).state == State::Failed;
+            let due = failed && vars.of(running).state == State::Good;
+            due.then(|| table.activate(vars, target)).flatten()
+        })
+    }
+
     fn change(&mut self, make: impl FnOnce(&Vars) -> Option<Vars>) -> Result<Vars, SlotError> {
         Ok(env::change(&mut self.disk, &self.map, make)?)
     }
@@ -199,15 +214,18 @@ impl<D: BlockDevice> Slots<D> {
     }
 
     /// Makes the other slot equal to the running one, so that there is a second good one again; for a system that has run well for
-    /// a week. Gives whether there was anything to do. Long: it reads the whole system, and writes what differs.
+    /// a week. Gives whether there was anything to do; there is not while an update waits to be tried. Long: it reads the whole system, and writes what differs.
     ///
     /// # Errors
     /// As [`Slots::install`]; and when the running system is not what its header says, before anything is written.
     pub fn mirror(&mut self) -> Result<bool, SlotError> {
         let header = self.header(self.running)?.ok_or(SlotError::NoSystem(self.running))?;
         let same = self.header(self.target())?.as_ref() == Some(&header);
-        if same && self.vars()?.vars.of(self.target()).state == State::Good {
-            return Ok(false);
+        match self.vars()?.vars.of(self.target()).state {
+            State::Good if same => return Ok(false),
+            // An update that waits for its turn.
+            State::Trial => return Ok(false),
+            _ => {}
         }
         for image in Image::BOTH {
             if self.hash(self.running, image, &header)? != image.sha256(&header) {
@@ -249,3 +267,6 @@ fn place(region: Region, at: u64, length: usize) -> Result<u64, DiskError> {
     let place = region.at.checked_add(at).filter(|_| end <= region.bytes);
     place.ok_or(DiskError::Range { at, end })
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,6 +141,19 @@ fn a_death_starts_the_good_stretch_anew_and_too_many_end_it() {
         health.died();
     }
     assert_eq!(health.verdict(10), Verdict::RollBack { why: Why::Dies });
+
+    // A start that somebody wanted is no death, but begins the stretch anew.
+    let mut health = Health::new(Limits::default(), Some(well().into()), false, 0);
+    for start in 0..10 {
+        health.tell(start, well());
+        health.restarted();
+    }
+    assert!(matches!(health.verdict(10), Verdict::Wait { .. }));
+    for at in (10..5 * MINUTE + 10).step_by(5_000) {
+        health.tell(at, well());
+        assert!(matches!(health.verdict(at), Verdict::Wait { .. }), "{at}");
+    }
+    assert_eq!(health.verdict(5 * MINUTE + 10), Verdict::Commit { blind: false });
 }
 
 #[test]

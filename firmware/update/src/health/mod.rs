@@ -123,6 +123,11 @@ impl Health {
     /// The main program ended and is started again.
     pub const fn died(&mut self) {
         self.deaths = self.deaths.saturating_add(1);
+        self.restarted();
+    }
+
+    /// Somebody wanted the main program to start anew: no fault of its own, but what was well before proves nothing now.
+    pub const fn restarted(&mut self) {
         self.last = None;
         self.whole_since = None;
         self.near_since = None;
