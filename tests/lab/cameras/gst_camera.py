@@ -1,6 +1,6 @@
 """An RTSP camera on gst-rtsp-server that loops clips without a seam and without encoding.
 
-  gst_camera.py --bind 10.77.0.2 --mount /main=clip.mp4 [--auth digest|basic --user u --password p]
+  gst_camera.py --bind 10.77.0.2 --mount /main=clip.mp4 [--auth digest|basic --user u --password p [--tls cert.pem key.pem]]
   signals: USR1 drops every client; USR2 stalls and goes on (no RTP, connections stay)
 
 Packets come from PyAV and enter an appsrc at the pace of the wall clock, with their decode stamps, so B-frames
@@ -18,7 +18,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 gi.require_version("GstRtsp", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 NS = 1_000_000_000
 # Keeps decode stamps positive although B-frames are decoded before time zero.
@@ -132,6 +132,7 @@ def main():
     parser.add_argument("--auth", choices=["none", "basic", "digest"], default="none")
     parser.add_argument("--user", default="admin")
     parser.add_argument("--password", default="test-pass")
+    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="RTSP over TLS (rtsps); with --auth only")
     options = parser.parse_args()
 
     Gst.init(None)
@@ -148,7 +149,10 @@ def main():
             factory.add_role_from_structure(Gst.Structure.from_string(allowed)[0])
         server.get_mount_points().add_factory(path, factory)
     if options.auth != "none":
-        server.set_auth(authentication(options.auth, options.user, options.password))
+        auth = authentication(options.auth, options.user, options.password)
+        if options.tls:
+            auth.set_tls_certificate(Gio.TlsCertificate.new_from_files(*options.tls))
+        server.set_auth(auth)
 
     def drop_clients():
         server.client_filter(lambda *_: GstRtspServer.RTSPFilterResult.REMOVE)

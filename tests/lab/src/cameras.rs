@@ -10,6 +10,7 @@ use crate::{
     factory::Host,
     paths,
     process::Process,
+    tls::Authority,
     world::{SCRATCH, run},
 };
 
@@ -69,6 +70,21 @@ pub fn long(clips: &[Clip]) -> Vec<(&'static str, PathBuf)> {
 /// # Errors
 /// When it does not come up.
 pub fn gst(host: &Host, streams: Streams, auth: Auth) -> Result<Camera> {
+    start(host, "gst", gst_command(host, streams, auth), "ready", 554)
+}
+
+/// The same over TLS (`rtsps`) with a certificate that the authority signed; Basic.
+///
+/// # Errors
+/// When it does not come up.
+pub fn gst_over_tls(host: &Host, streams: Streams, authority: &Authority) -> Result<Camera> {
+    let mut command = gst_command(host, streams, Auth::Basic);
+    command.arg("--tls").arg(authority.certificate_file()).arg(authority.key_file());
+    let camera = start(host, "gst", command, "ready", 554)?;
+    Ok(Camera { base: camera.base.replacen("rtsp:", "rtsps:", 1), ..camera })
+}
+
+fn gst_command(host: &Host, streams: Streams, auth: Auth) -> Command {
     let mut command = host.command(paths::python());
     command.arg(paths::sources().join("cameras/gst_camera.py"));
     command.args(["--bind", &host.address().to_string(), "--port", "554"]);
@@ -81,7 +97,7 @@ pub fn gst(host: &Host, streams: Streams, auth: Auth) -> Result<Camera> {
     for (name, file) in streams {
         command.arg("--mount").arg(format!("/{name}={}", file.display()));
     }
-    start(host, "gst", command, "ready", 554)
+    command
 }
 
 /// VLC: UDP only, absolute control URLs. It refuses to be root, so it gets a user namespace where it is nobody.
