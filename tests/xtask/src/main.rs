@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod fuzz;
+mod release;
 mod soak;
 mod step;
 mod test;
@@ -24,6 +25,7 @@ cargo xtask COMMAND
            [--link]  only the public link, under random faults     [--seed N]  the same faults as in that run
   fuzz     fuzzing, with a nightly toolchain   [TARGET] [--seconds N]  (60 each)
   setup    installs what the lab needs (test does it too)
+  release  keys, and signed releases as a folder of static files; see cargo xtask release --help
   web      fetches what the pages need from npm
 
 Examples:
@@ -48,7 +50,9 @@ fn run() -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (command, rest) =
         words.split_first().map_or(("--help", [].as_slice()), |(first, rest)| (*first, rest));
-    if matches!(command, "--help" | "-h" | "help") || command != "bench" && rest.contains(&"--help") {
+    if matches!(command, "--help" | "-h" | "help")
+        || !matches!(command, "bench" | "release") && rest.contains(&"--help")
+    {
         print!("{HELP}");
         return Ok(());
     }
@@ -57,6 +61,7 @@ fn run() -> Result<()> {
         "test" => test::run(rest),
         "bench" => bench::run(rest),
         "soak" => soak::run(rest),
+        "release" => release::run(rest),
         "fuzz" => fuzz::run(rest),
         "setup" => lab::setup::ensure(),
         "web" => web::run(),
