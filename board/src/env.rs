@@ -210,3 +210,6 @@ pub fn change(
     save(disk, map, &then)?;
     Ok(then)
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,3 +143,106 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     *rest = tail;
     Some(*head)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            version: "1.2.3".to_owned(),
+            board: "qemu-aarch64".to_owned(),
+            security: 7,
+            schema: 2,
+            fit: (0x1200, [0xaa; 32]),
+            root: (0x34_5600, [0xbb; 32]),
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_where_the_boot_script_and_older_versions_look_for_them() {
+        let sector = header().encode().unwrap();
+        let mut expected = b"SBXSLOT1\x09\0\0\0\x07\0\0\0\0\x12\0\0\0\0\0\0\0\x56\x34\0\0\0\0\0".to_vec();
+        expected.extend([0xaa; 32]);
+        expected.extend([0xbb; 32]);
+        expected.extend(b"1.2.3");
+        expected.resize(120, 0);
+        expected.extend(b"qemu-aarch64");
+        expected.resize(184, 0);
+        expected.extend([2, 0, 0, 0]);
+        expected.resize(508, 0);
+        // zlib's crc32 of these bytes.
+        expected.extend(CRC_OF_THE_EXAMPLE.to_le_bytes());
+        assert_eq!(sector.as_slice(), expected);
+        assert_eq!(Header::decode(&sector), Some(header()));
+    }
+
+    const CRC_OF_THE_EXAMPLE: u32 = 0x26e2_1ee2;
+
+    #[test]
+    fn a_zeroed_torn_or_foreign_sector_is_no_header() {
+        assert_eq!(Header::decode(&[0; ENCODED]), None);
+        assert_eq!(Header::decode(&[0xff; 4096]), None);
+        let sector = header().encode().unwrap();
+        assert_eq!(Header::decode(&sector[..511]), None);
+        let patched = |at: usize, value: u8| {
+            let mut sector = sector;
+            sector[at] = value;
+            let crc = crc32fast::hash(&sector[..508]);
+            sector[508..].copy_from_slice(&crc.to_le_bytes());
+            Header::decode(&sector)
+        };
+        assert!(patched(12, 9).is_some_and(|header| header.security == 9), "the check sum is put right");
+        // The form's number, sectors that are not the FIT's, half a sector, text behind the end of the text.
+        for (at, value) in [(7, b'2'), (8, 8), (24, 1), (110, b'x')] {
+            assert_eq!(patched(at, value), None, "{at}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_refused_and_names_it() {
+        let refused = |change: fn(&mut Header)| {
+            let mut header = header();
+            change(&mut header);
+            header.encode().unwrap_err()
+        };
+        assert_eq!(refused(|header| header.version = "v".repeat(25)), HeaderError::Text("version"));
+        assert_eq!(refused(|header| header.version = "1\0".to_owned()), HeaderError::Text("version"));
+        assert_eq!(refused(|header| header.board = "b".repeat(65)), HeaderError::Text("board's name"));
+        assert_eq!(refused(|header| header.fit.0 = 100), HeaderError::Length("FIT"));
+        assert_eq!(refused(|header| header.fit.0 = 1 << 41), HeaderError::Length("FIT"));
+        assert_eq!(refused(|header| header.root.0 = 0), HeaderError::Length("root file system"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_and_a_flipped_bit_is_noticed(
+            version in "[^\0]{0,6}", board in "[^\0]{0,16}", security: u32, schema: u32,
+            fit in 1u64..=u64::from(u32::MAX), root in 1u64..1 << 50, hashes: [[u8; 32]; 2], bit in 0usize..4096,
+        ) {
+            let header = Header {
+                version, board, security, schema, fit: (fit * 512, hashes[0]), root: (root * 512, hashes[1]),
+            };
+            let mut sector = header.encode().unwrap();
+            prop_assert_eq!(Header::decode(&sector), Some(header));
+            sector[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(Header::decode(&sector), None);
+        }
+
+        #[test]
+        fn no_bytes_panic_even_with_a_right_check_sum(mut bytes in prop::collection::vec(any::<u8>(), 0..600), magic: bool) {
+            let _ = Header::decode(&bytes);
+            bytes.resize(ENCODED, 0);
+            if magic {
+                bytes[..8].copy_from_slice(&MAGIC);
+            }
+            let crc = crc32fast::hash(&bytes[..508]);
+            bytes[508..].copy_from_slice(&crc.to_le_bytes());
+            if let Some(header) = Header::decode(&bytes) {
+                prop_assert_eq!(Header::decode(&header.encode().unwrap()), Some(header));
+            }
+        }
+    }
+}

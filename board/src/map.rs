@@ -235,3 +235,118 @@ impl BoardMap {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const QEMU: &str = include_str!("../boards/qemu-aarch64/board.toml");
+
+    #[test]
+    fn every_board_here_has_a_sound_map_under_its_folders_name() {
+        let boards = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("boards");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(boards).unwrap() {
+            let folder = entry.unwrap().path();
+            if folder.is_dir() {
+                let text = std::fs::read_to_string(folder.join("board.toml")).unwrap();
+                let map = BoardMap::parse(&text).unwrap();
+                assert_eq!(map.name, folder.file_name().unwrap().to_str().unwrap());
+                seen += 1;
+            }
+        }
+        assert!(seen > 0);
+    }
+
+    #[test]
+    fn partitions_are_found_by_name_by_slot_and_in_the_order_of_their_places() {
+        let map = BoardMap::parse(QEMU).unwrap().partitions;
+        let names: Vec<&str> = map.partitions().map(|(name, _)| name).collect();
+        assert_eq!(names, ["env1", "env2", "id", "fit_a", "root_a", "fit_b", "root_b", "data"]);
+        assert_eq!(map.partition("fit_b"), Some(map.fit(SlotName::B)));
+        assert_eq!(map.partition("root_a"), Some(map.root(SlotName::A)));
+        assert_eq!(map.partition("env2"), Some(map.env()[1]));
+        assert_eq!((map.partition("id"), map.partition("data")), (Some(map.id()), Some(map.data())));
+        assert_eq!(map.partition("root_c"), None);
+    }
+
+    #[test]
+    fn what_could_lose_a_box_is_refused_and_names_the_key() {
+        let line = |name: &str| QEMU.lines().find(|line| line.starts_with(&format!("{name} = "))).unwrap();
+        let refused = |name: &str, text: &str| {
+            let changed = QEMU.replace(line(name), text);
+            assert_ne!(changed, QEMU);
+            BoardMap::parse(&changed).unwrap_err().to_string()
+        };
+        for (name, text, words) in [
+            ("env2", "", "no partition.env2"),
+            (
+                "env2",
+                "env2 = { at = 0x400000, bytes = 0x400000 }",
+                "partition.env1 and partition.env2 overlap",
+            ),
+            ("env2", "env2 = { at = 0x804000, bytes = 0x10000 }", "multiples of 65536"),
+            ("env2", "env2 = { at = 0x800000, bytes = 0x4000 }", "multiples of 65536"),
+            ("fit_a", "fit_a = { at = 0x1400000, bytes = 0x4000001 }", "partition.fit_a: at and bytes"),
+            ("fit_a", "fit_a = { at = 0x1400100, bytes = 0x400 }", "partition.fit_a: at and bytes"),
+            ("fit_a", "fit_a = { at = 0x1400000, bytes = 0 }", "partition.fit_a: at and bytes"),
+            ("fit_b", "fit_b = { at = 0xd400000, bytes = 0x1000 }", "partition.fit_b is smaller"),
+            (
+                "fit_a",
+                "fit_a = { at = 0x1400000, bytes = 0x4000200 }",
+                "partition.fit_a and partition.root_a overlap",
+            ),
+            ("id", "id = { at = 0xc00000, bytes = 0x10000 }", "partition.id is smaller"),
+            ("env1", "env1 = { at = 0, bytes = 0x10000 }", "partition.env1 leaves"),
+            ("data", "data = { at = 0x19400000, bytes = 0x7c00000 }", "partition.data leaves"),
+            ("data", "data = { at = 0x19400000, bytes = 0x7ffffffffffffe00 }", "partition.data leaves"),
+            ("data", "data = { at = 0x19400000 }", "bytes"),
+            ("data", "data = { at = 0x19400000, bytes = 512, size = 1 }", "size"),
+            ("device", "", "device"),
+        ] {
+            let error = refused(name, text);
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_test_may_have_any_map_that_has_everything() {
+        let one = Region { at: 7, bytes: 9 };
+        let names = ["env1", "env2", "id", "fit_a", "root_a", "fit_b", "root_b", "data"];
+        let map = PartitionMap::new(names.map(|name| (name.to_owned(), one))).unwrap();
+        assert_eq!(map.env(), [one, one]);
+        let without = PartitionMap::new(names.into_iter().skip(1).map(|name| (name.to_owned(), one)));
+        assert_eq!(without, Err(MapError::Missing("env1")));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_keeps_everything_apart_and_on_the_disk(
+            numbers in prop::collection::vec((0u64..64, 0u64..20), 8), bytes in 0u64..80, odd in 0u64..3,
+        ) {
+            let names = ["env1", "env2", "id", "fit_a", "root_a", "fit_b", "root_b", "data"];
+            let lines = names.iter().zip(&numbers).map(|(name, (at, bytes))| {
+                format!("{name} = {{ at = {}, bytes = {} }}\n", at * ERASE + odd / 2, bytes * ERASE)
+            });
+            let head = format!("name = 'x'\n[disk]\ndevice = 'd'\nbytes = {}\n[partition]\n", bytes * ERASE + 33 * 512);
+            let text = head + &lines.collect::<String>();
+            if let Ok(map) = BoardMap::parse(&text) {
+                let parts: Vec<Region> = map.partitions.partitions().map(|(_, region)| region).collect();
+                for (index, part) in parts.iter().enumerate() {
+                    prop_assert!(part.end() <= bytes * ERASE && part.at >= GPT_HEAD);
+                    for other in &parts[index + 1..] {
+                        prop_assert!(part.end() <= other.at || other.end() <= part.at);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,200}", at: i64, bytes: i64) {
+            let _ = BoardMap::parse(&text);
+            let _ = BoardMap::parse(&QEMU.replace("0x0140_0000", &at.to_string()).replace("0x0800_0000", &bytes.to_string()));
+        }
+    }
+}

@@ -45,3 +45,37 @@ impl<D: BlockDevice> BlockDevice for Window<D> {
         self.disk.lock()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mem_disk::{MemDisk, sector_of};
+
+    #[test]
+    fn a_window_moves_its_region_and_shows_nothing_else() {
+        let mut disk = MemDisk::new(8 * 512);
+        let mut window = Window::new(&mut disk, Region { at: 1024, bytes: 1024 });
+        assert_eq!(window.bytes(), 1024);
+        window.write(512, &sector_of(7)).unwrap();
+        window.flush().unwrap();
+        for (at, length) in [(1024, 512), (512, 1024), (u64::MAX - 511, 512), (u64::MAX - 1023, 1024)] {
+            assert!(matches!(window.read(at, &mut vec![0; length]), Err(DiskError::Range { .. })), "{at}");
+            assert!(matches!(window.write(at, &vec![1; length]), Err(DiskError::Range { .. })), "{at}");
+        }
+        let mut all = [0; 8 * 512];
+        disk.read(0, &mut all).unwrap();
+        let firsts: Vec<u8> = all.iter().step_by(512).copied().collect();
+        assert_eq!(firsts, [0, 0, 0, 7, 0, 0, 0, 0]);
+        assert_eq!((disk.operations(), disk.flushes()), (2, 1));
+    }
+
+    #[test]
+    fn a_region_past_the_disk_is_an_error_and_no_panic() {
+        let mut disk = MemDisk::new(512);
+        for region in [Region { at: 512, bytes: 512 }, Region { at: u64::MAX - 511, bytes: u64::MAX }] {
+            let mut window = Window::new(&mut disk, region);
+            assert!(window.read(0, &mut sector_of(0)).is_err());
+            assert!(window.write(512, &sector_of(0)).is_err());
+        }
+    }
+}

@@ -138,3 +138,22 @@ pub enum Reset {
     /// The watchdog or a panic ended it.
     Crash,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_read_as_they_are_written_and_any_other_is_unknown() {
+        for slot in SlotName::BOTH {
+            assert_eq!(SlotName::of(&slot.to_string()), Some(slot));
+            assert_ne!(slot.other(), slot);
+        }
+        for state in State::ALL {
+            assert_eq!(State::of(&state.letter().to_string()), state);
+        }
+        for text in ["", "c", "A", "ab"] {
+            assert_eq!((SlotName::of(text), State::of(text)), (None, State::Unknown), "{text:?}");
+        }
+    }
+}

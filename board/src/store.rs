@@ -272,3 +272,6 @@ impl<D: BlockDevice> RawStorage for Store<D> {
         self.set(name, buf)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -214,7 +214,8 @@ impl<D: BlockDevice> Slots<D> {
     }
 
     /// Makes the other slot equal to the running one, so that there is a second good one again; for a system that has run well for
-    /// a week. Gives whether there was anything to do; there is not while an update waits to be tried. Long: it reads the whole system, and writes what differs.
+    /// a week. Gives whether there was anything to do; there is not while an update waits to be tried. Long: it reads the whole
+    /// system, and writes what differs.
     ///
     /// # Errors
     /// As [`Slots::install`]; and when the running system is not what its header says, before anything is written.

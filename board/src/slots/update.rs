@@ -179,6 +179,9 @@ impl<D: BlockDevice> ErrorType for Update<'_, D> {
 
 impl<D: BlockDevice> io::Write for Update<'_, D> {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, SlotError> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
         let begun = self.taken - self.waiting.len() as u64;
         let Some((image, at)) = self.image_at(begun) else {
             let end = self.taken.saturating_add(bytes.len() as u64);
@@ -186,11 +189,17 @@ impl<D: BlockDevice> io::Write for Update<'_, D> {
         };
         // A piece, or what is left of the image.
         let whole = usize::try_from(image.bytes(&self.header) - at).unwrap_or(PIECE).min(PIECE);
-        let part = bytes.len().min(whole.saturating_sub(self.waiting.len()));
+        let before = self.waiting.len();
+        let part = bytes.len().min(whole.saturating_sub(before));
         self.waiting.extend_from_slice(bytes.get(..part).unwrap_or_default());
         if self.waiting.len() == whole {
-            let waiting = std::mem::take(&mut self.waiting);
-            self.write_at(image, at, &waiting)?;
+            let mut waiting = std::mem::take(&mut self.waiting);
+            if let Err(error) = self.write_at(image, at, &waiting) {
+                // The caller still has these bytes and may try again.
+                waiting.truncate(before);
+                self.waiting = waiting;
+                return Err(error);
+            }
         }
         self.taken += part as u64;
         Ok(part)
