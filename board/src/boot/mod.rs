@@ -2,6 +2,7 @@
 //!
 //! The boot script is generated from the same [`Table`] and must decide as [`boot`] does.
 
+pub mod script;
 mod table;
 
 pub use table::{Count, Table, TableError};
@@ -110,3 +111,6 @@ fn changed(vars: Vars, slot: SlotName, record: Record, first: SlotName) -> Optio
     *then.of_mut(slot) = record;
     (then != vars).then_some(then)
 }
+
+#[cfg(test)]
+mod tests;

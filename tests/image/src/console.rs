@@ -61,7 +61,7 @@ impl Console {
         let heard = Arc::new(Heard::default());
         let ear = Arc::clone(&heard);
         thread::spawn(move || {
-            let mut buffer = [0; 65536];
+            let mut buffer = [0; 4096];
             loop {
                 let length = said.read(&mut buffer).unwrap_or(0);
                 let bytes = buffer.get(..length).unwrap_or_default();

@@ -5,6 +5,7 @@
 //! plays it, and only where a test says so.
 
 use std::{
+    fmt::Write as _,
     io::{Read, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
@@ -88,10 +89,10 @@ impl Machine {
                 command.args(["-netdev", &format!("tap,id=net,ifname={name},script=no,downscript=no")]);
             }
             Net::User(ports) => {
-                let forwards: String = ports
-                    .iter()
-                    .map(|(host, machine)| format!(",hostfwd=tcp:127.0.0.1:{host}-:{machine}"))
-                    .collect();
+                let mut forwards = String::new();
+                for (host, machine) in ports {
+                    write!(forwards, ",hostfwd=tcp:127.0.0.1:{host}-:{machine}")?;
+                }
                 command.args(["-netdev", &format!("user,id=net{forwards}")]);
             }
         }
@@ -194,7 +195,8 @@ pub fn dump_tree(into: &Path) -> Result<()> {
     let output = Command::new(EMULATOR)
         .args(["-machine", &format!("virt,dumpdtb={}", into.display())])
         .args(MACHINE)
-        .args(["-display", "none"])
+        // Without the boot loader QEMU describes a GPIO that the machine with it does not have.
+        .args(["-display", "none", "-bios", U_BOOT])
         .output()
         .with_context(|| format!("starting {EMULATOR}; `cargo xtask setup` installs it"))?;
     if !output.status.success() {

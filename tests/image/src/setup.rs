@@ -4,10 +4,14 @@ use anyhow::Result;
 
 /// Debian 12 packages, beyond the lab's.
 pub const PACKAGES: &[&str] = &[
+    "cryptsetup-bin",
     "device-tree-compiler",
+    "fdisk",
+    "kmod",
     "libubootenv-tool",
     "openssl",
     "qemu-system-arm",
+    "squashfs-tools",
     "u-boot-qemu",
     "u-boot-tools",
 ];

@@ -1,0 +1,120 @@
+# qemu-aarch64: which slot is started. Made from board/boot-table.toml and the board's board.toml by
+# board::boot::script; a test holds it equal to them. Each variable with lines in it is a function.
+setenv copy_1 '
+setenv seq
+if virtio read 5b000000 2000 20 && env import -c 5b000000 4000 seq && test -n "${seq}" && setexpr form sub "^[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?$" y "${seq}"; then
+setexpr seq 100000000 + ${seq}
+setexpr seq sub ^. "" ${seq}
+if test -z "${newest}" || itest ${seq} > ${best}; then
+setenv newest 1; setenv from 5b000000; setenv best ${seq}
+fi; fi
+'
+setenv copy_2 '
+setenv seq
+if virtio read 5b004000 4000 20 && env import -c 5b004000 4000 seq && test -n "${seq}" && setexpr form sub "^[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?$" y "${seq}"; then
+setexpr seq 100000000 + ${seq}
+setexpr seq sub ^. "" ${seq}
+if test -z "${newest}" || itest ${seq} > ${best}; then
+setenv newest 2; setenv from 5b004000; setenv best ${seq}
+fi; fi
+'
+setenv import '
+setenv order
+setenv a_state
+setenv a_tries
+setenv a_rounds
+setenv b_state
+setenv b_tries
+setenv b_rounds
+if test -n "${newest}"; then env import -c ${from} 4000 order a_state a_tries a_rounds b_state b_tries b_rounds; fi
+setenv seq ${best}
+if test "${order}" = ba; then setenv list b a; else setenv order ab; setenv list a b; fi
+setenv known
+for word in e t g x u; do if test "${a_state}" = ${word}; then setenv known y; fi; done
+if test -z "${known}"; then setenv a_state u; fi
+if setexpr form sub "^0*[0123456789abcdefABCDEF]$" y "${a_tries}"; then setexpr a_tries 0 + ${a_tries}; else setenv a_tries 1; fi
+if setexpr form sub "^0*[0123456789abcdefABCDEF]$" y "${a_rounds}"; then setexpr a_rounds 0 + ${a_rounds}; else setenv a_rounds 1; fi
+setenv known
+for word in e t g x u; do if test "${b_state}" = ${word}; then setenv known y; fi; done
+if test -z "${known}"; then setenv b_state u; fi
+if setexpr form sub "^0*[0123456789abcdefABCDEF]$" y "${b_tries}"; then setexpr b_tries 0 + ${b_tries}; else setenv b_tries 1; fi
+if setexpr form sub "^0*[0123456789abcdefABCDEF]$" y "${b_rounds}"; then setexpr b_rounds 0 + ${b_rounds}; else setenv b_rounds 1; fi
+'
+setenv save '
+if test ${seq} != ffffffff; then
+setexpr seq 1${seq} + 1
+setexpr seq sub ^. "" ${seq}
+if test "${newest}" = 1; then setenv copy 2; setenv at 4000; else setenv copy 1; setenv at 2000; fi
+env export -c -s 4000 5b000000 seq order a_state a_tries a_rounds b_state b_tries b_rounds && virtio write 5b000000 ${at} 20 && setenv newest ${copy}
+fi
+'
+setenv start_a '
+if virtio read 48000000 a000 1 && itest.l *48000000 == 53584253 && itest.l *48000004 == 31544f4c; then
+setexpr.l count *48000008
+if itest ${count} > 0 && itest ${count} <= 1fff8 && virtio read 48000000 a008 ${count} && itest.l *48000000 == edfe0dd0; then
+setenv bootargs console=ttyAMA0 panic=5 quiet slot=a reset=${reset} marker=0x5c000000
+mw.l 5c000000 52584253
+if bootm 48000000#conf 48000000#conf ${fdtcontroladdr}; then setenv started a; else mw.l 5c000000 0; fi
+fi; fi
+'
+setenv try_a '
+if test -z "${started}" && test ${a_tries} != 0; then
+for word in e-normal e-crash t-normal t-crash g-crash x-normal x-crash u-normal u-crash; do if test ${a_state}-${reset} = ${word}; then
+setexpr a_tries ${a_tries} - 1
+run save
+fi; done
+run start_a
+if test -z "${started}" && test ${a_tries} != 0; then setenv a_tries 0; run save; fi
+fi
+'
+setenv good_a '
+if test -z "${started}" && test "${a_state}" = g; then run start_a; fi
+'
+setenv rest_a '
+if test -z "${started}" && test "${a_state}" != g; then run start_a; fi
+'
+setenv start_b '
+if virtio read 48000000 6a000 1 && itest.l *48000000 == 53584253 && itest.l *48000004 == 31544f4c; then
+setexpr.l count *48000008
+if itest ${count} > 0 && itest ${count} <= 1fff8 && virtio read 48000000 6a008 ${count} && itest.l *48000000 == edfe0dd0; then
+setenv bootargs console=ttyAMA0 panic=5 quiet slot=b reset=${reset} marker=0x5c000000
+mw.l 5c000000 52584253
+if bootm 48000000#conf 48000000#conf ${fdtcontroladdr}; then setenv started b; else mw.l 5c000000 0; fi
+fi; fi
+'
+setenv try_b '
+if test -z "${started}" && test ${b_tries} != 0; then
+for word in e-normal e-crash t-normal t-crash g-crash x-normal x-crash u-normal u-crash; do if test ${b_state}-${reset} = ${word}; then
+setexpr b_tries ${b_tries} - 1
+run save
+fi; done
+run start_b
+if test -z "${started}" && test ${b_tries} != 0; then setenv b_tries 0; run save; fi
+fi
+'
+setenv good_b '
+if test -z "${started}" && test "${b_state}" = g; then run start_b; fi
+'
+setenv rest_b '
+if test -z "${started}" && test "${b_state}" != g; then run start_b; fi
+'
+setenv main '
+virtio scan
+setenv started; setenv newest; setenv best 00000000; setenv word; setenv slot
+if itest.l *5c000000 == 52584253; then setenv reset crash; else setenv reset normal; fi
+mw.l 5c000000 0
+run copy_1
+run copy_2
+run import
+echo Boot: order ${order}, a ${a_state}${a_tries}${a_rounds}, b ${b_state}${b_tries}${b_rounds}, reset ${reset}
+for slot in ${list}; do run try_${slot}; done
+for slot in ${list}; do run good_${slot}; done
+for slot in ${list}; do run rest_${slot}; done
+if test -z "${started}"; then
+echo No slot holds a system that is signed for this box.
+echo Write one to the disk with a cable or a card: see Recovery in the manual. Looking again in 10 s.
+sleep 10
+reset
+fi
+'
+run main
