@@ -39,14 +39,14 @@ use model::enrol::Joined;
 use tokio::sync::watch;
 
 pub(crate) use address::CloudAddress;
-use client::Client;
+pub(crate) use client::Client;
 pub(crate) use files::Files;
 pub(crate) use identity::{Keys, random};
 pub(crate) use join::Consent;
 pub(crate) use meter::{Connection, Meter};
 pub(crate) use pause::jittered;
 pub(crate) use time::{RealTime, Time, date};
-use trust::Trust;
+pub(crate) use trust::Trust;
 pub(crate) use uplink::SHORT;
 pub(crate) use view::{Claim, Cloud, Counters, OwnersAnswer, Phase, Status};
 

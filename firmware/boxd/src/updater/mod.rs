@@ -1,12 +1,85 @@
-//! `boxd updater`: the process that looks for updates and installs them into the slot that does not run.
+//! Updates: `boxd updater`, the process that looks for them and installs them into the slot that does not run, and what
+//! `boxd update` does by hand.
+//!
+//! ```text
+//! work ── ask ─────── the cloud: which release shall it be?
+//!      ├─ metadata ── verified by update::tuf, kept in files and floors ── choose
+//!      ├─ fill ────── update::install over board::slots
+//!      └─ status ──── told to the main process, kept for people
+//! source ── a folder, or http
+//! ```
+
+mod ask;
+mod choose;
+mod fill;
+mod http;
+mod machine;
+mod metadata;
+mod source;
+mod status;
+mod work;
+
+use std::io::{Read as _, Write as _};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::runtime::Builder;
+
+pub(crate) use fill::Goal;
+pub(crate) use machine::Machine;
+pub(crate) use status::{Bytes, Outcome, Phase, Status};
+pub(crate) use work::{Work, is_under_way};
 
 use crate::config::Config;
+use crate::{cloud, kernel};
 
-/// Looks for updates for ever.
+/// Until the first look, and at most between two that failed, unless the configuration says less.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// `boxd updater`: looks for updates for ever. Each line on standard output is a [`Status`] in JSON; the end of standard input is the
+/// end of the main process.
 ///
 /// # Errors
 /// When the board has no two slots.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
-    anyhow::ensure!(config.board.map.is_some(), "this board has no partition map ([board] map)");
-    Ok(())
+    kernel::limit_heaps(1);
+    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the updater")?;
+    let mut work = Work::open(config, say)?;
+    std::thread::Builder::new().name("parent".to_owned()).spawn(end_with_parent)?;
+    runtime.block_on(async {
+        let every = config.update.every;
+        let mut pause = PAUSE.min(every);
+        loop {
+            tokio::time::sleep(cloud::jittered(pause)).await;
+            let good = match work.once(None, Goal::Complete).await {
+                Ok(outcome) if outcome.good => {
+                    tracing::info!(outcome = %outcome.why, "looked for an update");
+                    true
+                }
+                Ok(outcome) => {
+                    tracing::warn!(outcome = %outcome.why, "no update");
+                    false
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no update");
+                    false
+                }
+            };
+            pause = if good { every } else { (pause * 2).min(every) };
+        }
+    })
+}
+
+/// Tells the main process. One that is gone needs no telling.
+fn say(status: &Status) {
+    let mut line = serde_json::to_vec(status).unwrap_or_default();
+    line.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(&line).and_then(|()| out.flush());
+}
+
+/// Leaves when nobody holds the other end of standard input any more: at any moment, since an installation is resumed.
+fn end_with_parent() {
+    let _ = std::io::stdin().lock().read(&mut [0; 1]);
+    std::process::exit(0);
 }

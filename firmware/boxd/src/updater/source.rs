@@ -1,0 +1,90 @@
+//! Where releases are: a folder, such as a USB stick's, or a web server. Both give a file by its path, bounded in bytes and time.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use update::install::Fault;
+
+use super::http::Web;
+
+/// How much of a file is wanted, and for how long that is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Most bytes; not one more is read.
+    pub(crate) most: u64,
+    /// Whether it must be exactly so many.
+    pub(crate) exact: bool,
+    /// Longest silence.
+    pub(crate) stall: Duration,
+    /// Longest time for all of it.
+    pub(crate) whole: Duration,
+}
+
+/// One place with releases.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A folder.
+    Folder(PathBuf),
+    /// A web server.
+    Web(Web),
+}
+
+impl Source {
+    /// Its name, for people.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Web(web) => web.base().to_owned(),
+        }
+    }
+
+    /// A file below it.
+    ///
+    /// # Errors
+    /// [`Fault`]; one that is not there is status 404, in a folder, too.
+    pub(crate) async fn get(&mut self, path: &str, bounds: Bounds) -> Result<Vec<u8>, Fault> {
+        match self {
+            Self::Folder(folder) => {
+                let (folder, path) = (folder.clone(), path.to_owned());
+                // In a thread of its own: a stick that is going bad may take its time.
+                let reading = tokio::task::spawn_blocking(move || read(&folder, &path, bounds));
+                match tokio::time::timeout(bounds.whole, reading).await {
+                    Ok(Ok(outcome)) => outcome,
+                    Ok(Err(_)) => Err(Fault::Broken),
+                    Err(_) => Err(Fault::Late),
+                }
+            }
+            Self::Web(web) => web.get(path, bounds).await,
+        }
+    }
+}
+
+impl Bounds {
+    /// Judges an announced length.
+    pub(crate) fn check(&self, offered: u64) -> Result<(), Fault> {
+        let fits = if self.exact { offered == self.most } else { offered <= self.most };
+        if fits { Ok(()) } else { Err(Fault::Length { offered }) }
+    }
+}
+
+/// A path of a release never leads out of its folder.
+fn inside(path: &str) -> bool {
+    !path.is_empty() && path.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
+}
+
+fn read(folder: &Path, path: &str, bounds: Bounds) -> Result<Vec<u8>, Fault> {
+    let fault = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Fault::Status { code: 404, retry_after_ms: None },
+        _ => Fault::Unreachable(format!("{}: {error}", folder.join(path).display())),
+    };
+    if !inside(path) {
+        return Err(Fault::Unreachable(format!("{path:?} is no path of a release")));
+    }
+    let file = File::open(folder.join(path)).map_err(fault)?;
+    bounds.check(file.metadata().map_err(fault)?.len())?;
+    let mut bytes = Vec::new();
+    file.take(bounds.most).read_to_end(&mut bytes).map_err(fault)?;
+    Ok(bytes)
+}

@@ -1,0 +1,240 @@
+//! One look for an update, and its installation: the same for the process that does it by itself and for `boxd update`.
+
+use std::fs::{File, OpenOptions};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use board::slot::State;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use rustls::ClientConfig;
+use update::Release;
+use update::tuf::Freshness;
+
+use super::ask::ask;
+use super::fill::{Goal, fill, running_version};
+use super::http::Web;
+use super::machine::Machine;
+use super::metadata::look;
+use super::source::Source;
+use super::status::{Bytes, Outcome, Phase, Status};
+use crate::cloud::{Files, RealTime, Time, Trust};
+use crate::config::{Tunnel, Update};
+
+/// Held while an update is under way, below the state directory.
+const LOCK: &str = "update/lock";
+
+/// Looks for updates and installs them.
+pub(crate) struct Work {
+    machine: Machine,
+    files: Files,
+    update: Update,
+    tunnel: Option<Tunnel>,
+    time: Arc<Time>,
+    tls: Arc<ClientConfig>,
+    /// What is known, told at each change.
+    status: Status,
+    tell: Box<dyn FnMut(&Status)>,
+}
+
+impl Work {
+    /// Prepares everything. `tell` hears each change.
+    ///
+    /// # Errors
+    /// When the board has no two slots, or TLS is not available.
+    pub(crate) fn open(
+        config: &crate::config::Config,
+        tell: impl FnMut(&Status) + 'static,
+    ) -> anyhow::Result<Self> {
+        let machine = Machine::open(&config.board)?;
+        let files = Files::new(&config.state_dir);
+        let time = Arc::new(Time::look(files.clone(), Box::new(RealTime)));
+        let ca = config.tunnel.as_ref().and_then(|tunnel| tunnel.ca.as_deref());
+        let tls = Trust::new(ca, &time)?.strict;
+        let status = Status { last: Status::kept(&files).last, ..Status::default() };
+        let (update, tunnel) = (config.update.clone(), config.tunnel.clone());
+        Ok(Self { machine, files, update, tunnel, time, tls, status, tell: Box::new(tell) })
+    }
+
+    /// Looks for an update, `from` there or where the configuration says, and installs it or only says what it costs. How it ended is
+    /// kept and told, whatever it was.
+    ///
+    /// # Errors
+    /// Only when another process is at it.
+    pub(crate) async fn once(&mut self, from: Option<&str>, goal: Goal) -> anyhow::Result<Outcome> {
+        let _lock = lock(&self.files)?;
+        self.change(|status| status.phase = Phase::Looking);
+        let outcome = match Box::pin(self.find_and_fill(from, goal)).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let why = format!("{error:#}");
+                Outcome { version: self.status.version.clone(), good: false, why, at_ms: now_ms() }
+            }
+        };
+        let complete = self.waits_for_restart();
+        self.change(|status| {
+            status.phase = if complete.is_some() { Phase::Complete } else { Phase::Idle };
+            status.version = complete;
+            if goal == Goal::Complete {
+                status.last = Some(outcome.clone());
+            }
+        });
+        Ok(outcome)
+    }
+
+    async fn find_and_fill(&mut self, from: Option<&str>, goal: Goal) -> anyhow::Result<Outcome> {
+        let mut sources = self.sources(from)?;
+        let running = running_version(&self.machine.slots()?);
+        let freshness = self.freshness(from.is_some(), running.clone()).await?;
+        let root = self.update.root.clone();
+        let found =
+            look(&self.machine, &self.files, &root, &mut sources, &freshness, running.as_deref()).await?;
+        self.change(|status| status.verified = true);
+        let good = |version, why: String| Outcome { version, good: true, why, at_ms: now_ms() };
+        let Some(found) = found else {
+            let version = running.as_deref().unwrap_or("which the box runs");
+            return Ok(good(None, format!("there is no other version for this box than {version}")));
+        };
+        let version = found.release.version.clone();
+        if let Some(outcome) = self.had(&found.release, from.is_some())? {
+            return Ok(outcome);
+        }
+        // The mirror that had the metadata is asked for the rest first.
+        let (before, _) = sources.split_at_mut_checked(found.mirror).unwrap_or_default();
+        let turn = before.len();
+        sources.rotate_left(turn);
+        self.change(|status| {
+            status.phase = Phase::Installing;
+            status.version = Some(version.clone());
+            status.bytes = Bytes::default();
+        });
+        let Self { machine, status, tell, files, .. } = self;
+        let mut steps = Steps::default();
+        let told = |bytes| {
+            status.bytes = bytes;
+            if steps.is_new(status) {
+                say(status, files, tell);
+            }
+        };
+        let bytes = fill(machine, &found.release, &mut sources, goal, told).await?;
+        let why = match goal {
+            Goal::Cost => {
+                format!("version {version} would cost {} of {} bytes", bytes.to_fetch, bytes.download)
+            }
+            Goal::Complete => format!("version {version} is installed; the next start runs it"),
+        };
+        Ok(good(Some(version), why))
+    }
+
+    /// A release that is in the other slot already: to be started, or to be left alone since it failed, unless somebody
+    /// `insists`.
+    fn had(&self, release: &Release, insists: bool) -> anyhow::Result<Option<Outcome>> {
+        let slots = self.machine.slots()?;
+        if slots.header(slots.target())? != Some(self.machine.header(release)?) {
+            return Ok(None);
+        }
+        let version = release.version.clone();
+        let (good, why) = match slots.vars()?.vars.of(slots.target()).state {
+            State::Trial => (true, format!("version {version} is installed; the next start runs it")),
+            State::Failed if !insists => {
+                (false, format!("version {version} was tried on this box and failed; it is not tried again"))
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Outcome { version: Some(version), good, why, at_ms: now_ms() }))
+    }
+
+    /// The version in the other slot that the next start runs.
+    fn waits_for_restart(&self) -> Option<String> {
+        let slots = self.machine.slots().ok()?;
+        let trial = slots.vars().ok()?.vars.of(slots.target()).state == State::Trial;
+        slots.header(slots.target()).ok()?.filter(|_| trial).map(|header| header.version)
+    }
+
+    fn sources(&self, from: Option<&str>) -> anyhow::Result<Vec<Source>> {
+        let Some(place) = from else {
+            let webs = self.update.mirrors.iter().filter_map(|mirror| Web::new(mirror, self.tls.clone()));
+            return Ok(webs.map(Source::Web).collect());
+        };
+        if let Some(web) = Web::new(place, self.tls.clone()) {
+            return Ok(vec![Source::Web(web)]);
+        }
+        if place.contains("://") {
+            bail!("{place:?} is neither a folder nor an address such as https://updates.example.org");
+        }
+        let folder = PathBuf::from(place);
+        std::fs::metadata(folder.join("metadata"))
+            .with_context(|| format!("{place} is no folder with releases: it has no metadata in it"))?;
+        Ok(vec![Source::Folder(folder)])
+    }
+
+    async fn freshness(&self, by_hand: bool, running: Option<String>) -> anyhow::Result<Freshness> {
+        match (&self.tunnel, self.update.cloud) {
+            (Some(tunnel), None | Some(true)) if !by_hand => {
+                let floors = self.machine.floors()?;
+                ask(&self.machine, tunnel, &self.files, &self.time, &floors, running).await
+            }
+            (None, Some(true)) if !by_hand => {
+                bail!("[update] cloud = true needs a cloud: give [tunnel] cloud, or set it to false")
+            }
+            _ => Ok(Freshness::Clock(self.time.now().as_secs())),
+        }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status);
+        say(&self.status, &self.files, &mut self.tell);
+    }
+}
+
+/// Tells and keeps.
+fn say(status: &Status, files: &Files, tell: &mut dyn FnMut(&Status)) {
+    if let Err(error) = status.keep(files) {
+        tracing::debug!(%error, "cannot keep the state of updates");
+    }
+    tell(status);
+}
+
+/// Says only what is worth a line: each twentieth part.
+#[derive(Debug, Default)]
+struct Steps(Option<u64>);
+
+impl Steps {
+    fn is_new(&mut self, status: &Status) -> bool {
+        let step = Some(status.percent() / 5);
+        let new = self.0 != step;
+        self.0 = step;
+        new
+    }
+}
+
+/// Keeps others from updating at the same time, until it is dropped.
+///
+/// # Errors
+/// When somebody is at it, or the state directory cannot be written.
+pub(crate) fn lock(files: &Files) -> anyhow::Result<Flock<File>> {
+    let path = files.path(LOCK);
+    let cannot = || format!("cannot write {} ([state] dir)", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(cannot)?;
+    }
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(cannot)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((_, Errno::EWOULDBLOCK)) => bail!("another update is under way; boxd update shows how far it is"),
+        Err((_, error)) => Err(error).with_context(cannot),
+    }
+}
+
+/// Whether somebody is updating.
+pub(crate) fn is_under_way(files: &Files) -> bool {
+    let Ok(file) = File::open(files.path(LOCK)) else { return false };
+    matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
