@@ -1,0 +1,141 @@
+//! A disk in a file: what is kept on it, who may change it, and that reading back asks the medium.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use board::block::{BlockDevice as _, DiskError};
+use board::env;
+use board::file_disk::FileDisk;
+use board::map::{PartitionMap, Region};
+use board::partition::Window;
+use board::slot::{Record, State, Vars};
+use board::store::Store;
+
+/// A file of zeros that goes with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str, bytes: u64) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        File::create(&path).unwrap().set_len(bytes).unwrap();
+        Self(path)
+    }
+
+    fn open(&self) -> FileDisk {
+        FileDisk::open(&self.0).unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+const KIB: u64 = 1024;
+
+fn map() -> PartitionMap {
+    let names = ["env1", "env2", "id", "fit_a", "root_a", "fit_b", "root_b", "data"];
+    let place = |(index, name): (usize, &str)| {
+        (name.to_owned(), Region { at: index as u64 * 128 * KIB, bytes: 128 * KIB })
+    };
+    PartitionMap::new(names.into_iter().enumerate().map(place)).unwrap()
+}
+
+#[test]
+fn what_is_written_is_read_by_the_next_one_and_nothing_lies_outside() {
+    let scratch = Scratch::new("words", 4 * KIB);
+    let mut disk = scratch.open();
+    assert_eq!(disk.bytes(), 4 * KIB);
+    disk.write(KIB, &[7; 512]).unwrap();
+    disk.flush().unwrap();
+    let mut found = [0; 1024];
+    scratch.open().read(KIB, &mut found).unwrap();
+    assert_eq!((found[0], found[511], found[512]), (7, 7, 0));
+    for (at, length) in [(4 * KIB, 512), (100, 512), (0, 100), (u64::MAX - 511, 512)] {
+        assert!(matches!(disk.write(at, &vec![1; length]), Err(DiskError::Range { .. })), "{at}");
+        assert!(matches!(disk.read(at, &mut vec![1; length]), Err(DiskError::Range { .. })), "{at}");
+    }
+    assert_eq!(fs::metadata(&scratch.0).unwrap().len(), 4 * KIB, "a disk does not grow");
+    assert!(matches!(FileDisk::open(Path::new("/nowhere/disk")), Err(DiskError::Medium(_))));
+}
+
+/// Bytes of a file that the kernel has in memory, by util-linux.
+fn cached(path: &Path) -> u64 {
+    let output =
+        Command::new("fincore").args(["--bytes", "--noheadings", "--output", "RES"]).arg(path).output();
+    String::from_utf8(output.unwrap().stdout).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn after_a_flush_nothing_is_left_in_memory_that_could_be_read_back_instead_of_the_medium() {
+    let scratch = Scratch::new("cache", 1024 * KIB);
+    let mut disk = scratch.open();
+    disk.write(0, &vec![9; 512 * 1024]).unwrap();
+    assert!(cached(&scratch.0) >= 512 * KIB);
+    disk.flush().unwrap();
+    assert_eq!(cached(&scratch.0), 0);
+}
+
+#[test]
+fn whoever_changes_something_keeps_the_others_waiting() {
+    let scratch = Scratch::new("lock", 4 * KIB);
+    let held = scratch.open().lock().unwrap();
+    assert!(held.is_held());
+    let (sender, receiver) = mpsc::channel();
+    let other = scratch.open();
+    let waiting = thread::spawn(move || {
+        let whole = Region { at: 0, bytes: 1024 };
+        let lock = Window::new(other, whole).lock().unwrap();
+        sender.send(lock.is_held()).unwrap();
+    });
+    assert!(receiver.recv_timeout(Duration::from_millis(200)).is_err());
+    drop(held);
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(true));
+    waiting.join().unwrap();
+}
+
+#[test]
+fn writers_at_the_same_time_lose_nothing_of_each_other() {
+    const EACH: usize = 40;
+    let scratch = Scratch::new("writers", 1024 * KIB);
+    let writers: Vec<_> = (0..3)
+        .map(|writer| {
+            let mut disk = scratch.open();
+            thread::spawn(move || {
+                for round in 0..EACH {
+                    // Changes something each time, whatever the others did.
+                    let turn = |vars: &Vars| {
+                        let b = Record { state: State::Trial, tries: (vars.b.tries + 1) % 16, rounds: 0 };
+                        Some(Vars { b, ..*vars })
+                    };
+                    env::change(&mut disk, &map(), turn).unwrap();
+                    let name = format!("w{writer}");
+                    Store::new(Window::new(&mut disk, map().id())).set(&name, &[round as u8]).unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    let disk = scratch.open();
+    let loaded = env::load(&disk, &map()).unwrap();
+    assert_eq!(loaded.seq as usize, 3 * EACH);
+    assert_eq!(usize::from(loaded.vars.b.tries), (1 + 3 * EACH) % 16);
+    let store = Store::new(Window::new(disk, map().id()));
+    for writer in 0..3 {
+        assert_eq!(store.get(&format!("w{writer}")).unwrap(), Some(vec![EACH as u8 - 1]));
+    }
+}
