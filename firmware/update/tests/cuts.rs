@@ -4,10 +4,15 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and tells how long it took"
 )]
 
 mod cuts {
+    mod explore;
     mod files;
+    mod life;
     mod migrate;
+    mod rig;
+    mod updates;
 }
