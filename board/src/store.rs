@@ -115,14 +115,31 @@ impl<D: BlockDevice> Store<D> {
     /// # Errors
     /// When the name is none, there is no room, or the disk fails; then the old state stays.
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<bool, StoreError> {
+        self.alter(name, |_| value.to_vec())
+    }
+
+    /// Keeps what `make` gives for what is there, so that two processes that raise the same number both count.
+    ///
+    /// # Errors
+    /// As [`Store::set`].
+    pub fn alter(
+        &mut self,
+        name: &str,
+        make: impl FnOnce(Option<&[u8]>) -> Vec<u8>,
+    ) -> Result<bool, StoreError> {
         let name = checked(name)?;
         self.change(|records| {
-            let same = records.get(&name).is_some_and(|old| old == value);
-            records.insert(name.clone(), value.to_vec());
-            if encoded(records) > MOST {
-                return Err(StoreError::Full(value.len(), name.as_str().to_owned()));
+            let old = records.get(&name);
+            let value = make(old.map(Vec::as_slice));
+            if old == Some(&value) {
+                return Ok(false);
             }
-            Ok(!same)
+            let length = value.len();
+            records.insert(name.clone(), value);
+            if encoded(records) > MOST {
+                return Err(StoreError::Full(length, name.as_str().to_owned()));
+            }
+            Ok(true)
         })
     }
 

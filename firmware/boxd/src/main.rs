@@ -24,6 +24,7 @@ mod cli;
 mod cloud;
 mod config;
 mod door;
+mod facts;
 mod feed;
 mod floor;
 mod guard;
@@ -59,6 +60,8 @@ use config::Config;
 const WRONG_USE: u8 = 2;
 /// The box wants to be started anew (EX_TEMPFAIL of sysexits.h).
 const AGAIN: u8 = 75;
+/// The guard wants the machine to be restarted; beside EX_TEMPFAIL, and no other program's of a box.
+const RESTART: u8 = 76;
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
@@ -84,7 +87,10 @@ fn main() -> ExitCode {
         Ok(Command::Guard { config: file }) => match configuration(file.as_deref()) {
             Ok(config) => {
                 log::start(config.log);
-                finished(guard::run(&config, file.as_deref()))
+                match guard::run(&config, file.as_deref()) {
+                    Ok(guard::End::Restart) => ExitCode::from(RESTART),
+                    outcome => finished(outcome.map(|_| ())),
+                }
             }
             Err(sentence) => wrong(&sentence),
         },
@@ -113,10 +119,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts the box anew in its own place. With an inherited socket, which is gone now, whoever gave it starts the box.
+/// Starts the box anew in its own place. With an inherited socket, which is gone now, whoever gave it starts the box: its guard,
+/// which also knows whether a new system waits for a restart of the machine.
 fn again() -> ExitCode {
     use std::os::unix::process::CommandExt as _;
-    if std::env::var_os("LISTEN_FDS").is_some() {
+    if std::env::var_os("LISTEN_FDS").is_some() || std::env::var_os(guard::word::VARIABLE).is_some() {
         return ExitCode::from(AGAIN);
     }
     let error =

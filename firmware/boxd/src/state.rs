@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::cloud::Cloud;
 use crate::door::Counters;
+use crate::facts::Systems;
 use crate::feed::Feed;
 use crate::whereabouts::Whereabouts;
 
@@ -28,6 +29,7 @@ struct Inner {
     door: Arc<Counters>,
     cloud: Cloud,
     whereabouts: Whereabouts,
+    systems: Systems,
     started: Instant,
 }
 
@@ -56,6 +58,7 @@ impl Shared {
             door: Arc::default(),
             cloud,
             whereabouts: Whereabouts::default(),
+            systems: Systems::default(),
             started: Instant::now(),
         }))
     }
@@ -126,6 +129,11 @@ impl Shared {
     /// Where people find the page.
     pub(crate) fn whereabouts(&self) -> &Whereabouts {
         &self.0.whereabouts
+    }
+
+    /// What is known of the two systems, and of new ones.
+    pub(crate) fn systems(&self) -> &Systems {
+        &self.0.systems
     }
 
     /// How long the box has been running.

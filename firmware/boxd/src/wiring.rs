@@ -29,6 +29,7 @@ use crate::certificate::Certificate;
 use crate::cloud::{self, Cloud, Files, Keys, RealTime, Time};
 use crate::config::{Config, Discovery, Http, TlsListen};
 use crate::door::{self, Hosts, Way};
+use crate::facts;
 use crate::floor::{Floor, KEEP_EVERY};
 use crate::kernel;
 use crate::label;
@@ -97,6 +98,16 @@ pub(crate) fn run(config: Config, lines: Lines) -> anyhow::Result<End> {
     let shared = Shared::new(cloud);
     let (stop, stopped) = watch::channel(false);
     let (way, page) = set_up_page(&config).unzip();
+    let guard = facts::inherited().context("cannot use the guard's socket")?;
+    let facts = facts::Sources {
+        shared: shared.clone(),
+        way: way.clone(),
+        state_dir: config.state_dir.clone(),
+        source: config.board.map.is_some()
+            && config.update.enabled
+            && (!config.update.mirrors.is_empty() || config.update.cloud.unwrap_or(tunnel.is_some())),
+        silent: config.guard.silent,
+    };
     let files = Files::new(&config.state_dir);
     // Before anything counts from the clock. Whoever wants no cloud keeps the clock as it is.
     let open = if tunnel.is_some() { Time::open } else { Time::look };
@@ -156,8 +167,16 @@ pub(crate) fn run(config: Config, lines: Lines) -> anyhow::Result<End> {
         .on_thread_park(|| std::thread::sleep(REST))
         .build()
         .context("cannot start the supervisor")?;
-    let (threads, end) =
-        runtime.block_on(supervise(config, shared, kept, page, &stop, stopped, open_doors))?;
+    let (threads, end) = runtime.block_on(supervise(
+        config,
+        shared,
+        kept,
+        page,
+        facts::tell(guard, facts),
+        &stop,
+        stopped,
+        open_doors,
+    ))?;
     if threads.cloud.is_some_and(|cloud| cloud.join().is_err()) {
         tracing::error!("the part that talks to the cloud stopped unexpectedly");
     }
@@ -200,6 +219,7 @@ async fn supervise(
     shared: Shared,
     kept: Kept,
     page: Option<UnixListener>,
+    facts: impl Future<Output = ()>,
     stop: &watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
     open_doors: impl FnOnce(Owner) -> anyhow::Result<Threads>,
@@ -239,6 +259,7 @@ async fn supervise(
         () = keep_time(&floor, &config.state_dir) => End::Stopped,
         never = moved::watch(&move_told) => match never {},
         () = page => End::Stopped,
+        () = facts => End::Stopped,
         outcome = discover(config.discovery, &config.state_dir, &config.cameras, &shared, &supervisor, &owner) => {
             outcome.map(|()| End::Stopped)?
         }

@@ -116,6 +116,14 @@ impl Way {
         !owned
     }
 
+    /// Whether the page answers a question that anybody may ask. Takes no seat: the box itself asks, and seldom.
+    pub(crate) async fn answers(&self) -> bool {
+        let from = From { peer: IpAddr::from([127, 0, 0, 1]), secure: false };
+        let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
+        let Ok(request) = clean(from, &Method::GET, STATE, &headers, Bytes::new()) else { return false };
+        self.asked(request).await.is_some_and(|answer| answer.status().is_success())
+    }
+
     async fn state(&self, from: From, headers: &HeaderMap) -> Option<Value> {
         let _seat = self.0.seats.take(from.peer)?;
         let request = clean(from, &Method::GET, STATE, headers, Bytes::new()).ok()?;
