@@ -1,8 +1,16 @@
 //! The box as a disk image: built for ARM, put together with a Debian kernel, booted through U-Boot in QEMU.
 
+pub mod build;
 pub mod console;
+pub mod debian;
+pub mod disk;
 pub mod fit;
+pub mod kernel;
 pub mod publish;
 pub mod qemu;
+pub mod rootfs;
 pub mod setup;
+pub mod toolchain;
+mod tree;
 pub mod uboot;
+pub mod verity;

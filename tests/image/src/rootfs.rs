@@ -1,0 +1,80 @@
+//! The read-only root: Buildroot's overlay, a busybox, the box's program, and who it is.
+//!
+//! An uncompressed squashfs, so that a change stays where it is and the rest of the image is the same bytes as before: an update
+//! then fetches only the change, and each chunk is compressed on its way. Nobody can log in: no ssh, no getty, no shell on the
+//! serial port.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context, Result, ensure};
+use lab::paths;
+
+use crate::{
+    build::Options,
+    debian::{Debian, finish},
+    kernel::libraries,
+    tree::Tree,
+};
+
+/// What the overlay's scripts call, and init itself.
+const APPLETS: &[&str] = &[
+    "cat", "chmod", "cp", "cut", "devmem", "grep", "head", "hostname", "init", "ip", "killall", "mkdir",
+    "mount", "mv", "pidof", "reboot", "sed", "sh", "sleep", "sync", "tr", "udhcpc", "umount", "usleep",
+];
+/// What makes and mends the data's file system.
+const TOOLS: &[&str] = &["debugfs", "e2fsck", "mke2fs"];
+
+/// Writes a root to `into`. `folder` is scratch space. The same inputs give the same bytes.
+///
+/// # Errors
+/// When something is missing, or mksquashfs fails.
+pub fn squashfs(
+    debian: &Debian,
+    program: &Path,
+    options: &Options,
+    folder: &Path,
+    into: &Path,
+) -> Result<()> {
+    let tree = Tree::new(folder)?;
+    tree.folders(&["data", "dev", "proc", "run", "sys", "tmp", "var"])?;
+    tree.overlay(&paths::workspace().join("buildroot/overlay"))?;
+    tree.copy(&debian.file("busybox-static", "bin/busybox")?, "bin/busybox", 0o755)?;
+    for applet in APPLETS {
+        let (folder, to) = if matches!(*applet, "init" | "udhcpc") {
+            ("sbin", "../bin/busybox")
+        } else {
+            ("bin", "busybox")
+        };
+        tree.link(&format!("{folder}/{applet}"), to)?;
+    }
+    let tools = TOOLS.iter().map(|tool| debian.file("e2fsprogs", &format!("sbin/{tool}")));
+    let tools = tools.collect::<Result<Vec<_>>>()?;
+    for (name, file) in TOOLS.iter().zip(&tools) {
+        tree.copy(file, &format!("sbin/{name}"), 0o755)?;
+    }
+    libraries(debian, &tree, &tools.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
+    tree.copy(&debian.file("e2fsprogs", "etc/mke2fs.conf")?, "etc/mke2fs.conf", 0o644)?;
+    tree.copy(program, "bin/boxd", 0o755)?;
+    tree.copy(&options.board_file(), "etc/streambox/board.toml", 0o644)?;
+    tree.write("etc/streambox/version", format!("{}\n", options.version).as_bytes(), 0o644)?;
+    for file in &options.files {
+        tree.write(&file.name, &file.bytes, file.mode)?;
+    }
+    pack(tree.folder(), into)
+}
+
+fn pack(folder: &Path, into: &Path) -> Result<()> {
+    if into.exists() {
+        std::fs::remove_file(into)?;
+    }
+    let mut command = Command::new("mksquashfs");
+    command.arg(folder).arg(into);
+    command.args(["-noI", "-noD", "-noF", "-noX", "-no-xattrs", "-no-exports", "-no-duplicates"]);
+    command.args(["-all-time", "0", "-mkfs-time", "0", "-all-root", "-noappend", "-no-progress", "-quiet"]);
+    // One writer: several would put files where the scheduler likes.
+    command.args(["-processors", "1"]).env_remove("SOURCE_DATE_EPOCH");
+    finish(&mut command)?;
+    let length = std::fs::metadata(into).context("mksquashfs wrote nothing")?.len();
+    ensure!(length > 0, "mksquashfs wrote nothing");
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! A file system being put together in a folder. Owners and times are nobody's business here: the writers of archives and
+//! images leave them out, so that the same files give the same bytes.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+/// The folder.
+#[derive(Debug)]
+pub(crate) struct Tree(PathBuf);
+
+impl Tree {
+    /// An empty one; what was in the folder is gone.
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir_all(folder)?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+        Ok(Self(folder.to_path_buf()))
+    }
+
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes empty folders.
+    pub(crate) fn folders(&self, names: &[&str]) -> Result<()> {
+        names.iter().try_for_each(|name| self.parents(&self.0.join(name).join("x")))
+    }
+
+    /// Writes a file, in place of what is there.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
+        let path = self.0.join(name);
+        self.parents(&path)?;
+        if path.symlink_metadata().is_ok() {
+            fs::remove_file(&path)?;
+        }
+        fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
+        Ok(fs::set_permissions(&path, fs::Permissions::from_mode(mode))?)
+    }
+
+    /// Copies a file under a name.
+    pub(crate) fn copy(&self, from: &Path, name: &str, mode: u32) -> Result<()> {
+        let bytes = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+        self.write(name, &bytes, mode)
+    }
+
+    /// Makes a link.
+    pub(crate) fn link(&self, name: &str, to: &str) -> Result<()> {
+        let path = self.0.join(name);
+        self.parents(&path)?;
+        symlink(to, &path).with_context(|| format!("linking {name}"))
+    }
+
+    /// Lays another folder over it: links stay links, files keep only whether they are programs.
+    pub(crate) fn overlay(&self, from: &Path) -> Result<()> {
+        for (name, path) in entries(from)? {
+            let meta = path.symlink_metadata()?;
+            if meta.is_symlink() {
+                self.link(&name, &fs::read_link(&path)?.to_string_lossy())?;
+            } else if meta.is_file() {
+                let program = meta.permissions().mode() & 0o100 != 0;
+                self.copy(&path, &name, if program { 0o755 } else { 0o644 })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn parents(&self, path: &Path) -> Result<()> {
+        let Some(parent) = path.parent().filter(|parent| !parent.exists()) else { return Ok(()) };
+        self.parents(parent)?;
+        fs::create_dir(parent)?;
+        // Whatever the umask here is.
+        Ok(fs::set_permissions(parent, fs::Permissions::from_mode(0o755))?)
+    }
+}
+
+/// Everything under a folder, by its name in it; folders before what is in them, otherwise sorted.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(&next).with_context(|| format!("reading {}", next.display()))? {
+            let path = entry?.path();
+            if path.symlink_metadata()?.is_dir() {
+                open.push(path.clone());
+            }
+            found.push((path.strip_prefix(folder)?.to_string_lossy().into_owned(), path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
