@@ -115,29 +115,29 @@ impl<D: BlockDevice> Store<D> {
     /// # Errors
     /// When the name is none, there is no room, or the disk fails; then the old state stays.
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<bool, StoreError> {
-        self.alter(name, |_| value.to_vec())
+        self.revise(name, |_| Some(value.to_vec()))
     }
 
-    /// Keeps what `make` gives for what is there, so that two processes that raise the same number both count.
+    /// Changes what is kept under a name, and lets nobody come between looking and writing: for what may only ever grow. `make` is
+    /// given what is there and gives what is to be, or `None` to leave it. Gives whether anything was written.
     ///
     /// # Errors
     /// As [`Store::set`].
-    pub fn alter(
+    pub fn revise(
         &mut self,
         name: &str,
-        make: impl FnOnce(Option<&[u8]>) -> Vec<u8>,
+        make: impl FnOnce(Option<&[u8]>) -> Option<Vec<u8>>,
     ) -> Result<bool, StoreError> {
         let name = checked(name)?;
         self.change(|records| {
             let old = records.get(&name);
-            let value = make(old.map(Vec::as_slice));
-            if old == Some(&value) {
+            let Some(new) = make(old.map(Vec::as_slice)).filter(|new| old != Some(new)) else {
                 return Ok(false);
-            }
-            let length = value.len();
-            records.insert(name.clone(), value);
+            };
+            let bytes = new.len();
+            records.insert(name.clone(), new);
             if encoded(records) > MOST {
-                return Err(StoreError::Full(length, name.as_str().to_owned()));
+                return Err(StoreError::Full(bytes, name.as_str().to_owned()));
             }
             Ok(true)
         })

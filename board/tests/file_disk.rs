@@ -10,7 +10,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -91,19 +91,20 @@ fn after_a_flush_nothing_is_left_in_memory_that_could_be_read_back_instead_of_th
 #[test]
 fn whoever_changes_something_keeps_the_others_waiting() {
     let scratch = Scratch::new("lock", 4 * KIB);
-    let held = scratch.open().lock().unwrap();
-    assert!(held.is_held());
-    let (sender, receiver) = mpsc::channel();
-    let other = scratch.open();
-    let waiting = thread::spawn(move || {
-        let whole = Region { at: 0, bytes: 1024 };
-        let lock = Window::new(other, whole).lock().unwrap();
-        sender.send(lock.is_held()).unwrap();
-    });
-    assert!(receiver.recv_timeout(Duration::from_millis(200)).is_err());
-    drop(held);
-    assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(true));
-    waiting.join().unwrap();
+    let disk = Arc::new(scratch.open());
+    // Another process has a disk of its own; another thread may share this one.
+    for other in [Arc::new(scratch.open()), Arc::clone(&disk)] {
+        let held = disk.lock().unwrap();
+        assert!(held.is_held());
+        let (sender, receiver) = mpsc::channel();
+        let waiting = thread::spawn(move || sender.send(other.lock().unwrap().is_held()).unwrap());
+        assert!(receiver.recv_timeout(Duration::from_millis(200)).is_err());
+        drop(held);
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(true));
+        waiting.join().unwrap();
+    }
+    let mut disk = scratch.open();
+    assert!(Window::new(&mut disk, Region { at: 0, bytes: 1024 }).lock().unwrap().is_held());
 }
 
 #[test]
@@ -122,7 +123,10 @@ fn writers_at_the_same_time_lose_nothing_of_each_other() {
                     };
                     env::change(&mut disk, &map(), turn).unwrap();
                     let name = format!("w{writer}");
-                    Store::new(Window::new(&mut disk, map().id())).set(&name, &[round as u8]).unwrap();
+                    let mut store = Store::new(Window::new(&mut disk, map().id()));
+                    store.set(&name, &[round as u8]).unwrap();
+                    let more = |old: Option<&[u8]>| Some(vec![old.map_or(0, |old| old[0]) + 1]);
+                    store.revise("all", more).unwrap();
                 }
             })
         })
@@ -135,6 +139,7 @@ fn writers_at_the_same_time_lose_nothing_of_each_other() {
     assert_eq!(loaded.seq as usize, 3 * EACH);
     assert_eq!(usize::from(loaded.vars.b.tries), (1 + 3 * EACH) % 16);
     let store = Store::new(Window::new(disk, map().id()));
+    assert_eq!(store.get("all").unwrap(), Some(vec![3 * EACH as u8]));
     for writer in 0..3 {
         assert_eq!(store.get(&format!("w{writer}")).unwrap(), Some(vec![EACH as u8 - 1]));
     }

@@ -35,6 +35,19 @@ fn the_same_again_writes_nothing_and_each_change_takes_the_older_copy() {
 }
 
 #[test]
+fn what_may_only_grow_is_looked_at_and_written_in_one_go() {
+    let mut store = store();
+    let raise = |to: u8| move |old: Option<&[u8]>| Some(vec![old.map_or(0, |old| old[0]).max(to)]);
+    assert!(store.revise("floor", raise(5)).unwrap());
+    assert!(!store.revise("floor", raise(3)).unwrap());
+    assert!(!store.revise("floor", |_| None).unwrap());
+    assert!(store.revise("floor", raise(6)).unwrap());
+    assert_eq!((store.get("floor").unwrap(), store.disk.flushes()), (Some(vec![6]), 2));
+    assert!(matches!(store.revise("floor", |_| Some(vec![0; MOST])), Err(StoreError::Full(..))));
+    assert_eq!(store.get("floor").unwrap(), Some(vec![6]));
+}
+
+#[test]
 fn a_cut_at_any_moment_leaves_all_of_the_old_state_or_all_of_the_new_one() {
     let mut store = store();
     store.set("key", &[7; 1500]).unwrap();
