@@ -2,7 +2,7 @@
 # board::boot::script; a test holds it equal to them. Each variable with lines in it is a function.
 setenv copy_1 '
 setenv seq
-if virtio read 5b000000 2000 20 && env import -c 5b000000 4000 seq && test -n "${seq}" && setexpr form sub "^[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?$" y "${seq}"; then
+if virtio read 5b000000 2000 20 && env import -c 5b000000 4000 seq && setexpr seq sub "^([0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?)$" \\\\1; then
 setexpr seq 100000000 + ${seq}
 setexpr seq sub ^. "" ${seq}
 if test -z "${newest}" || itest ${seq} > ${best}; then
@@ -11,7 +11,7 @@ fi; fi
 '
 setenv copy_2 '
 setenv seq
-if virtio read 5b004000 4000 20 && env import -c 5b004000 4000 seq && test -n "${seq}" && setexpr form sub "^[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?$" y "${seq}"; then
+if virtio read 5b004000 4000 20 && env import -c 5b004000 4000 seq && setexpr seq sub "^([0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?)$" \\\\1; then
 setexpr seq 100000000 + ${seq}
 setexpr seq sub ^. "" ${seq}
 if test -z "${newest}" || itest ${seq} > ${best}; then
@@ -28,17 +28,13 @@ setenv b_tries
 setenv b_rounds
 if test -n "${newest}"; then env import -c ${from} 4000 order a_state a_tries a_rounds b_state b_tries b_rounds; fi
 setenv seq ${best}
-if test "${order}" = ba; then setenv list b a; else setenv order ab; setenv list a b; fi
-setenv known
-for word in e t g x u; do if test "${a_state}" = ${word}; then setenv known y; fi; done
-if test -z "${known}"; then setenv a_state u; fi
-if setexpr form sub "^0*[0123456789abcdefABCDEF]$" y "${a_tries}"; then setexpr a_tries 0 + ${a_tries}; else setenv a_tries 1; fi
-if setexpr form sub "^0*[0123456789abcdefABCDEF]$" y "${a_rounds}"; then setexpr a_rounds 0 + ${a_rounds}; else setenv a_rounds 1; fi
-setenv known
-for word in e t g x u; do if test "${b_state}" = ${word}; then setenv known y; fi; done
-if test -z "${known}"; then setenv b_state u; fi
-if setexpr form sub "^0*[0123456789abcdefABCDEF]$" y "${b_tries}"; then setexpr b_tries 0 + ${b_tries}; else setenv b_tries 1; fi
-if setexpr form sub "^0*[0123456789abcdefABCDEF]$" y "${b_rounds}"; then setexpr b_rounds 0 + ${b_rounds}; else setenv b_rounds 1; fi
+if setexpr order sub "^(ba)$" \\\\1; then setenv list b a; else setenv order ab; setenv list a b; fi
+if setexpr a_state sub "^([etgxu])$" \\\\1; then true; else setenv a_state u; fi
+if setexpr a_tries sub "^0*([0123456789abcdefABCDEF])$" \\\\1; then true; else setenv a_tries 1; fi
+if setexpr a_rounds sub "^0*([0123456789abcdefABCDEF])$" \\\\1; then true; else setenv a_rounds 1; fi
+if setexpr b_state sub "^([etgxu])$" \\\\1; then true; else setenv b_state u; fi
+if setexpr b_tries sub "^0*([0123456789abcdefABCDEF])$" \\\\1; then true; else setenv b_tries 1; fi
+if setexpr b_rounds sub "^0*([0123456789abcdefABCDEF])$" \\\\1; then true; else setenv b_rounds 1; fi
 '
 setenv save '
 if test ${seq} != ffffffff; then

@@ -5,8 +5,10 @@
 //! is used, and a FIT is no longer than its partition.
 //!
 //! U-Boot 2023.01 has a few ways of its own. A `for` reads a variable of the environment in place of its own of the same name.
-//! `exit` ends nothing when the text was run. A set in a regular expression knows no ranges, `?` never gives back what it took. A
-//! read of no sectors is a success. `bootm` starts what is not a FIT without asking for a signature.
+//! `exit` ends nothing when the text was run. Quotes in a variable's value are quotes again where it is expanded, and an `if` with a
+//! syntax error is true: so a value from the disk is not expanded before `setexpr sub`, which takes it from the variable itself,
+//! has found it to be in its form. A set in a regular expression knows no ranges, `?` never gives back what it took. A read of no
+//! sectors is a success. `bootm` starts what is not a FIT without asking for a signature.
 
 use std::fmt::Write as _;
 
@@ -141,6 +143,15 @@ pub fn script(table: &Table, map: &BoardMap, board: &Board, purpose: Purpose) ->
     text
 }
 
+/// A digit, to a regular expression.
+const DIGIT: &str = "[0123456789abcdefABCDEF]";
+
+/// The command that brings a variable into a form, its one bracket being what stays; it fails if the variable is not of that form.
+/// Backslashes are halved where the function is defined and where it runs.
+fn formed(name: &str, form: &str) -> String {
+    format!("setexpr {name} sub \"^{form}$\" \\\\\\\\1")
+}
+
 fn sectors(bytes: u64) -> u64 {
     bytes / SECTOR
 }
@@ -149,16 +160,15 @@ fn sectors(bytes: u64) -> u64 {
 fn copy(board: &Board, number: u8, at: u64, to: u64) -> String {
     let Board { read, .. } = board;
     let (at, count, bytes) = (sectors(at), sectors(env::BYTES as u64), env::BYTES);
-    let number_form = format!("^{}$", "[0123456789abcdefABCDEF]?".repeat(8));
     format!(
         "setenv seq\n\
-         if {read} {to:x} {at:x} {count:x} && env import -c {to:x} {bytes:x} seq && test -n \"${{seq}}\" && \
-         setexpr form sub \"{number_form}\" y \"${{seq}}\"; then\n\
+         if {read} {to:x} {at:x} {count:x} && env import -c {to:x} {bytes:x} seq && {}; then\n\
          setexpr seq 100000000 + ${{seq}}\n\
          setexpr seq sub ^. \"\" ${{seq}}\n\
          if test -z \"${{newest}}\" || itest ${{seq}} > ${{best}}; then\n\
          setenv newest {number}; setenv from {to:x}; setenv best ${{seq}}\n\
-         fi; fi\n"
+         fi; fi\n",
+        formed("seq", &format!("({})", format!("{DIGIT}?").repeat(8)))
     )
 }
 
@@ -178,25 +188,19 @@ fn import() -> String {
     let Vars { first, .. } = Vars::LOST;
     let other = first.other();
     text += &format!(
-        "if test \"${{order}}\" = {other}{first}; then setenv list {other} {first}; \
-         else setenv order {first}{other}; setenv list {first} {other}; fi\n"
+        "if {}; then setenv list {other} {first}; else setenv order {first}{other}; setenv list {first} {other}; fi\n",
+        formed("order", &format!("({other}{first})"))
     );
     for slot in SlotName::BOTH {
         let Record { state, tries, rounds } = Vars::LOST.of(slot);
-        let known: Vec<String> = State::ALL.into_iter().map(|state| state.letter().to_string()).collect();
-        text += &format!(
-            "setenv known\n\
-             for word in {}; do if test \"${{{slot}_state}}\" = ${{word}}; then setenv known y; fi; done\n\
-             if test -z \"${{known}}\"; then setenv {slot}_state {}; fi\n",
-            known.join(" "),
-            state.letter()
-        );
+        let known: String = State::ALL.into_iter().map(State::letter).collect();
+        let name = format!("{slot}_state");
+        let known = formed(&name, &format!("([{known}])"));
+        text += &format!("if {known}; then true; else setenv {name} {}; fi\n", state.letter());
         for (field, lost) in [("tries", tries), ("rounds", rounds)] {
             let name = format!("{slot}_{field}");
-            text += &format!(
-                "if setexpr form sub \"^0*[0123456789abcdefABCDEF]$\" y \"${{{name}}}\"; \
-                 then setexpr {name} 0 + ${{{name}}}; else setenv {name} {lost:x}; fi\n"
-            );
+            let digit = formed(&name, &format!("0*({DIGIT})"));
+            text += &format!("if {digit}; then true; else setenv {name} {lost:x}; fi\n");
         }
     }
     text

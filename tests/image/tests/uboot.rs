@@ -265,6 +265,138 @@ fn product(every: usize) -> Vec<Case> {
 
 #[test]
 fn the_script_decides_and_writes_as_rust_does() {
-    let every = if std::env::var_os("STREAMBOX_SOAK").is_some() { 1 } else { 7 };
+    let every = if std::env::var_os("STREAMBOX_SOAK").is_some() { 1 } else { 11 };
     compare(&product(every), "table", Duration::from_secs(if every == 1 { 1200 } else { 150 }));
+}
+
+const fn record(state: State, tries: u8) -> Record {
+    Record { state, tries, rounds: 0 }
+}
+
+/// B is on trial with one try left, A is good.
+const TRIAL: Vars = Vars { first: SlotName::B, a: record(State::Good, 3), b: record(State::Trial, 1) };
+/// A is good, B was tried in vain.
+const AFTER: Vars = Vars { first: SlotName::A, a: record(State::Good, 3), b: record(State::Failed, 0) };
+
+/// A block of these lines with a right CRC, as somebody with the disk on his desk makes it.
+fn lines(lines: &[&str]) -> Vec<u8> {
+    let mut data: Vec<u8> = lines.iter().flat_map(|line| [line.as_bytes(), &[0]].concat()).collect();
+    data.resize(env::BYTES - 4, 0);
+    [crc32fast::hash(&data).to_le_bytes().to_vec(), data].concat()
+}
+
+/// Every pair of copies that a cut, a bad sector or somebody with the disk on his desk can leave.
+fn copies() -> Vec<[Vec<u8>; 2]> {
+    let (older, newer) = (block(0x1f, TRIAL), block(0x20, AFTER));
+    let torn = [&newer[..512], &older[512..0x2000], &[0xff; 0x2000]].concat();
+    let erased = vec![0xff; env::BYTES];
+    let last = block(u32::MAX, TRIAL);
+    let mut pairs = vec![
+        [older.clone(), newer.clone()],
+        [block(0x20, TRIAL), block(0x20, AFTER)],
+        [block(0x7fff_ffff, AFTER), block(0x8000_0000, TRIAL)],
+        [block(0xff, AFTER), block(0x100, TRIAL)],
+        [torn.clone(), older.clone()],
+        [torn.clone(), erased.clone()],
+        [erased.clone(), newer.clone()],
+        [Vec::new(), Vec::new()],
+        [torn.clone(), torn],
+        // No write behind the last number: it would not count.
+        [last.clone(), older.clone()],
+        [last, block(u32::MAX - 1, AFTER)],
+    ];
+    let good = ["order=ba", "a_state=g", "a_tries=3", "a_rounds=0", "b_state=t", "b_tries=2", "b_rounds=1"];
+    let seqs = [
+        "seq=1F",
+        "seq=2",
+        "seq=",
+        "seq=000000021",
+        "seq=21 22",
+        "seq=-1",
+        "seq=0x21",
+        "seq=\"; reset; \"",
+        "seq='",
+        "seq=30'",
+        "x=1",
+    ];
+    pairs.extend(seqs.map(|seq| [older.clone(), lines(&[&[seq], good.as_slice()].concat())]));
+    let long = format!("a_state=g{}", "g".repeat(12_000));
+    let fields: [&[&str]; 19] = [
+        &[],
+        &["a_state='", "b_state=g", "b_tries='3", "order=' ; '"],
+        &["a_state=' = '", "b_state=g' || 'g", "b_tries=3'", "a_tries='", "order='ba"],
+        &[&long, "b_state=g", "b_tries=3"],
+        &["order=bb"],
+        &["order=ba"],
+        &["order=b a", "a_state=t", "b_state=t"],
+        &["a_state=", "b_state=G"],
+        &["a_state=g g", "b_state=gg", "order=ba"],
+        &["a_tries=10", "b_tries=f", "b_state=t", "order=ba"],
+        &["a_tries=-1", "b_tries=A", "b_state=t", "order=ba"],
+        &["a_tries=3x", "b_tries=x", "a_state=g"],
+        &["a_tries=002", "a_state=t", "b_tries= ", "b_state=g"],
+        &["a_rounds=q", "a_state=t", "a_tries=2"],
+        &["a_state=$(reset)", "b_state=`reset`", "order=;reset"],
+        &["a_state=\" = \"\" -o \"1", "b_state=' ; reset ; '", "order=\\", "a_tries=\"", "b_tries=\\\""],
+        &[
+            "started=a",
+            "newest=1",
+            "best=ffffffff",
+            "list=b",
+            "reset=crash",
+            "marker=0",
+            "a_state=t",
+            "a_tries=2",
+        ],
+        &[
+            "bootcmd=reset",
+            "bootargs=init=/bin/sh",
+            "start_a=reset",
+            "save=reset",
+            "main=reset",
+            "fdtcontroladdr=0",
+        ],
+        &[
+            "a_state=${b_state}",
+            "b_state=g",
+            "a_tries=${b_tries}",
+            "b_tries=3",
+            "word=g-crash",
+            "slot=b",
+            "from=0",
+        ],
+    ];
+    pairs.extend(fields.map(|fields| [lines(&[&["seq=30"], fields].concat()), older.clone()]));
+    let turned = pairs.clone().into_iter().map(|[first, second]| [second, first]);
+    turned.chain(pairs.clone()).collect()
+}
+
+#[test]
+fn each_pair_of_copies_is_read_and_written_as_rust_does() {
+    let mut cases = Vec::new();
+    for env in copies() {
+        for fit in [[Lies::Signed; 2], [Lies::Flipped, Lies::Signed]] {
+            cases.push(Case { env: env.clone(), fit: fit.map(lies), reset: Reset::Normal });
+        }
+        let fit = [Lies::Signed, Lies::Flipped].map(lies);
+        cases.push(Case { env, fit, reset: Reset::Crash });
+    }
+    compare(&cases, "copies", Duration::from_secs(150));
+}
+
+#[test]
+fn nothing_but_a_signed_system_behind_a_header_is_started() {
+    let unknown = Vars { first: SlotName::B, a: record(State::Failed, 0), b: record(State::Good, 3) };
+    let mut cases = Vec::new();
+    for env in [Vec::new(), block(5, TRIAL), block(5, unknown)] {
+        for fit in LIES.iter().flat_map(|a| LIES.map(|b| [*a, b])) {
+            // What is in memory of the case before is a system that would run.
+            let before = [Lies::Signed; 2].map(lies);
+            if fit.contains(&Lies::Hollow) || fit.contains(&Lies::Endless) {
+                cases.push(Case { env: [Vec::new(), Vec::new()], fit: before, reset: Reset::Normal });
+            }
+            cases.push(Case { env: [env.clone(), Vec::new()], fit: fit.map(lies), reset: Reset::Normal });
+        }
+    }
+    compare(&cases, "lies", Duration::from_secs(150));
 }
