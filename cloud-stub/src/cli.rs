@@ -39,6 +39,8 @@ pub enum What {
     Boxes,
     /// List the cameras with their links.
     Cameras,
+    /// List the releases.
+    Updates,
     /// Refuse a box for good.
     Revoke(BoxId),
     /// Let another owner claim a box.
@@ -95,6 +97,7 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
         }
         ["boxes"] => What::Boxes,
         ["cameras"] => What::Cameras,
+        ["updates", "list"] => What::Updates,
         ["revoke", id] => What::Revoke(box_id(id)?),
         ["release", id] => What::Release(box_id(id)?),
         ["camera", switch @ ("on" | "off"), id] => What::Camera {
@@ -128,6 +131,7 @@ Usage: cloud [--config FILE] [COMMAND]
   boxes                     list the boxes
   cameras                   list the cameras with their links
   camera on|off PUBLIC_ID   switch a camera's link
+  updates list              list the releases that boxes can get
   release BOX               let another owner claim a box
   revoke BOX                refuse a box for good
 
@@ -184,6 +188,8 @@ mod tests {
         let claim = What::Claim { code: "ABCDEFGH".parse().unwrap(), owner: "ACME & Co".to_owned() };
         assert_eq!(what(&["claim", "abcd-efgh", "--owner", "ACME & Co"]), claim);
         let id = "a".repeat(26);
+        assert_eq!(what(&["updates", "list"]), What::Updates);
+        assert!(parsed(&["updates"]).is_err());
         assert_eq!(what(&["revoke", &id]), What::Revoke(id.parse().unwrap()));
         let off = What::Camera { public_id: CameraId::new(&id).unwrap(), on: false };
         assert_eq!(what(&["camera", "off", &id]), off);

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use cloud_stub::cli::{self, Command, What};
 use cloud_stub::config::Config;
 use cloud_stub::store::{Options, Store, System};
-use cloud_stub::{log, owner, wiring};
+use cloud_stub::{log, owner, updates, wiring};
 use nix::sys::stat::{Mode, umask};
 
 /// The command line or the configuration is wrong.
@@ -26,6 +26,9 @@ fn main() -> ExitCode {
                 log::start(config.log);
                 finished(match what {
                     What::Serve => wiring::run(config, System),
+                    What::Updates => updates::list(config.updates.as_ref()).map(|text| {
+                        print(&text);
+                    }),
                     what => owner(&config, what),
                 })
             }

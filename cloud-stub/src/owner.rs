@@ -14,7 +14,8 @@ use crate::store::{BoxState, Error, Store};
 /// The store's.
 pub async fn run(store: &Store, what: What) -> Result<String, Error> {
     match what {
-        What::Serve => Ok(String::new()),
+        // Neither needs the store.
+        What::Serve | What::Updates => Ok(String::new()),
         What::Claim { code, owner } => {
             let claimed = store.claim(&code, &owner).await?;
             let words = check_words(&claimed.box_id, &claimed.session, &claimed.owner);

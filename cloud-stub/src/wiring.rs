@@ -23,6 +23,7 @@ use crate::http::certificate::{Files, Shown};
 use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source};
 use crate::hub::{self, Hub};
 use crate::store::{Options, Store, World};
+use crate::updates::Updates;
 
 /// Most connections in all. Each waiting box, carrier and viewer is one.
 const SEATS: usize = 20_000;
@@ -82,6 +83,10 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         .merge(hub.carrier_door().routes())
         .merge(Finder::new(store.clone()).routes())
         .merge(Enrolment::new(store.clone(), &config, &hub.public_key().to_string()).routes());
+    let routes = match &config.updates {
+        Some(updates) => routes.merge(Updates::open(updates, store.clone())?.routes()),
+        None => routes,
+    };
     let source = Source { store: store.clone(), door: counters.clone() };
     let metrics = Arc::new(Metrics::new(registry, source));
     let names = config.http.hosts.iter().map(String::as_str).chain(config.http.url.host_str());

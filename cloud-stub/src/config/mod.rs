@@ -26,6 +26,8 @@ pub struct Config {
     pub hub: Hub,
     /// The database: `sqlite:PATH` or `postgres://…`, which may hold a password.
     pub store: Private<String>,
+    /// Releases for boxes, if it has any.
+    pub updates: Option<Updates>,
     /// Most memory for cached video, bytes.
     pub cache_bytes: u64,
     /// Logging.
@@ -96,6 +98,15 @@ pub struct Hub {
     pub more: Vec<String>,
 }
 
+/// Releases for boxes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Updates {
+    /// The folder that `cargo xtask release` writes.
+    pub dir: PathBuf,
+    /// The online key, PEM.
+    pub key: PathBuf,
+}
+
 /// How log lines look, and how many there are.
 #[derive(Debug, Clone, Copy)]
 pub struct Log {
@@ -138,6 +149,7 @@ impl Config {
         let store = store.parsed("url", form, store_url)?;
         let store =
             store.unwrap_or_else(|| Private::new("sqlite:/var/lib/streambox-cloud/cloud.db".to_owned()));
+        let updates = updates(&root.section("updates")?)?;
         let cache_bytes = root.section("cache")?.integer("mib", 16..=65_536)?.unwrap_or(256) << 20;
         let log = root.section("log")?;
         let log = Log {
@@ -146,7 +158,7 @@ impl Config {
                 .unwrap_or(LogFormat::Text),
             level: log.choice("level", &LEVELS)?.unwrap_or(tracing::Level::INFO),
         };
-        Ok(Self { http, hub, store, cache_bytes, log })
+        Ok(Self { http, hub, store, updates, cache_bytes, log })
     }
 }
 
@@ -217,6 +229,16 @@ fn http(table: &Section<'_>) -> Result<Http, Error> {
     };
     let hosts = table.strings("hosts")?.into_iter().map(|host| host.to_ascii_lowercase()).collect();
     Ok(Http { listen, url, tls, redirect_listen, hosts, proxies })
+}
+
+/// Both keys or none: a folder without a key could not tell a box what is new.
+fn updates(table: &Section<'_>) -> Result<Option<Updates>, Error> {
+    let (dir, key) = (table.string("dir")?, table.string("key")?);
+    if dir.is_none() && key.is_none() {
+        return Ok(None);
+    }
+    let (dir, key) = (table.required("dir", dir)?, table.required("key", key)?);
+    Ok(Some(Updates { dir: PathBuf::from(dir), key: PathBuf::from(key) }))
 }
 
 fn hub(table: &Section<'_>, http: &Http) -> Result<Hub, Error> {

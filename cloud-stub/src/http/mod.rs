@@ -28,7 +28,7 @@ pub use limits::{BODY_BYTES, Bucket, TooMuch, json};
 pub(crate) use metrics::Up;
 pub use metrics::{Metrics, Source};
 pub use redirect::{Challenges, Redirect};
-pub use reply::{failed, gone_wrong, not_found, sentence};
+pub use reply::{failed, gone_wrong, in_words, not_found, sentence};
 
 /// The description of the API for programs (OpenAPI 3.1).
 const OPENAPI: &str = include_str!("openapi.json");
@@ -73,7 +73,7 @@ impl Service for Front {
         let request = Request::from_parts(parts, Body::new(body));
         match self.router.clone().oneshot(request).await {
             // Whoever asks for what is not there learns nothing from how it is said.
-            Ok(response) if response.status() == StatusCode::NOT_FOUND => not_found(),
+            Ok(response) if reply::hides(&response) => not_found(),
             Ok(mut response) => {
                 response.headers_mut().entry(X_CONTENT_TYPE_OPTIONS).or_insert(reply::NOSNIFF);
                 response

@@ -55,7 +55,23 @@ pub fn sentence(status: StatusCode, sentence: &str) -> Response<Body> {
     door::reply(status, "application/json", body).map(Body::new)
 }
 
-/// The same, with the time to try again, seconds.
+/// Marks an answer whose words are for everybody to read.
+#[derive(Debug, Clone, Copy)]
+struct InWords;
+
+/// A refusal of the API whose words are kept even when they say that something is not there: it is no secret that it is not.
+pub fn in_words(status: StatusCode, words: &str) -> Response<Body> {
+    let mut response = sentence(status, words);
+    response.extensions_mut().insert(InWords);
+    response
+}
+
+/// Whether an answer says that something is not there, and why not is nobody's business.
+pub(super) fn hides(response: &Response<Body>) -> bool {
+    response.status() == StatusCode::NOT_FOUND && response.extensions().get::<InWords>().is_none()
+}
+
+/// A [`sentence`], with the time to try again, seconds.
 pub fn failed(status: StatusCode, words: &str, retry_after_s: u64) -> Response<Body> {
     let mut response = sentence(status, words);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_s));

@@ -7,4 +7,5 @@ mod limits;
 mod program;
 mod stage;
 mod tls;
+mod updates;
 mod way_in;

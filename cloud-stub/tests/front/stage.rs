@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
-use cloud_stub::config::Config;
+use cloud_stub::config::{self, Config};
 use cloud_stub::enrol::Enrolment;
 use cloud_stub::find::Finder;
 use cloud_stub::http::{Front, Metrics, Proxies, Source, not_found};
 use cloud_stub::store::{Options, Store, System};
+use cloud_stub::updates::Updates;
 use door::{Counters, Hosts, Limits};
 use enrol::{Identity, Unsigned, sign_hello};
 use http_body_util::{BodyExt as _, Full};
@@ -110,6 +111,15 @@ impl Stage {
     }
 
     pub(crate) async fn with(limits: Limits, tls: Option<TlsAcceptor>) -> Self {
+        Self::open(limits, tls, None).await
+    }
+
+    /// A front with releases.
+    pub(crate) async fn with_updates(updates: config::Updates) -> Self {
+        Self::open(Limits::default(), None, Some(updates)).await
+    }
+
+    async fn open(limits: Limits, tls: Option<TlsAcceptor>, updates: Option<config::Updates>) -> Self {
         Log::start();
         let folder = Folder::new();
         let text = "[http]\nurl = \"https://video.example.org\"\nhosts = [\"video.example.com\"]\n";
@@ -119,10 +129,14 @@ impl Stage {
         let store = Store::open(&url, options, System).await.unwrap();
         tokio::spawn(store.clone().follow());
         let counters = Arc::new(Counters::default());
-        let routes: Router = Enrolment::new(store.clone(), &config, "hubkey")
-            .routes()
-            .merge(Finder::new(store.clone()).routes())
-            .fallback(async || not_found());
+        let routes: Router =
+            Enrolment::new(store.clone(), &config, "hubkey")
+                .routes()
+                .merge(Finder::new(store.clone()).routes())
+                .merge(updates.map_or_else(Router::new, |updates| {
+                    Updates::open(&updates, store.clone()).unwrap().routes()
+                }))
+                .fallback(async || not_found());
         let source = Source { store: store.clone(), door: counters.clone() };
         let metrics = Arc::new(Metrics::new(Registry::with_prefix("cloud"), source));
         let hosts = Hosts::new(["video.example.org", "video.example.com"], "Not my name.\n");
