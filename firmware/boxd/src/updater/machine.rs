@@ -72,13 +72,19 @@ impl Machine {
     /// # Errors
     /// When the disk cannot be written.
     pub(crate) fn raise_floors(&self, floors: &Floors) -> anyhow::Result<()> {
-        let mut raised = self.floors()?;
-        raised.raise(floors);
-        self.store()?.set(FLOORS, &raised.encode())?;
+        self.store()?.revise(FLOORS, |kept| {
+            let mut raised = kept.and_then(|bytes| Floors::decode(bytes).ok()).unwrap_or_default();
+            raised.raise(floors);
+            Some(raised.encode().to_vec())
+        })?;
         Ok(())
     }
 
-    fn store(&self) -> anyhow::Result<Store<Window<FileDisk>>> {
+    /// The small state.
+    ///
+    /// # Errors
+    /// When the disk cannot be opened.
+    pub(crate) fn store(&self) -> anyhow::Result<Store<Window<FileDisk>>> {
         Ok(Store::new(Window::new(self.open_disk()?, self.map.partitions.id())))
     }
 
