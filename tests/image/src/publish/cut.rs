@@ -1,6 +1,7 @@
 //! An image cut into chunks: each compressed by itself, under the hash of its plain bytes, written once however many images
 //! and releases have it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -42,9 +43,10 @@ impl Cutter<'_> {
         let count = bytes.div_ceil(u64::from(self.chunk)) as usize;
         let next = AtomicUsize::new(0);
         let done = Mutex::new(vec![None; count]);
-        let mut written = 0;
-        let worker = || -> Result<u64> {
-            let mut new = 0;
+        // By hash: two workers may both find a chunk missing.
+        let mut written = BTreeMap::new();
+        let worker = || -> Result<BTreeMap<String, u32>> {
+            let mut new = BTreeMap::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 if index >= count {
@@ -53,7 +55,7 @@ impl Cutter<'_> {
                 let plain = self.plain(&file, there, bytes, index)?;
                 let (chunk, fresh) = self.keep(&plain)?;
                 if fresh {
-                    new += u64::from(chunk.1);
+                    new.insert(chunk.0.clone(), chunk.1);
                 }
                 let Ok(mut done) = done.lock() else { bail!("another chunk failed") };
                 if let Some(place) = done.get_mut(index) {
@@ -67,7 +69,7 @@ impl Cutter<'_> {
             let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
             for worker in workers {
                 let Ok(new) = worker.join() else { bail!("a worker ended") };
-                written += new.with_context(named)?;
+                written.extend(new.with_context(named)?);
             }
             Ok(())
         })?;
@@ -79,7 +81,7 @@ impl Cutter<'_> {
         let chunks: Option<Vec<Chunk>> = chunks.into_iter().collect();
         let image =
             Image { bytes, sha256: hex(whole.finish().as_ref()), chunks: chunks.with_context(named)? };
-        Ok(Cut { image, new: written })
+        Ok(Cut { image, new: written.into_values().map(u64::from).sum() })
     }
 
     /// The bytes of a chunk; behind the file's end are zeros.

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -12,6 +13,8 @@ use nix::fcntl::{Flock, FlockArg};
 pub(super) struct Folder {
     path: PathBuf,
     _turn: Flock<File>,
+    /// How many files were begun: two workers may write the same one at once.
+    begun: AtomicUsize,
 }
 
 impl Folder {
@@ -21,7 +24,7 @@ impl Folder {
         fs::create_dir_all(path.join("metadata")).with_context(named)?;
         let file = File::open(path).with_context(named)?;
         let turn = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno): (File, Errno)| errno);
-        Ok(Self { path: path.to_owned(), _turn: turn.with_context(named)? })
+        Ok(Self { path: path.to_owned(), _turn: turn.with_context(named)?, begun: AtomicUsize::new(0) })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -45,7 +48,7 @@ impl Folder {
         let parent = path.parent().unwrap_or(&self.path);
         fs::create_dir_all(parent).with_context(named)?;
         let mut beside = path.clone().into_os_string();
-        beside.push(".part");
+        beside.push(format!(".{}.part", self.begun.fetch_add(1, Ordering::Relaxed)));
         let mut file = File::create(&beside).with_context(named)?;
         file.write_all(bytes).and_then(|()| file.sync_all()).with_context(named)?;
         fs::rename(&beside, &path).with_context(named)?;

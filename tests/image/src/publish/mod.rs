@@ -15,6 +15,7 @@ pub mod keys;
 mod state;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -31,6 +32,8 @@ use state::State;
 /// Bytes of a chunk unless told otherwise: small enough that a change costs little, large enough that its line in the
 /// description (70 bytes) stays below a thousandth.
 pub const CHUNK: u32 = 64 << 10;
+/// What a chunk may have.
+const CHUNKS: RangeInclusive<u32> = 4096..=1 << 20;
 /// The version of the TUF specification that the metadata follows.
 const SPEC: &str = "1.0.31";
 
@@ -112,6 +115,13 @@ impl Publisher<'_> {
         let mut state = State::read(&folder, self.first_root)?;
         state.enough("targets", offline)?;
         state.enough("timestamp", std::slice::from_ref(self.online))?;
+        ensure!(
+            CHUNKS.contains(&draft.chunk) && draft.chunk.is_power_of_two(),
+            "chunks of {} bytes: not a power of two from {} to {}",
+            draft.chunk,
+            CHUNKS.start(),
+            CHUNKS.end()
+        );
         let cutter = Cutter { folder: &folder, chunk: draft.chunk, progress: self.progress };
         let fit = cutter.cut(&draft.fit)?;
         let root = cutter.cut(&draft.root)?;

@@ -184,6 +184,18 @@ fn a_second_release_keeps_the_first_and_the_timestamp_comes_last() {
 }
 
 #[test]
+fn an_image_of_the_same_chunk_again_and_again_is_one_chunk() {
+    let desk = Desk::new();
+    fs::write(desk.0.join("root"), vec![7; 40 * CHUNK as usize]).unwrap();
+    let published = desk.publish("out", "1.0.0").unwrap();
+    let lengths = |kind| published.release.image(kind).chunks.iter().map(|chunk| u64::from(chunk.1));
+    let one = lengths(ImageKind::Root).next().unwrap();
+    assert_eq!(lengths(ImageKind::Root).count(), 40);
+    assert_eq!(published.download, lengths(ImageKind::Fit).sum::<u64>() + one);
+    assert_eq!(published.new, published.download);
+}
+
+#[test]
 fn a_chunk_that_went_bad_in_the_folder_is_made_again() {
     let desk = Desk::new();
     let chunk = desk.publish("out", "1.0.0").unwrap().release.root.chunks[0].path();
