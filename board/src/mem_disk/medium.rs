@@ -8,6 +8,7 @@ use crate::block::{DiskError, SECTOR};
 
 /// [`SECTOR`] as the length of a slice.
 const BYTES: usize = SECTOR as usize;
+const ZEROS: [u8; BYTES] = [0; BYTES];
 
 /// Sectors. Two media are equal when every byte is; a clone shares what neither changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,7 +90,7 @@ impl Medium {
     pub fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), DiskError> {
         self.check(at, bytes.len())?;
         for (sector, piece) in (at / SECTOR..).zip(bytes.chunks(BYTES)) {
-            if piece.iter().all(|byte| *byte == 0) {
+            if ZEROS.starts_with(piece) {
                 self.written.remove(&sector);
             } else {
                 self.written.insert(sector, piece.into());
@@ -143,6 +144,15 @@ impl Moment {
     /// whatever became of the others. A write of one sector is never torn. The first has nothing of them.
     pub fn survivors(&self) -> Survivors<'_> {
         Survivors { moment: self, next: Some(vec![Reached::Nothing; self.unflushed.len()]) }
+    }
+
+    /// The medium when all of it reaches it in order: a reset that leaves the disk its power.
+    pub fn arrived(&self) -> Medium {
+        let mut medium = self.medium.clone();
+        for write in &self.unflushed {
+            medium.apply(write, Reached::Everything);
+        }
+        medium
     }
 }
 

@@ -24,9 +24,10 @@ use super::rig::{BYTES, Rig, Weak, map};
 
 /// Name of the floors in the small state.
 const FLOORS: &str = "floors";
-/// Bytes of a chunk, and of each image: one chunk and a sector.
+/// Bytes of a chunk, and of each image: a chunk or two and a sector.
 const CHUNK: usize = 4096;
-const IMAGE: usize = CHUNK + 512;
+const FIT: usize = CHUNK + 512;
+const ROOT: usize = 2 * CHUNK + 512;
 /// A box that restarts more often is not going to rest.
 const RESTARTS: usize = 40;
 
@@ -77,22 +78,24 @@ fn hash(bytes: &[u8]) -> [u8; 32] {
 impl System {
     fn new(version: Version) -> Self {
         // Zeros but for the sectors that tell a torn chunk from a whole one. The last chunk of all roots is the same.
-        let image = |mark: u8, last: u8| {
-            let mut image = vec![0; IMAGE];
-            for (at, mark) in [(0, mark), (CHUNK - 512, mark), (CHUNK, last)] {
-                image[at..at + 512].fill(mark);
+        let image = |bytes: usize, mark: u8, last: u8| {
+            let mut image = vec![0; bytes];
+            for at in (0..bytes - CHUNK).step_by(CHUNK) {
+                image[at..at + 512].fill(mark + at.to_le_bytes()[1]);
+                image[at + CHUNK - 512..at + CHUNK].fill(mark + at.to_le_bytes()[1]);
             }
+            image[bytes - 512..].fill(last);
             image
         };
         let number = version as u8 + 1;
-        let (fit, root) = (image(number, 16 + number), image(32 + number, 99));
+        let (fit, root) = (image(FIT, number, 50 + number), image(ROOT, 100 + number, 99));
         let header = Header {
             version: format!("{version:?}"),
             board: "test".into(),
             security: u32::from(number),
             schema: 1,
-            fit: (IMAGE as u64, hash(&fit)),
-            root: (IMAGE as u64, hash(&root)),
+            fit: (FIT as u64, hash(&fit)),
+            root: (ROOT as u64, hash(&root)),
         };
         let cut = |image: &[u8]| update::Image {
             bytes: image.len() as u64,
@@ -267,7 +270,7 @@ fn signed(disk: &Rig, map: &PartitionMap, slot: SlotName) -> Option<&'static Sys
     let mut head = [0; header::ENCODED];
     disk.read(map.fit(slot).at, &mut head).ok()?;
     let sectors = u32::from_le_bytes(head[8..12].try_into().unwrap());
-    if head[..8] != header::MAGIC || sectors as usize != IMAGE / 512 {
+    if head[..8] != header::MAGIC || sectors as usize != FIT / 512 {
         return None;
     }
     let fit = read(disk, map, slot, Image::Fit)?;
@@ -275,16 +278,16 @@ fn signed(disk: &Rig, map: &PartitionMap, slot: SlotName) -> Option<&'static Sys
 }
 
 fn read(disk: &Rig, map: &PartitionMap, slot: SlotName, image: Image) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; IMAGE];
+    let mut bytes = vec![0; if image == Image::Fit { FIT } else { ROOT }];
     disk.read(image.region(map, slot).at, &mut bytes).ok()?;
     Some(bytes)
 }
 
-/// Runs a box on a medium until it rests.
-pub(crate) fn live(make: &Make, medium: &Medium) -> Life {
+/// Runs a box on a medium until it rests. `reset`: how it was started first.
+pub(crate) fn live(make: &Make, medium: &Medium, reset: Reset) -> Life {
     let mut disk = Rig::on(medium.clone(), &make.weak);
     let (mut starts, mut refused) = (Vec::new(), None);
-    let end = run(make, &mut disk, &mut starts, &mut refused);
+    let end = run(make, &mut disk, reset, &mut starts, &mut refused);
     Life {
         end,
         starts,
@@ -300,10 +303,10 @@ pub(crate) fn live(make: &Make, medium: &Medium) -> Life {
 fn run(
     make: &Make,
     disk: &mut Rig,
+    mut reset: Reset,
     starts: &mut Vec<(Version, State, bool)>,
     refused: &mut Option<String>,
 ) -> End {
-    let mut reset = Reset::Normal;
     for _ in 0..RESTARTS {
         let before = env::load(disk, &make.map).unwrap().vars;
         let shared = RefCell::new(&mut *disk);
@@ -432,7 +435,7 @@ fn waits(vars: &Vars, running: SlotName) -> bool {
 
 /// The real installer over the real slots.
 fn install(slots: &mut Slots<&mut Rig>, system: &System) -> Result<(), String> {
-    let lengths = Lengths { fit: IMAGE as u64, root: IMAGE as u64 };
+    let lengths = Lengths { fit: FIT as u64, root: ROOT as u64 };
     let mut installer = Installer::new(system.release.clone(), 1, lengths, lengths, Limits::default());
     let words = |error: SlotError| error.to_string();
     let mut update = Some(slots.install(system.header.clone()).map_err(words)?);

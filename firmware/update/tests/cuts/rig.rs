@@ -16,10 +16,10 @@ pub(crate) fn map(one_env: bool) -> PartitionMap {
         ("env2", if one_env { 0 } else { 16 }, 16),
         ("id", 32, 128),
         ("fit_a", 160, 12),
-        ("root_a", 172, 8),
-        ("fit_b", 180, 12),
-        ("root_b", 192, 8),
-        ("data", 200, 4),
+        ("root_a", 172, 12),
+        ("fit_b", 184, 12),
+        ("root_b", 196, 12),
+        ("data", 208, 4),
     ];
     let region =
         |(name, at, bytes): (&str, u64, u64)| (name.to_owned(), Region { at: at * KIB, bytes: bytes * KIB });
@@ -63,13 +63,7 @@ impl Rig {
 
     /// Everything that was written, safe or not.
     pub(crate) fn content(&self) -> Medium {
-        let mut bytes = vec![0; BYTES as usize];
-        let mut medium = Medium::new(BYTES);
-        let mut plain = self.disk.clone();
-        plain.heal();
-        plain.read(0, &mut bytes).unwrap();
-        medium.write(0, &bytes).unwrap();
-        medium
+        self.disk.moment().arrived()
     }
 }
 

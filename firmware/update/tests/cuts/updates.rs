@@ -2,12 +2,17 @@
 
 use std::time::Instant;
 
+use board::boot::{Count, Table};
+use board::slot::SlotName;
+use board::slots::Step;
+
 use super::explore::{Search, Searched};
 use super::life::{Make, Nature};
+use super::rig::{Weak, map};
 
-/// Cuts in a row: 3, or what `CUTS` says, for hours of searching.
+/// Cuts in a row: 3, or what `CUTS` says, for a longer search; 2 at least.
 fn cuts() -> usize {
-    std::env::var("CUTS").ok().and_then(|cuts| cuts.parse().ok()).unwrap_or(3)
+    std::env::var("CUTS").ok().and_then(|cuts| cuts.parse().ok()).unwrap_or(3).max(2)
 }
 
 fn search(what: &str, search: &Search) -> Searched {
@@ -24,10 +29,103 @@ fn search(what: &str, search: &Search) -> Searched {
     searched
 }
 
+fn sound(what: &str, searched: &Search) {
+    assert_eq!(search(what, searched).violation, None, "{what}");
+}
+
+/// What a variant is caught by. The real parts stand the same cuts in the first two tests.
+fn caught(what: &str, mut weak: Search, weaken: impl FnOnce(&mut Make), by: &str) {
+    weaken(&mut weak.make);
+    let violation = search(what, &weak).violation.unwrap_or_else(|| panic!("not caught: {what}"));
+    assert!(violation.contains(by), "{what} was caught by something else: {violation}");
+}
+
 #[test]
 fn no_cut_loses_a_box_whatever_the_new_version_does() {
     for nature in Nature::ALL {
-        let searched = search(&format!("{nature:?}"), &Search::of(Make::real(nature), cuts()));
-        assert_eq!(searched.violation, None, "{nature:?}");
+        sound(&format!("{nature:?}"), &Search::of(Make::real(nature), cuts()));
     }
+}
+
+#[test]
+fn nor_does_one_with_torn_sectors_crashes_and_a_lost_environment() {
+    for nature in Nature::ALL {
+        let make = Make { running: SlotName::A, ..Make::real(nature) };
+        let search = Search { tears: true, crashes: 1, ..Search::of(make, cuts() - 2) };
+        sound(&format!("{nature:?}, slot a runs, torn sectors, crashes"), &search);
+        let search = Search { erase: true, ..Search::of(Make::real(nature), cuts() - 2) };
+        sound(&format!("{nature:?}, environment lost"), &search);
+    }
+}
+
+#[test]
+fn counting_starts_of_a_good_slot_is_caught() {
+    let real = Search::of(Make::real(Nature::Well), 3);
+    let weaken = |make: &mut Make| make.table.count.good = Count::Always;
+    caught("counting good slots", real.clone(), weaken, "writes");
+    // And not for the medium's sake only: three cuts in a row start the older slot.
+    caught("counting good slots, three cuts", Search { wears: true, ..real }, weaken, "older");
+}
+
+#[test]
+fn one_round_of_trials_is_caught() {
+    let real = Search::of(Make::real(Nature::Well), 3);
+    caught("one round", real, |make| make.table = Table { rounds: 1, ..make.table }, "not kept");
+}
+
+#[test]
+fn no_invalidating_before_writing_is_caught() {
+    let real = Search { erase: true, ..Search::of(Make::real(Nature::Well), 1) };
+    let weaken = |make: &mut Make| {
+        make.sequence = &[Step::Data, Step::Flush, Step::ReadBack, Step::Header, Step::Flush, Step::Activate];
+    };
+    caught("no invalidating", real, weaken, "not whole");
+}
+
+#[test]
+fn the_header_first_is_caught() {
+    let real = Search { erase: true, ..Search::of(Make::real(Nature::Well), 1) };
+    let weaken = |make: &mut Make| {
+        make.sequence = &[
+            Step::Begin,
+            Step::ZeroHeader,
+            Step::Flush,
+            Step::Header,
+            Step::Flush,
+            Step::Data,
+            Step::Flush,
+            Step::ReadBack,
+            Step::Activate,
+        ];
+    };
+    caught("header first", real, weaken, "not whole");
+}
+
+#[test]
+fn no_flush_is_caught() {
+    let real = Search::of(Make::real(Nature::Well), 1);
+    caught("no flush", real, |make| make.weak = Weak { no_flush: true, ..Weak::default() }, "older");
+}
+
+#[test]
+fn a_single_environment_is_caught() {
+    let real = Search { tears: true, ..Search::of(Make::real(Nature::Well), 1) };
+    caught("single environment", real, |make| make.map = map(true), "older");
+}
+
+#[test]
+fn committing_before_health_is_caught() {
+    let real = Search::of(Make::real(Nature::Crashes), 0);
+    caught("commit before health", real, |make| make.commits_first = true, "tried");
+}
+
+#[test]
+fn an_environment_without_a_crc_is_caught() {
+    let real = Search { tears: true, ..Search::of(Make::real(Nature::Unwell), 1) };
+    let weaken = |make: &mut Make| make.weak = Weak { no_crc: true, ..Weak::default() };
+    // All variables lie in one sector: what tears at sectors' edges only cannot mix them, so there the CRC is not needed.
+    let mut whole_sectors = Search { tears: false, ..real.clone() };
+    weaken(&mut whole_sectors.make);
+    sound("no CRC, whole sectors", &whole_sectors);
+    caught("no CRC, torn sectors", real, weaken, "older");
 }
