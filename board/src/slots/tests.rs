@@ -393,6 +393,23 @@ fn a_trial_that_never_came_to_a_verdict_is_settled_by_the_good_system() {
 }
 
 #[test]
+fn a_system_that_failed_is_tried_again_only_if_it_is_whole_and_a_good_one_runs() {
+    let mut slots = factory();
+    install(&mut slots, &System::new("2")).unwrap();
+    let failed = Record { state: State::Failed, tries: 0, rounds: 0 };
+    let vars = Vars { first: SlotName::A, a: good(), b: failed };
+    let before = Vars { a: Record { state: State::Unknown, ..good() }, ..vars };
+    env::save(&mut slots.disk, &map(), &before).unwrap();
+    assert_eq!(slots.try_again().unwrap(), before);
+    env::save(&mut slots.disk, &map(), &vars).unwrap();
+    let again = slots.try_again().unwrap();
+    assert_eq!((again.first, again.b), (SlotName::B, Record { state: State::Trial, tries: 2, rounds: 0 }));
+    env::save(&mut slots.disk, &map(), &vars).unwrap();
+    slots.disk.write(map().fit(SlotName::B).at, &[0; 512]).unwrap();
+    assert_eq!(slots.try_again().unwrap(), vars);
+}
+
+#[test]
 fn wrong_orders_are_run_as_they_are_written() {
     const HEADER_FIRST: &[Step] = &[Step::Header, Step::Flush, Step::Data, Step::Activate];
     let mut slots = factory().with_sequence(HEADER_FIRST);

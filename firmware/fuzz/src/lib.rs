@@ -3,6 +3,14 @@
 //! `cargo xtask fuzz NAME` runs one under libFuzzer (nightly); `tests/replay.rs` runs each over its committed corpus on
 //! stable Rust. A crash found by fuzzing goes into `corpus/NAME/` under a name that says what it was.
 
+use board::block::BlockDevice as _;
+use board::boot::Table;
+use board::boot::script::{self, Board, Purpose};
+use board::env::{self, Env};
+use board::header::{self, Header};
+use board::map::BoardMap;
+use board::mem_disk::MemDisk;
+use board::store::{self, Store};
 use camera::onvif::{message, xml};
 use camera::session::message::Response;
 use camera::session::sdp;
@@ -22,6 +30,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("nal", nal),
     ("wireguard", wireguard),
     ("wg_quick", wg_quick),
+    ("disk", disk),
 ];
 
 /// A datagram or RTSP answer during discovery, read as every protocol and merged.
@@ -137,5 +146,49 @@ pub fn wg_quick(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Err(error) = tunnel::quick::Quick::parse("wg0.conf", &text) {
         assert!(error.line <= text.lines().count().max(1));
+    }
+}
+
+/// What somebody who had the disk in his hands wrote to it: the boot environment, a slot's header, small state, a board's file and
+/// its table. Check sums are put right, since he would do so, too.
+pub fn disk(data: &[u8]) {
+    let block = |bytes: usize| {
+        let mut block = data.to_vec();
+        block.resize(bytes, 0);
+        block
+    };
+    let mut copy = block(env::BYTES);
+    let right = crc32fast::hash(copy.get(4..).unwrap_or_default());
+    copy.splice(..4, right.to_le_bytes());
+    if let Some(env) = Env::decode(&copy) {
+        assert_eq!(Env::decode(&env.encode()), Some(env));
+    }
+    let mut sector = block(header::ENCODED);
+    sector.truncate(header::ENCODED - 4);
+    sector.extend(crc32fast::hash(&sector).to_le_bytes());
+    if let Some(header) = Header::decode(&sector) {
+        assert_eq!(header.encode().ok().and_then(|bytes| Header::decode(&bytes)), Some(header));
+    }
+    small_state(block(store::MOST));
+    let text = String::from_utf8_lossy(data);
+    let _ = Table::parse(&text);
+    if let (Ok(map), Ok(board), Ok(table)) = (BoardMap::parse(&text), Board::parse(&text), Table::ours()) {
+        let _ = script::script(&table, &map, &board, Purpose::Box);
+    }
+}
+
+/// Small state with these bytes as its first copy: whatever they say, what is kept then is found.
+fn small_state(mut copy: Vec<u8>) {
+    let length = copy.get(12..16).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
+    let end = (20 + length as usize).min(copy.len());
+    let mut right = crc32fast::Hasher::new();
+    right.update(copy.get(..16).unwrap_or_default());
+    right.update(copy.get(20..end).unwrap_or_default());
+    copy.splice(16..20, right.finalize().to_le_bytes());
+    let mut disk = MemDisk::new(4 * store::MOST as u64);
+    assert!(disk.write(0, &copy).is_ok());
+    let mut store = Store::new(disk);
+    if store.set("floors", b"7").is_ok() {
+        assert_eq!(store.get("floors").ok().flatten().as_deref(), Some(b"7".as_slice()));
     }
 }
