@@ -10,7 +10,7 @@
 //! * [`map::BoardMap`]: a board's data file, for the image and the device alike: where each partition lies.
 //! * [`block::BlockDevice`]: sectors, a cache and a flush; a file ([`file_disk`]), a part of a disk ([`partition`]), or memory.
 //! * [`mem_disk::MemDisk`] loses its power at any operation, for the tests of all that is kept on a disk.
-//! * [`slot`]: the boot environment's words; [`env`]: its two copies; [`header`]: what a slot holds.
+//! * [`slot`]: the boot environment's words; [`env::Env`]: one of its two copies; [`header`]: what a slot holds.
 //! * [`boot`]: which slot is started, by one table that U-Boot's script is generated from, too.
 //! * [`slots::Slots`]: what is in the slots, and the only way to bring a system into the other one; [`store::Store`]: small state.
 //! * [`reset::Started`]: which slot runs and how the last run ended; [`watchdog::Watchdog`] ends this one when nobody feeds it.
