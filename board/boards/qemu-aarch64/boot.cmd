@@ -48,7 +48,7 @@ setenv start_a '
 if virtio read 48000000 a000 1 && itest.l *48000000 == 53584253 && itest.l *48000004 == 31544f4c; then
 setexpr.l count *48000008
 if itest ${count} > 0 && itest ${count} <= 1fff8 && virtio read 48000000 a008 ${count} && itest.l *48000000 == edfe0dd0; then
-setenv bootargs console=ttyAMA0 panic=5 quiet slot=a reset=${reset} marker=0x5c000000
+setenv bootargs "console=ttyAMA0 panic=5 quiet slot=a reset=${reset} marker=0x5c000000"
 mw.l 5c000000 52584253
 if bootm 48000000#conf 48000000#conf ${fdtcontroladdr}; then setenv started a; else mw.l 5c000000 0; fi
 fi; fi
@@ -73,7 +73,7 @@ setenv start_b '
 if virtio read 48000000 6a000 1 && itest.l *48000000 == 53584253 && itest.l *48000004 == 31544f4c; then
 setexpr.l count *48000008
 if itest ${count} > 0 && itest ${count} <= 1fff8 && virtio read 48000000 6a008 ${count} && itest.l *48000000 == edfe0dd0; then
-setenv bootargs console=ttyAMA0 panic=5 quiet slot=b reset=${reset} marker=0x5c000000
+setenv bootargs "console=ttyAMA0 panic=5 quiet slot=b reset=${reset} marker=0x5c000000"
 mw.l 5c000000 52584253
 if bootm 48000000#conf 48000000#conf ${fdtcontroladdr}; then setenv started b; else mw.l 5c000000 0; fi
 fi; fi
@@ -102,13 +102,13 @@ mw.l 5c000000 0
 run copy_1
 run copy_2
 run import
-echo Boot: order ${order}, a ${a_state}${a_tries}${a_rounds}, b ${b_state}${b_tries}${b_rounds}, reset ${reset}
+echo "Boot: order ${order}, a ${a_state}${a_tries}${a_rounds}, b ${b_state}${b_tries}${b_rounds}, reset ${reset}"
 for slot in ${list}; do run try_${slot}; done
 for slot in ${list}; do run good_${slot}; done
 for slot in ${list}; do run rest_${slot}; done
 if test -z "${started}"; then
-echo No slot holds a system that is signed for this box.
-echo Write one to the disk with a cable or a card: see Recovery in the manual. Looking again in 10 s.
+echo "No slot holds a system that is signed for this box."
+echo "Write a disk image to it: start the board from a card, or connect it by its cable. Looking again in 10 s."
 sleep 10
 reset
 fi

@@ -8,7 +8,7 @@
 //! `exit` ends nothing when the text was run. Quotes in a variable's value are quotes again where it is expanded, and an `if` with a
 //! syntax error is true: so a value from the disk is not expanded before `setexpr sub`, which takes it from the variable itself,
 //! has found it to be in its form. A set in a regular expression knows no ranges, `?` never gives back what it took. A read of no
-//! sectors is a success. `bootm` starts what is not a FIT without asking for a signature.
+//! sectors is a success. A command takes few words: texts are quoted. `bootm` starts what is not a FIT without asking for a signature.
 
 use std::fmt::Write as _;
 
@@ -118,7 +118,7 @@ pub fn script(table: &Table, map: &BoardMap, board: &Board, purpose: Purpose) ->
     function("save", &save(board, [first.at, second.at]));
     for slot in SlotName::BOTH {
         function(&format!("start_{slot}"), &start(map, board, slot, purpose));
-        function(&format!("try_{slot}"), &attempt(table, slot));
+        function(&format!("try_{slot}"), &attempt(*table, slot));
         for (name, is) in [("good", "="), ("rest", "!=")] {
             let good = State::Good.letter();
             let body = format!(
@@ -129,8 +129,8 @@ pub fn script(table: &Table, map: &BoardMap, board: &Board, purpose: Purpose) ->
     }
     let recovery = match purpose {
         Purpose::Box => format!(
-            "echo No slot holds a system that is signed for this box.\n\
-             echo Write one to the disk with a cable or a card: see Recovery in the manual. Looking again in {RECOVERY_S} s.\n\
+            "echo \"No slot holds a system that is signed for this box.\"\n\
+             echo \"Write a disk image to it: start the board from a card, or connect it by its cable. Looking again in {RECOVERY_S} s.\"\n\
              sleep {RECOVERY_S}\n\
              reset\n"
         ),
@@ -175,35 +175,32 @@ fn copy(board: &Board, number: u8, at: u64, to: u64) -> String {
 /// Takes over what the newest copy says, or what is said when there is none. A field that nobody writes so is as if lost.
 fn import() -> String {
     let names: Vec<&str> = env::NAMES.into_iter().filter(|name| *name != "seq").collect();
-    let mut text = String::new();
-    for name in &names {
-        text += &format!("setenv {name}\n");
-    }
-    text += &format!(
-        "if test -n \"${{newest}}\"; then env import -c ${{from}} {:x} {}; fi\n\
-         setenv seq ${{best}}\n",
-        env::BYTES,
-        names.join(" ")
-    );
+    let mut lines: Vec<String> = names.iter().map(|name| format!("setenv {name}")).collect();
+    let bytes = env::BYTES;
+    let names = names.join(" ");
+    lines.push(format!(
+        "if test -n \"${{newest}}\"; then env import -c ${{from}} {bytes:x} {names}; fi\nsetenv seq ${{best}}"
+    ));
     let Vars { first, .. } = Vars::LOST;
     let other = first.other();
-    text += &format!(
-        "if {}; then setenv list {other} {first}; else setenv order {first}{other}; setenv list {first} {other}; fi\n",
+    lines.push(format!(
+        "if {}; then setenv list {other} {first}; else setenv order {first}{other}; setenv list {first} {other}; fi",
         formed("order", &format!("({other}{first})"))
-    );
+    ));
+    let states: String = State::ALL.into_iter().map(State::letter).collect();
     for slot in SlotName::BOTH {
         let Record { state, tries, rounds } = Vars::LOST.of(slot);
-        let known: String = State::ALL.into_iter().map(State::letter).collect();
-        let name = format!("{slot}_state");
-        let known = formed(&name, &format!("([{known}])"));
-        text += &format!("if {known}; then true; else setenv {name} {}; fi\n", state.letter());
-        for (field, lost) in [("tries", tries), ("rounds", rounds)] {
+        for (field, form, lost) in [
+            ("state", format!("([{states}])"), state.letter().to_string()),
+            ("tries", format!("0*({DIGIT})"), format!("{tries:x}")),
+            ("rounds", format!("0*({DIGIT})"), format!("{rounds:x}")),
+        ] {
             let name = format!("{slot}_{field}");
-            let digit = formed(&name, &format!("0*({DIGIT})"));
-            text += &format!("if {digit}; then true; else setenv {name} {lost:x}; fi\n");
+            lines.push(format!("if {}; then true; else setenv {name} {lost}; fi", formed(&name, &form)));
         }
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// Writes the copy that does not count, with the next number. The number after the last is not written: it would not count.
@@ -243,7 +240,7 @@ fn start(map: &BoardMap, board: &Board, slot: SlotName, purpose: Purpose) -> Str
          setexpr.l count *{:x}\n\
          if itest ${{count}} > 0 && itest ${{count}} <= {most:x} && {read} {load:x} {behind:x} ${{count}} && \
          itest.l *{load:x} == {FIT:x}; then\n\
-         setenv bootargs {arguments} slot={slot} reset=${{reset}} marker=0x{marker:x}\n\
+         setenv bootargs \"{arguments} slot={slot} reset=${{reset}} marker=0x{marker:x}\"\n\
          mw.l {marker:x} {MARKER:x}\n\
          if {bootm} {boot}; then setenv started {slot}; else mw.l {marker:x} 0; fi\n\
          fi; fi\n",
@@ -255,7 +252,7 @@ fn start(map: &BoardMap, board: &Board, slot: SlotName, purpose: Purpose) -> Str
 }
 
 /// A slot with tries left is started, which is counted first where the table says so. One that comes back is not signed.
-fn attempt(table: &Table, slot: SlotName) -> String {
+fn attempt(table: Table, slot: SlotName) -> String {
     let mut counted = String::new();
     for state in State::ALL {
         for (reset, word) in RESETS {
@@ -290,7 +287,7 @@ fn main(board: &Board, recovery: &str) -> String {
          run copy_1\n\
          run copy_2\n\
          run import\n\
-         echo Boot: order ${{order}}, a ${{a_state}}${{a_tries}}${{a_rounds}}, b ${{b_state}}${{b_tries}}${{b_rounds}}, reset ${{reset}}\n\
+         echo \"Boot: order ${{order}}, a ${{a_state}}${{a_tries}}${{a_rounds}}, b ${{b_state}}${{b_tries}}${{b_rounds}}, reset ${{reset}}\"\n\
          for slot in ${{list}}; do run try_${{slot}}; done\n\
          for slot in ${{list}}; do run good_${{slot}}; done\n\
          for slot in ${{list}}; do run rest_${{slot}}; done\n\
