@@ -19,6 +19,8 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let (start, limit) = (Instant::now(), Duration::from_secs(minutes * 60));
     lab::setup::ensure()?;
     step::run("release build", &mut step::release_build())?;
+    let mut cuts = cargo(&["test", "--package", "update", "--test", "cuts", "--", "--nocapture"]);
+    step::run("updates with the power cut five times in a row", cuts.env("CUTS", "5"))?;
 
     let for_link = if link_only { minutes } else { minutes.div_ceil(2) };
     let mut link = cargo(&["test", "--package", "lab", "--test", "soak", "--", "--nocapture"]);
