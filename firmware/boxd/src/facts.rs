@@ -65,7 +65,8 @@ impl Systems {
         lock(&self.0).updater = Some(status);
     }
 
-    fn set_guard(&self, status: Status) {
+    /// The guard says how the board is.
+    pub(crate) fn set_guard(&self, status: Status) {
         lock(&self.0).guard = Some(status);
     }
 }

@@ -272,6 +272,8 @@ pub struct Overview {
     pub uplink_cap_kbps: Option<u32>,
     /// bit/s that go out now.
     pub uplink_bit_rate: u64,
+    /// The box's systems and their updates: as `/api/v1/update` says it.
+    pub update: serde_json::Value,
     /// The firmware's version.
     pub version: String,
     /// Seconds since the box started.

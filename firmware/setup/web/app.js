@@ -25,7 +25,8 @@
 //   join-state [data-state], join-code, join-link, join-question, join-words, join-yes, join-no, join-later
 //   links, link-<id> [data-public], near-<id>, copy-<id>, print, finish
 //   nav-cameras, nav-links, nav-cloud, nav-history, nav-box, nav-help
-//   history, condition, version, site, site-go, uplink, uplink-now, uplink-go, diagnostics, restart, restart-yes,
+//   history, condition, site, site-go, uplink, uplink-now, uplink-go, diagnostics, restart, restart-yes,
+//   version, other-system, update [data-state], update-last [data-end]         versions and updates
 //   password-old, password-new, password-change, reset-open, reset-password, reset-go, signout, help-<maker>, silent, told, step
 
 import { render } from "preact";

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { clock, duration, kilobits, megabits, readersTime, strength } from "./logic.js";
+import { clock, duration, heldAs, kilobits, megabits, readersTime, strength } from "./logic.js";
 import { Action, Field, Form, html, Password, Sure, Title } from "./parts.js";
 
 /** How often the history is asked for anew. Milliseconds. */
@@ -40,8 +40,6 @@ export function Box({ app }) {
       <h2>${say("box.about")}</h2>
       <dl>
         <dt>${say("box.condition")}</dt><dd data-test="condition" data-condition=${overview.condition}>${say(`condition.${overview.condition}`)}</dd>
-        <dt>${say("box.version")}</dt><dd data-test="version">${overview.version}</dd>
-        <dt>${say("box.updates")}</dt><dd>${say("box.updates_none")}</dd>
         <dt>${say("box.running")}</dt><dd>${duration(overview.up_s).map(([unit, number]) => say(`unit.${unit}`, { number })).join(" ")}</dd>
         <dt>${say("box.time")}</dt><dd>${clock(overview.now_ms, Date.now(), app.language)}</dd>
         <dt>${say("box.pages")}</dt><dd>${overview.pages.map((page) => html`<a key=${page} href=${page}>${page}</a> `)}</dd>
@@ -51,8 +49,31 @@ export function Box({ app }) {
         ${overview.label && html`<dt>${say("box.label")}</dt><dd>${overview.label}</dd>`}
       </dl>
     </section>
+    <${Updates} app=${app} />
     <${NewPassword} app=${app} />
     <${Service} app=${app} />`;
+}
+
+/** Which version runs, what is under way, and how the last update ended. */
+function Updates({ app }) {
+  const { say, overview, language } = app;
+  const { state, running, other, coming, last, look } = overview.update;
+  const now = Date.now();
+  const when = (ms) => clock(readersTime(ms, overview.now_ms, now), now, language);
+  return html`<section class="card">
+    <h2>${say("box.updates")}</h2>
+    <dl>
+      <dt>${say("box.version")}</dt><dd data-test="version">${running?.version ?? overview.version}</dd>
+      ${other && html`<dt>${say("box.other")}</dt><dd data-test="other-system">${say(`held.${heldAs(other)}`, { version: other.version ?? "" })}</dd>`}
+      ${last && html`<dt>${say("box.last_update")}</dt>
+        <dd data-test="update-last" data-end=${last.end}>
+          ${when(last.at_ms)} ${say(`ended.${last.end}`, { version: last.version }, last.sentence)}
+          ${last.why && ` ${say(`why.${last.why}`, {}, "")}`}
+        </dd>`}
+    </dl>
+    <p data-test="update" data-state=${state} role="status">${state === "single" ? say("box.updates_none") : say(`update.${state}`, { version: coming?.version ?? "", percent: coming?.percent ?? 0 })}</p>
+    ${look && !look.good && html`<p class="soft">${look.sentence}</p>`}
+  </section>`;
 }
 
 /** A form whose success is said. */

@@ -193,6 +193,9 @@ export function duration(seconds) {
   return from < 0 ? [["m", 1]] : units.slice(from, from + 2).filter(([, count]) => count > 0);
 }
 
+/** In which words the system in the other slot is told of: one that is not whole is nothing yet. */
+export const heldAs = ({ version, state }) => (version ? (state === "empty" ? "unknown" : state) : "empty");
+
 /** bit/s as Mbit/s for people. */
 export function megabits(bits, language) {
   const value = bits / 1e6;

@@ -11,7 +11,7 @@ use model::{CameraState, Device, Fact, Source};
 use serde::Serialize;
 
 use super::snippet;
-use super::{Body, reply};
+use super::{Body, reply, update_view};
 use crate::cloud;
 use crate::state::{Camera, Shared};
 
@@ -148,6 +148,7 @@ pub(crate) fn answer(shared: &Shared, rest: &str) -> Response<Body> {
     match rest {
         "cameras" => json(StatusCode::OK, &cameras(shared)),
         "devices" => json(StatusCode::OK, &devices(shared)),
+        "update" => json(StatusCode::OK, &update_view(shared)),
         "openapi.json" => reply(StatusCode::OK, JSON, OPENAPI),
         _ => match rest.strip_prefix("cameras/") {
             Some(id) => match camera(shared, id) {

@@ -225,6 +225,49 @@ fn every_step_of_joining_is_described() {
 }
 
 #[test]
+fn every_way_of_an_update_is_described() {
+    use update::health::Why;
+
+    use crate::guard::word::{Ending, Held, Last, Status};
+    use crate::updater;
+
+    let text = || "x".to_owned();
+    conforms(&update_view(&Shared::new(Cloud::new(None, None))), "Update");
+    let ends = [
+        Ending::Committed,
+        Ending::CommittedBlind,
+        Ending::RolledBack,
+        Ending::Doubtful,
+        Ending::Again,
+        Ending::NoVerdict,
+        Ending::GivenUp,
+    ];
+    let phases =
+        [updater::Phase::Idle, updater::Phase::Looking, updater::Phase::Installing, updater::Phase::Complete];
+    let whys = Why::ALL.into_iter().map(Some).chain([None]);
+    for (number, why) in whys.enumerate() {
+        let shared = Shared::new(Cloud::new(None, None));
+        let end = ends[number % ends.len()];
+        let held = |state: &str| {
+            Some(Held { slot: "a".to_owned(), version: why.map(|_| text()), state: state.to_owned() })
+        };
+        shared.systems().set_guard(Status {
+            running: held("good"),
+            other: held(["empty", "trial", "good", "failed", "unknown"][number % 5]),
+            trial: number % 2 == 0,
+            last: Some(Last { end, why, version: text(), system: text(), at_s: 1 }),
+        });
+        shared.systems().set_updater(updater::Status {
+            phase: phases[number % phases.len()],
+            version: why.map(|_| text()),
+            last: Some(updater::Outcome { version: None, good: true, why: text(), at_ms: 1 }),
+            ..updater::Status::default()
+        });
+        conforms(&update_view(&shared), "Update");
+    }
+}
+
+#[test]
 fn everything_that_the_set_up_page_says_is_described() {
     use setup::desk::{Channel, Encoder, Event, Fix, Found, Obstacle, Overview, Refusal, Row, Secure};
 
@@ -282,6 +325,7 @@ fn everything_that_the_set_up_page_says_is_described() {
             clock_known: true,
             uplink_cap_kbps: name.as_ref().map(|_| 1),
             uplink_bit_rate: 1,
+            update: serde_json::to_value(update_view(&Shared::new(Cloud::new(None, None)))).unwrap(),
             version: text(),
             up_s: 1,
             name,
@@ -315,7 +359,7 @@ fn every_described_route_answers_and_no_other() {
             methods.as_object().unwrap().keys().map(|method| (method.clone(), path.clone()))
         })
         .collect();
-    let own = ["cameras", "cameras/{id}", "devices", "openapi.json"];
+    let own = ["cameras", "cameras/{id}", "devices", "openapi.json", "update"];
     let own = own.map(|rest| ("get".to_owned(), format!("/api/v1/{rest}")));
     // The router's; the rest is the set-up page's.
     let join = ("get".to_owned(), "/api/v1/join".to_owned());

@@ -13,6 +13,7 @@ pub(crate) mod qr;
 mod router;
 mod setup;
 mod snippet;
+mod update;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(crate) use join::view as join_view;
 pub(crate) use metrics::state_word;
 pub(crate) use setup::Way;
 pub(crate) use snippet::slug;
+pub(crate) use update::update_view;
 
 use crate::state::Shared;
 use setup::From;

@@ -260,25 +260,20 @@ impl Good {
             return Some(Act::KeepBefore(fresh));
         }
         let proven = online && self.kept.is_some_and(|before| before.online());
-        match &mut self.other {
+        if let Other::Judged(aftermath, why) = &mut self.other {
+            let (ending, then) = match aftermath.verdict(now_ms) {
+                Second::Wait { .. } => return None,
+                Second::Stands => (Ending::GivenUp, Other::Quiet),
+                Second::Inconclusive => (Ending::Doubtful, Other::Doubtful(*why)),
+            };
+            self.other = Other::Unnoted(ending, *why, Box::new(then));
+        }
+        match &self.other {
             Other::Unnoted(ending, why, _) => Some(Act::Note(*ending, *why)),
-            Other::Judged(aftermath, why) => {
-                match aftermath.verdict(now_ms) {
-                    Second::Wait { .. } => {}
-                    Second::Stands => {
-                        self.other = Other::Unnoted(Ending::GivenUp, *why, Box::new(Other::Quiet));
-                    }
-                    Second::Inconclusive => {
-                        let then = Box::new(Other::Doubtful(*why));
-                        self.other = Other::Unnoted(Ending::Doubtful, *why, then);
-                    }
-                }
-                None
-            }
             Other::Doubtful(why) => (late && proven).then_some(Act::TryAgain(*why)),
             // What hung or crashed may be tried at any time; what had no network only when there is one.
             Other::Spent(why) => (late && (proven || !why.outside())).then_some(Act::Settle),
-            Other::Quiet => None,
+            Other::Quiet | Other::Judged(..) => None,
         }
     }
 }

@@ -37,6 +37,7 @@ impl Owner {
             clock_known: self.0.time.is_known(),
             uplink_cap_kbps: status.uplink.cap_bit_rate.map(|cap| (cap / 1000) as u32),
             uplink_bit_rate: status.uplink.sent_bit_rate,
+            update: serde_json::to_value(door::update_view(shared)).unwrap_or(Value::Null),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             up_s: shared.uptime().as_secs(),
         }

@@ -260,3 +260,9 @@ test("a device's own page is its host and nothing that stood around it", () => {
   assert.equal(logic.deviceUrl("fe80::1"), "http://[fe80::1]/");
   assert.equal(logic.deviceUrl("rtsp://[fe80::1]:554/x"), "http://[fe80::1]/");
 });
+
+test("the second place is told of by what is whole in it", () => {
+  assert.equal(logic.heldAs({ version: "2", state: "failed" }), "failed");
+  assert.equal(logic.heldAs({ version: null, state: "trial" }), "empty");
+  assert.equal(logic.heldAs({ version: "2", state: "empty" }), "unknown");
+});

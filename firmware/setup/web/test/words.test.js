@@ -86,6 +86,19 @@ test("every obstacle and every event of the box has words in each language", () 
   }
 });
 
+test("every end of an update, every reason and every state of it has words in each language", () => {
+  const schemas = JSON.parse(read("../../../boxd/src/door/openapi.json")).components.schemas;
+  const ends = schemas.LastUpdate.properties.end.enum;
+  const reasons = schemas.LastUpdate.properties.why.enum.filter((why) => why !== null);
+  const states = schemas.Update.properties.state.enum.filter((state) => state !== "single");
+  const held = schemas.System.properties.state.enum;
+  assert.ok(ends.length >= 6 && reasons.length >= 10);
+  for (const language of LANGUAGES) {
+    const spoken = [...ends.map((end) => `ended.${end}`), ...reasons.map((why) => `why.${why}`), ...states.map((state) => `update.${state}`)];
+    for (const key of [...spoken, ...held.map((state) => `held.${state}`)]) assert.ok(words[language][key], `${language} ${key}`);
+  }
+});
+
 test("the help names the same menus as the box does for an obstacle", () => {
   const quoted = (text) => [...text.matchAll(/"([A-Z][^"]* > [^"]*)"/g)].map(([, menu]) => menu).sort();
   const box = quoted(read("../../../camera/src/vendor.rs"));

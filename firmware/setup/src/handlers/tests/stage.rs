@@ -48,7 +48,7 @@ pub(super) fn overview() -> desk::Overview {
     serde_json::from_value(json!({
         "now_ms": 1, "name": null, "condition": "searching", "pages": [], "devices": [], "cameras": [],
         "join": {"state": "off"}, "clock_known": true, "uplink_cap_kbps": null, "uplink_bit_rate": 0,
-        "version": "0", "up_s": 1
+        "update": {"state": "single"}, "version": "0", "up_s": 1
     }))
     .unwrap()
 }
