@@ -10,6 +10,7 @@
 
 mod cuts {
     mod explore;
+    mod faults;
     mod files;
     mod life;
     mod migrate;

@@ -15,7 +15,7 @@ use board::mem_disk::{Medium, MemDisk, Moment};
 use board::partition::Window;
 use board::slot::{Record, Reset, SlotName, State, Vars};
 use board::slots::{Image, SEQUENCE, SlotError, Slots, Step, Update};
-use board::store::{Kept, Store};
+use board::store::{Kept, Store, StoreError};
 use ring::digest::{SHA256, digest};
 use update::install::{Action, Event, Installer, Lengths, Limits};
 use update::{Chunk, FORMAT, Floors, ImageKind, Release};
@@ -197,7 +197,7 @@ impl Make {
         // Twice, so that both copies are there.
         env::save(&mut disk, &self.map, &Vars { first: self.running.other(), ..vars }).unwrap();
         env::save(&mut disk, &self.map, &vars).unwrap();
-        raise(&mut disk, self.map.id(), Version::Old.system().header.security);
+        raise(&mut disk, self.map.id(), Version::Old.system().header.security).unwrap();
         disk.flush().unwrap();
         disk.moment().medium.clone()
     }
@@ -231,12 +231,16 @@ pub(crate) struct Life {
 
 /// The security version's floor; `None`: nothing is kept whole.
 pub(crate) fn floor(disk: &impl board::block::BlockDevice, id: Region) -> Option<u32> {
+    floors(disk, id).map(|floors| floors.security)
+}
+
+/// All floors.
+pub(crate) fn floors(disk: &impl board::block::BlockDevice, id: Region) -> Option<Floors> {
     let store = Store::new(Window::new(ReadOnly(disk), id));
     if store.kept().ok()? == Kept::Lost {
         return None;
     }
-    let bytes = store.get(FLOORS).ok()??;
-    Some(Floors::decode(&bytes).ok()?.security)
+    Floors::decode(&store.get(FLOORS).ok()??).ok()
 }
 
 struct ReadOnly<'a, D>(&'a D);
@@ -257,12 +261,12 @@ impl<D: board::block::BlockDevice> board::block::BlockDevice for ReadOnly<'_, D>
 }
 
 /// As whoever commits does: never lower.
-fn raise(disk: &mut impl board::block::BlockDevice, id: Region, security: u32) {
+fn raise(disk: &mut impl board::block::BlockDevice, id: Region, security: u32) -> Result<bool, StoreError> {
     let mut store = Store::new(Window::new(disk, id));
-    let kept = store.get(FLOORS).unwrap().and_then(|bytes| Floors::decode(&bytes).ok());
+    let kept = store.get(FLOORS)?.and_then(|bytes| Floors::decode(&bytes).ok());
     let mut floors = kept.unwrap_or_default();
     floors.raise(&Floors { security, ..floors });
-    store.set(FLOORS, &floors.encode()).unwrap();
+    store.set(FLOORS, &floors.encode())
 }
 
 /// Which signed system is in a slot: as the boot loader sees it, which looks at the header's first fields and at the FIT.
@@ -398,7 +402,9 @@ fn running(
         }
         State::Empty | State::Failed => return Then::Rest(End::Makeshift(system.version, record.state)),
     }
-    raise(slots.into_disk(), make.map.id(), system.header.security);
+    if raise(slots.into_disk(), make.map.id(), system.header.security).is_err() {
+        return Then::Restart;
+    }
     let end = Then::Rest(End::Good(system.version));
     let wanted = make.brought.system();
     if system.version == wanted.version {
