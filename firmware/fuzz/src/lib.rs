@@ -3,6 +3,8 @@
 //! `cargo xtask fuzz NAME` runs one under libFuzzer (nightly); `tests/replay.rs` runs each over its committed corpus on
 //! stable Rust. A crash found by fuzzing goes into `corpus/NAME/` under a name that says what it was.
 
+mod signed;
+
 use board::block::BlockDevice as _;
 use board::boot::Table;
 use board::boot::script::{self, Board, Purpose};
@@ -18,6 +20,8 @@ use camera::wire;
 use tunnel::peers::{Peer, PeerSet, Remote, Sink};
 use tunnel::segments::{VIRTIO, Virtio, cut, join::Joined};
 
+pub use signed::{assignment, release, tuf_metadata};
+
 /// A target takes any bytes.
 pub type Target = fn(&[u8]);
 
@@ -30,6 +34,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("nal", nal),
     ("wireguard", wireguard),
     ("wg_quick", wg_quick),
+    ("tuf_metadata", tuf_metadata),
+    ("assignment", assignment),
+    ("release", release),
     ("disk", disk),
 ];
 

@@ -348,7 +348,8 @@ fn another_role_s_file_is_refused_whoever_signed_it() {
 #[test]
 fn malformed_documents_are_refused_although_they_are_signed() {
     type Change = fn(&mut Publisher);
-    let changes: [(&str, Change); 12] = [
+    let changes: [(&str, Change); 13] = [
+        ("lists more.json", |it| it.document(Role::Timestamp)["meta"]["more.json"] = json!({"version": 1})),
         ("specification", |it| it.document(Role::Timestamp)["spec_version"] = json!("2.0.0")),
         ("specification", |it| it.document(Role::Timestamp)["spec_version"] = json!("1")),
         ("version is 0", |it| it.document(Role::Timestamp)["version"] = json!(0)),

@@ -234,8 +234,13 @@ impl Timestamp {
         let role = Role::Timestamp;
         let common = Common::read(role, &envelope.signed)?;
         let mut listed = listed(role, &envelope.signed)?;
-        let missing = || TufError::Unreadable { role, why: "it lists no snapshot.json".to_owned() };
-        Ok(Self { common, snapshot: listed.remove("snapshot.json").ok_or_else(missing)? })
+        let unreadable = |why: String| TufError::Unreadable { role, why };
+        let snapshot = listed.remove("snapshot.json");
+        let snapshot = snapshot.ok_or_else(|| unreadable("it lists no snapshot.json".to_owned()))?;
+        if let Some(name) = listed.keys().next() {
+            return Err(unreadable(format!("it lists {name}, and may list nothing but snapshot.json")));
+        }
+        Ok(Self { common, snapshot })
     }
 }
 

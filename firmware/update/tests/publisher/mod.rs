@@ -140,8 +140,8 @@ impl Publisher {
     /// The next version of some roles, in this order.
     pub fn next(&mut self, roles: &[Role]) {
         for role in roles {
-            let version = self.document(*role)["version"].as_u64().unwrap();
-            self.document(*role)["version"] = json!(version + 1);
+            let version = self.document(*role)["version"].as_u64().unwrap_or_default();
+            self.document(*role)["version"] = json!(version.saturating_add(1));
             self.publish(*role);
         }
     }
