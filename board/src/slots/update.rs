@@ -69,7 +69,7 @@ impl<'a, D: BlockDevice> Update<'a, D> {
     /// # Errors
     /// When the disk fails.
     pub fn begin(&mut self) -> Result<(), SlotError> {
-        self.run_to(Step::Data)
+        self.run_to(Some(Step::Data))
     }
 
     /// Writes whole sectors of an image.
@@ -96,7 +96,7 @@ impl<'a, D: BlockDevice> Update<'a, D> {
             return Err(SlotError::Incomplete(self.taken, total));
         }
         self.begin()?;
-        self.run_to(Step::Activate)?;
+        self.run_to(Some(Step::Activate))?;
         Ok(Finished(self))
     }
 
@@ -120,20 +120,14 @@ impl<'a, D: BlockDevice> Update<'a, D> {
         Ok(())
     }
 
-    /// Does what comes before the next `stop`, if there is one, or else the rest. Past `Data`, there is no other `Data`.
-    fn run_to(&mut self, stop: Step) -> Result<(), SlotError> {
-        if stop == Step::Data && self.behind_data() {
-            return Ok(());
-        }
-        while let Some(step) = self.slots.sequence.get(self.step).copied().filter(|step| *step != stop) {
+    /// Does what comes before the next `stop`, or all the rest if there is none.
+    fn run_to(&mut self, stop: Option<Step>) -> Result<(), SlotError> {
+        while let Some(step) = self.slots.sequence.get(self.step).copied().filter(|step| Some(*step) != stop)
+        {
             self.perform(step)?;
             self.step += 1;
         }
         Ok(())
-    }
-
-    fn behind_data(&self) -> bool {
-        self.slots.sequence.iter().take(self.step).any(|step| *step == Step::Data)
     }
 
     fn perform(&mut self, step: Step) -> Result<(), SlotError> {
@@ -238,12 +232,7 @@ impl<D: BlockDevice> Finished<'_, D> {
     /// # Errors
     /// When the environment cannot be written.
     pub fn activate(mut self) -> Result<(), SlotError> {
-        let update = &mut self.0;
-        while let Some(step) = update.slots.sequence.get(update.step).copied() {
-            update.perform(step)?;
-            update.step += 1;
-        }
-        Ok(())
+        self.0.run_to(None)
     }
 }
 
