@@ -262,7 +262,7 @@ fn put_together(options: &Options, debian: &Debian, key: &Key, built: &Built) ->
     let header = header.encode()?;
     fs::write(&built.header, header)?;
     step("U-Boot's device tree", || {
-        let script = fs::read_to_string(options.board_folder().join("boot.cmd"))?;
+        let script = script::script(&Table::ours()?, board, &boot, Purpose::Box);
         fit::tree(fit::Trust { key: Some(key), script: Some(&script), marker: boot.marker }, &built.tree)
     })?;
     step("disk", || {
@@ -293,7 +293,9 @@ fn fingerprint(options: &Options, program: &Path, key: &Key) -> Result<String> {
         all.update(&(bytes.len() as u64).to_le_bytes());
         all.update(bytes);
     };
-    BUILDERS.iter().for_each(|text| add(text.as_bytes()));
+    for text in BUILDERS {
+        add(text.as_bytes());
+    }
     add(&fs::read(program).with_context(|| format!("reading {}", program.display()))?);
     let name = (&options.board, &options.version, options.security, options.schema);
     add(format!("{name:?} {key:?}").as_bytes());
@@ -309,14 +311,18 @@ fn fingerprint(options: &Options, program: &Path, key: &Key) -> Result<String> {
             }
         }
     }
-    Ok(all.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    let all = all.finish();
+    let short = all.as_ref().first_chunk().context("a hash is longer")?;
+    let short = u64::from_be_bytes(*short);
+    Ok(format!("{short:016x}"))
 }
 
 /// Removes builds that nobody asks for any more.
 fn clear(builds: &Path) -> Result<()> {
     for entry in fs::read_dir(builds).into_iter().flatten() {
         let folder = entry?.path();
-        let asked = folder.join("whole").metadata().and_then(|meta| meta.modified());
+        let whole = folder.join("whole");
+        let asked = whole.metadata().or_else(|_| folder.metadata()).and_then(|meta| meta.modified());
         if asked.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > KEPT)) {
             fs::remove_dir_all(folder)?;
         }

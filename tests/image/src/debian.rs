@@ -65,9 +65,10 @@ impl Debian {
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let Some((package, _)) = name.split_once('_').filter(|_| name.ends_with(".deb")) else {
+            if path.extension().is_none_or(|ending| ending != "deb") {
                 continue;
-            };
+            }
+            let package = name.split('_').next().unwrap_or_default();
             let package = if package == kernel { "linux-image" } else { package };
             finish(Command::new("dpkg").arg("-x").arg(&path).arg(folder.join(package)))?;
             fs::remove_file(&path)?;

@@ -1,8 +1,9 @@
 //! A disk as it leaves the factory: the partitions of the board's map, a system in slot A, an environment that calls it good.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
-    io::Write,
+    io::Write as _,
     os::unix::fs::FileExt,
     path::Path,
     process::{Command, Stdio},
@@ -71,12 +72,13 @@ fn partition(map: &PartitionMap, disk: &Path) -> Result<()> {
     let guid = |number: usize| format!("00000000-0000-4000-8000-{number:012x}");
     let mut script = format!("label: gpt\nlabel-id: {}\nunit: sectors\nfirst-lba: 34\n", guid(0));
     for (number, (name, region)) in (1..).zip(map.partitions()) {
-        script += &format!(
-            "start={}, size={}, type=linux, name={name}, uuid={}\n",
+        writeln!(
+            script,
+            "start={}, size={}, type=linux, name={name}, uuid={}",
             region.at / SECTOR,
             region.bytes / SECTOR,
             guid(number)
-        );
+        )?;
     }
     let mut command = Command::new("/sbin/sfdisk");
     command.args(["--quiet", "--no-reread", "--no-tell-kernel", "--wipe", "never"]).arg(disk);

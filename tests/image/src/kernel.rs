@@ -2,7 +2,7 @@
 //!
 //! A real board brings a kernel of its own with all of this built in; here modules do it.
 
-use std::{fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result};
 use lab::paths;
@@ -98,7 +98,7 @@ fn modules(debian: &Debian, tree: &Tree) -> Result<()> {
         }
         copied.push(file);
         tree.copy(&folder.join(file), &format!("lib/modules/{version}/{file}"), 0o644)?;
-        list += &format!("{file}:{others}\n");
+        writeln!(list, "{file}:{others}")?;
         open.extend(others.split_whitespace().map(str::to_owned));
     }
     tree.write(&format!("lib/modules/{version}/modules.dep"), list.as_bytes(), 0o644)

@@ -6,6 +6,7 @@ pub mod debian;
 pub mod disk;
 pub mod fit;
 pub mod kernel;
+pub mod lan;
 pub mod publish;
 pub mod qemu;
 pub mod rootfs;

@@ -187,6 +187,22 @@ fn prompt(stream: &mut UnixStream) -> Result<()> {
     Ok(())
 }
 
+/// How a person starts the machine: a disk, a device tree, and ports of this host's loopback, each led to a port of the machine.
+#[must_use]
+pub fn command_line(disk: &Path, tree: &Path, ports: &[(u16, u16)]) -> String {
+    let forwards: Vec<String> =
+        ports.iter().map(|(host, machine)| format!(",hostfwd=tcp:127.0.0.1:{host}-:{machine}")).collect();
+    format!(
+        "{EMULATOR} -machine virt {} -display none -serial mon:stdio -bios {U_BOOT} -dtb {} \\\n    \
+         -drive if=none,format=raw,id=disk,file={} -device virtio-blk-device,drive=disk \\\n    \
+         -netdev user,id=net{} -device virtio-net-device,netdev=net -device virtio-rng-device",
+        MACHINE.join(" "),
+        tree.display(),
+        disk.display(),
+        forwards.concat()
+    )
+}
+
 /// Writes the device tree that QEMU would hand to this machine to `into`.
 ///
 /// # Errors

@@ -40,7 +40,7 @@ pub fn squashfs(
     tree.overlay(&paths::workspace().join("buildroot/overlay"))?;
     tree.copy(&debian.file("busybox-static", "bin/busybox")?, "bin/busybox", 0o755)?;
     for applet in APPLETS {
-        let (folder, to) = if matches!(*applet, "init" | "udhcpc") {
+        let (folder, to) = if matches!(*applet, "init" | "reboot" | "udhcpc") {
             ("sbin", "../bin/busybox")
         } else {
             ("bin", "busybox")

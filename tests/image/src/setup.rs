@@ -6,6 +6,7 @@ use anyhow::Result;
 pub const PACKAGES: &[&str] = &[
     "cryptsetup-bin",
     "device-tree-compiler",
+    "dnsmasq-base",
     "fdisk",
     "kmod",
     "libubootenv-tool",

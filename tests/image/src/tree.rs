@@ -31,13 +31,13 @@ impl Tree {
 
     /// Makes empty folders.
     pub(crate) fn folders(&self, names: &[&str]) -> Result<()> {
-        names.iter().try_for_each(|name| self.parents(&self.0.join(name).join("x")))
+        names.iter().try_for_each(|name| parents(&self.0.join(name).join("x")))
     }
 
     /// Writes a file, in place of what is there.
     pub(crate) fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
         let path = self.0.join(name);
-        self.parents(&path)?;
+        parents(&path)?;
         if path.symlink_metadata().is_ok() {
             fs::remove_file(&path)?;
         }
@@ -54,7 +54,7 @@ impl Tree {
     /// Makes a link.
     pub(crate) fn link(&self, name: &str, to: &str) -> Result<()> {
         let path = self.0.join(name);
-        self.parents(&path)?;
+        parents(&path)?;
         symlink(to, &path).with_context(|| format!("linking {name}"))
     }
 
@@ -71,14 +71,15 @@ impl Tree {
         }
         Ok(())
     }
+}
 
-    fn parents(&self, path: &Path) -> Result<()> {
-        let Some(parent) = path.parent().filter(|parent| !parent.exists()) else { return Ok(()) };
-        self.parents(parent)?;
-        fs::create_dir(parent)?;
-        // Whatever the umask here is.
-        Ok(fs::set_permissions(parent, fs::Permissions::from_mode(0o755))?)
-    }
+/// Makes the folders that a file lies in.
+fn parents(path: &Path) -> Result<()> {
+    let Some(parent) = path.parent().filter(|parent| !parent.exists()) else { return Ok(()) };
+    parents(parent)?;
+    fs::create_dir(parent)?;
+    // Whatever the umask here is.
+    Ok(fs::set_permissions(parent, fs::Permissions::from_mode(0o755))?)
 }
 
 /// Everything under a folder, by its name in it; folders before what is in them, otherwise sorted.

@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod fuzz;
+mod image;
 mod release;
 mod soak;
 mod step;
@@ -24,6 +25,8 @@ cargo xtask COMMAND
   soak     the long tests   [--minutes N]  (30)
            [--link]  only the public link, under random faults     [--seed N]  the same faults as in that run
   fuzz     fuzzing, with a nightly toolchain   [TARGET] [--seconds N]  (60 each)
+  image    the box for ARM as a disk that boots through U-Boot in QEMU, and the command that boots it
+           [--version WORD]  what it calls itself     [--board NAME]  a folder of board/boards (qemu-aarch64)
   setup    installs what the lab needs (test does it too)
   release  keys, and signed releases as a folder of static files; see cargo xtask release --help
   web      fetches what the pages need from npm
@@ -32,6 +35,7 @@ Examples:
   cargo xtask demo
   cargo xtask test --quick
   cargo xtask fuzz --seconds 600
+  cargo xtask image --version 1.2.0
   cargo xtask soak --link --minutes 480
 ";
 
@@ -63,6 +67,7 @@ fn run() -> Result<()> {
         "soak" => soak::run(rest),
         "release" => release::run(rest),
         "fuzz" => fuzz::run(rest),
+        "image" => image::run(rest),
         "setup" => lab::setup::ensure(),
         "web" => web::run(),
         other => bail!("{other}: no such command; see cargo xtask --help"),
