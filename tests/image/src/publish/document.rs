@@ -2,12 +2,11 @@
 //! canonical JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use anyhow::{Context, Result, bail, ensure};
-use olpc_cjson::CanonicalFormatter;
 use ring::digest::{SHA256, digest};
 use ring::signature::{ED25519, UnparsedPublicKey};
-use serde::Serialize as _;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -19,7 +18,11 @@ pub(super) const THRESHOLD: u64 = 2;
 
 /// Lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // A String takes whatever is written to it.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> String {
@@ -34,10 +37,7 @@ pub(super) fn date(at: OffsetDateTime) -> Result<String> {
 
 /// The bytes that a signature covers (http://wiki.laptop.org/go/Canonical_JSON).
 pub(super) fn canonical(value: &Value) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut writer = serde_json::Serializer::with_formatter(&mut bytes, CanonicalFormatter::new());
-    value.serialize(&mut writer).context("writing canonical JSON")?;
-    Ok(bytes)
+    update::tuf::canonical(value).map_err(anyhow::Error::msg).context("writing canonical JSON")
 }
 
 /// Each key once, whoever names it twice.

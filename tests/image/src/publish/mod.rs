@@ -232,12 +232,11 @@ impl Publisher<'_> {
         keys: &[&Key],
     ) -> Result<()> {
         let of = |version: u64, bytes: &[u8]| json!({ "version": version, "length": bytes.len(), "hashes": { "sha256": document::sha256(bytes) } });
-        let listed = match targets {
-            Some((version, bytes)) => of(version, bytes),
-            None => {
-                let version = state.versions.targets;
-                of(version, &folder.read(&format!("metadata/{version}.targets.json"))?)
-            }
+        let listed = if let Some((version, bytes)) = targets {
+            of(version, bytes)
+        } else {
+            let version = state.versions.targets;
+            of(version, &folder.read(&format!("metadata/{version}.targets.json"))?)
         };
         let version = state.versions.snapshot + 1;
         let snapshot = json!({

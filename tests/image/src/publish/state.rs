@@ -61,7 +61,7 @@ impl State {
         state.versions.snapshot = at;
         let (targets, at) = state.follow(folder, "targets", &snapshot)?;
         state.versions.targets = at;
-        state.targets = targets["targets"].as_object().context("the targets are no list")?.clone();
+        state.targets.clone_from(targets["targets"].as_object().context("the targets are no list")?);
         Ok(state)
     }
 

@@ -127,7 +127,7 @@ fn rotate(mut words: Words<'_>) -> Result<()> {
         fs::write(to.join(FIRST_ROOT), publisher.first_root)
             .context("writing the first root beside the new keys")?;
         println!("published {version}.root.json: from now on use --keys {}", to.display());
-        println!("{} there is now the one that all roots follow from, as in the image", FIRST_ROOT);
+        println!("{FIRST_ROOT} there is now the one that all roots follow from, as in the image");
         Ok(())
     })
 }
