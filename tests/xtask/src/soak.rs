@@ -7,6 +7,9 @@ use anyhow::{Context, Result};
 
 use crate::step::{self, cargo};
 
+/// How often an update's plug is pulled.
+const KILLS: &str = "20";
+
 /// Takes half of the time for the link and the rest for the lab, which always has at least one round; `--link`: all of it
 /// for the link.
 ///
@@ -19,8 +22,13 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let (start, limit) = (Instant::now(), Duration::from_secs(minutes * 60));
     lab::setup::ensure()?;
     step::run("release build", &mut step::release_build())?;
-    let mut cuts = cargo(&["test", "--package", "update", "--test", "cuts", "--", "--nocapture"]);
-    step::run("updates with the power cut five times in a row", cuts.env("CUTS", "5"))?;
+    if !link_only {
+        let mut cuts = cargo(&["test", "--package", "update", "--test", "cuts", "--", "--nocapture"]);
+        step::run("updates with the power cut five times in a row", cuts.env("CUTS", "5"))?;
+        let mut image = cargo(&["test", "--package", "image", "--", "--test-threads=1", "--nocapture"]);
+        image.env("STREAMBOX_SOAK", "1").env("STREAMBOX_KILLS", KILLS);
+        step::run("the box as a disk: every case of the boot table, twenty pulled plugs", &mut image)?;
+    }
 
     let for_link = if link_only { minutes } else { minutes.div_ceil(2) };
     let mut link = cargo(&["test", "--package", "lab", "--test", "soak", "--", "--nocapture"]);

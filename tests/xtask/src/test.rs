@@ -37,7 +37,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     }
     // The lab is serial and needs release binaries; everything else comes first.
     let nextest = step::there("cargo-nextest", "--version");
-    let rest = ["--workspace", "--exclude", "lab", "--exclude", "xtask"];
+    let rest = ["--workspace", "--exclude", "lab", "--exclude", "image", "--exclude", "xtask"];
     // The same cases each time, so that a change is judged by what it changed; PROPTEST_RNG_SEED= explores others.
     let seed = ("PROPTEST_RNG_SEED", std::env::var("PROPTEST_RNG_SEED").unwrap_or_else(|_| "1".to_owned()));
     if nextest {
@@ -51,7 +51,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     step(
         "house",
         "the house stands as drawn",
-        &mut cargo(&["test", "--quiet", "--package", "xtask", "--test", "house"]),
+        &mut cargo(&["test", "--quiet", "--package", "xtask", "--test", "house", "--test", "release"]),
     )?;
     if step::there("node", "--version") {
         for web in ["firmware/player/web", "firmware/setup/web"] {
@@ -63,6 +63,11 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     if !quick {
         lab::setup::ensure().with_context(|| failed("setup of the lab", start))?;
         step("release build", "release build for the lab", &mut step::release_build())?;
+        step(
+            "image",
+            "the box as a disk: built for ARM, booted through U-Boot, updated and broken",
+            &mut cargo(&["test", "--package", "image", "--", "--test-threads=1"]),
+        )?;
         step(
             "lab",
             "the lab: real cameras, players and judges",
