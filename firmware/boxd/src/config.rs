@@ -21,6 +21,8 @@ pub(crate) use keys::KEYS;
 /// Everything that the owner chose.
 #[derive(Debug)]
 pub(crate) struct Config {
+    /// The file that it was read from; `None`: none.
+    pub(crate) file: Option<PathBuf>,
     /// The front door.
     pub(crate) http: Http,
     /// Where the little that must survive a restart is kept; made when first needed.
@@ -304,7 +306,20 @@ impl Config {
             }
             cameras.push(camera);
         }
-        Ok(Self { http, state_dir, tunnel, log, hls, discovery, board, update, guard, setup, cameras })
+        Ok(Self {
+            file: None,
+            http,
+            state_dir,
+            tunnel,
+            log,
+            hls,
+            discovery,
+            board,
+            update,
+            guard,
+            setup,
+            cameras,
+        })
     }
 }
 

@@ -139,7 +139,8 @@ fn configuration(file: Option<&Path>) -> Result<Config, String> {
     let Some(file) = file else { return Config::defaults(state_dir).map_err(|error| error.to_string()) };
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {name}: {error}"))?;
-    Config::parse(&name, &text, state_dir).map_err(|error| error.to_string())
+    let config = Config::parse(&name, &text, state_dir).map_err(|error| error.to_string())?;
+    Ok(Config { file: Some(file.to_owned()), ..config })
 }
 
 /// Writes to standard output; a reader that has left (`boxd --help | head -1`) is no error.

@@ -37,6 +37,8 @@ pub(crate) enum Duty {
     Camera,
     /// The set-up page: it needs the sockets that it was given, nothing else.
     Setup,
+    /// Updates: it needs the network, the disk's node and the state directory. It stays the user that may write the disk.
+    Updater,
 }
 
 impl Duty {
@@ -46,13 +48,14 @@ impl Duty {
         match self {
             Self::Camera => ADDRESS_SPACE,
             Self::Setup => 512 << 20,
+            Self::Updater => ADDRESS_SPACE,
         }
     }
 
     /// Most open descriptors. The page has two for each request under way.
     const fn descriptors(self) -> rlim_t {
         match self {
-            Self::Camera => DESCRIPTORS,
+            Self::Camera | Self::Updater => DESCRIPTORS,
             Self::Setup => 256,
         }
     }
@@ -79,11 +82,14 @@ pub(crate) fn enter(duty: Duty) -> io::Result<Sandbox> {
 
 fn enter_with_descriptors(duty: Duty) -> io::Result<Sandbox> {
     let (descriptors, address_space) = (duty.descriptors(), duty.address_space());
-    chdir("/")?;
+    // Whoever writes files finds them where the configuration says, which may begin here.
+    if duty != Duty::Updater {
+        chdir("/")?;
+    }
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_NOFILE, descriptors, descriptors)?;
     setrlimit(Resource::RLIMIT_AS, address_space, address_space)?;
-    let left_root = geteuid().is_root() && leave_root()?;
+    let left_root = duty != Duty::Updater && geteuid().is_root() && leave_root()?;
     // A change of user clears both.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     prctl::set_dumpable(false)?;
@@ -143,8 +149,11 @@ fn allowed_calls(arch: TargetArch, duty: Duty) -> Result<BpfProgram, seccompiler
     let thread = libc::CLONE_THREAD as u64;
     rules.insert(libc::SYS_clone, vec![rule(masked(0, thread, thread)?)?]);
 
-    if duty == Duty::Camera {
+    if duty != Duty::Setup {
         camera_calls(&mut rules)?;
+        if duty == Duty::Updater {
+            rules.extend(WRITING.iter().map(|call| (*call, Vec::new())));
+        }
     } else {
         for call in [libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_socketpair] {
             rules.remove(&call);
@@ -206,6 +215,17 @@ fn equal(argument: u8, value: u64) -> Condition {
 fn masked(argument: u8, mask: u64, value: u64) -> Condition {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), value)
 }
+
+/// What writes the other slot and the state directory.
+#[rustfmt::skip]
+const WRITING: &[i64] = &[
+    libc::SYS_openat, libc::SYS_pwrite64, libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_fadvise64, libc::SYS_flock,
+    libc::SYS_mkdirat, libc::SYS_unlinkat, libc::SYS_renameat, libc::SYS_renameat2, libc::SYS_ftruncate,
+    #[cfg(target_arch = "x86_64")] libc::SYS_open,
+    #[cfg(target_arch = "x86_64")] libc::SYS_mkdir,
+    #[cfg(target_arch = "x86_64")] libc::SYS_unlink,
+    #[cfg(target_arch = "x86_64")] libc::SYS_rename,
+];
 
 /// Calls that are harmless whatever their arguments, in groups.
 #[rustfmt::skip]

@@ -42,6 +42,7 @@ use crate::owner::{self, Owner};
 use crate::setup_process;
 use crate::state::Shared;
 use crate::supervisor::{Supervisor, now};
+use crate::updater;
 
 /// Heaps of the C library: one per thread that moves media.
 const HEAPS: i32 = 2;
@@ -63,6 +64,7 @@ struct Kept {
     lines: Lines,
     time: Arc<Time>,
     files: Files,
+    updater: Option<updater::Keep>,
 }
 
 /// The threads beside the supervisor's.
@@ -108,6 +110,7 @@ pub(crate) fn run(config: Config, lines: Lines) -> anyhow::Result<End> {
             && (!config.update.mirrors.is_empty() || config.update.cloud.unwrap_or(tunnel.is_some())),
         silent: config.guard.silent,
     };
+    let updater = updater::Keep::new(&config, guard.is_some());
     let files = Files::new(&config.state_dir);
     // Before anything counts from the clock. Whoever wants no cloud keeps the clock as it is.
     let open = if tunnel.is_some() { Time::open } else { Time::look };
@@ -128,7 +131,7 @@ pub(crate) fn run(config: Config, lines: Lines) -> anyhow::Result<End> {
         certificate = Some(kept);
     }
     let (board, state_dir) = (config.board.clone(), config.state_dir.clone());
-    let kept = Kept { lines, time: time.clone(), files: files.clone() };
+    let kept = Kept { lines, time: time.clone(), files: files.clone(), updater };
     let pages = pages(address);
     let open_doors = {
         let (shared, stopped) = (shared.clone(), stopped.clone());
@@ -228,7 +231,7 @@ async fn supervise(
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let floor = Arc::new(Floor::open(&config.state_dir, now()));
     let (move_told, moves) = watch::channel(());
-    let Kept { lines, time, files } = kept;
+    let Kept { lines, time, files, updater } = kept;
     let logins = Logins::open(files.clone());
     let supervisor =
         Supervisor::new(shared.clone(), config.hls, floor.clone(), logins.clone(), moves, stopped.clone());
@@ -247,7 +250,13 @@ async fn supervise(
         }
     }
     owner.start();
-    let page = keep_page(page, config.setup.claim, &owner, stopped);
+    let updates = async {
+        match updater {
+            Some(keep) => keep.alive(shared.systems(), stopped.clone()).await,
+            None => pending().await,
+        }
+    };
+    let page = keep_page(page, config.setup.claim, &owner, stopped.clone());
     // Whoever comes in finds all cameras listed.
     let threads = open_doors(owner.clone())?;
     tracing::info!(cameras = shared.cameras().len(), "started");
@@ -260,6 +269,7 @@ async fn supervise(
         never = moved::watch(&move_told) => match never {},
         () = page => End::Stopped,
         () = facts => End::Stopped,
+        () = updates => End::Again,
         outcome = discover(config.discovery, &config.state_dir, &config.cameras, &shared, &supervisor, &owner) => {
             outcome.map(|()| End::Stopped)?
         }

@@ -56,7 +56,7 @@ pub(crate) const KEYS: &[Key] = &[
         "url",
         "[]",
         "[\"https://updates.example.org\"]",
-        "where releases are, the same at each address: the next one serves where one fails",
+        "where releases are, the same at each address: the next one serves where one fails, at last the cloud",
     ),
     key(
         "update",

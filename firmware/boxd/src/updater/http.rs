@@ -205,3 +205,7 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(SystemTime::now()).unwrap_or_default().as_millis() as u64)
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

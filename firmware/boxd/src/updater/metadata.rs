@@ -45,17 +45,17 @@ pub(crate) async fn look(
     if sources.is_empty() {
         bail!("there is nowhere to look for updates: give [update] url, or boxd update --from");
     }
-    let mut last = anyhow!("no mirror was asked");
+    let mut whys = Vec::new();
     for (mirror, source) in sources.iter_mut().enumerate() {
         // Floors and files may have risen with the mirror before.
         let state = load(machine, files, first_root)?;
         match look_at(machine, files, source, state, freshness.clone(), running).await {
             Ok(None) => return Ok(None),
             Ok(Some(release)) => return Ok(Some(Found { release, mirror })),
-            Err(error) => last = error.context(source.name()),
+            Err(error) => whys.push(format!("{}: {error:#}", source.name())),
         }
     }
-    Err(last)
+    bail!(whys.join("; "))
 }
 
 async fn look_at(

@@ -15,6 +15,7 @@ mod fill;
 mod http;
 mod machine;
 mod metadata;
+mod process;
 mod source;
 mod status;
 mod work;
@@ -27,10 +28,12 @@ use tokio::runtime::Builder;
 
 pub(crate) use fill::Goal;
 pub(crate) use machine::Machine;
+pub(crate) use process::Keep;
 pub(crate) use status::{Bytes, Outcome, Phase, Status};
 pub(crate) use work::{Work, is_under_way};
 
 use crate::config::Config;
+use crate::sandbox::{self, Duty};
 use crate::{cloud, kernel};
 
 /// Until the first look, and at most between two that failed, unless the configuration says less.
@@ -43,6 +46,11 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// When the board has no two slots.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     kernel::limit_heaps(1);
+    // Before anything is opened: it closes what it does not know.
+    let sandbox = sandbox::enter(Duty::Updater).context("cannot enter the sandbox")?;
+    if !sandbox.seccomp {
+        tracing::warn!("this kernel cannot restrict system calls: the updater runs without");
+    }
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the updater")?;
     let mut work = Work::open(config, say)?;
     std::thread::Builder::new().name("parent".to_owned()).spawn(end_with_parent)?;

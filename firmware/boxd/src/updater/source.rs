@@ -88,3 +88,33 @@ fn read(folder: &Path, path: &str, bounds: Bounds) -> Result<Vec<u8>, Fault> {
     file.take(bounds.most).read_to_end(&mut bytes).map_err(fault)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::files_tests::Scratch;
+
+    fn get(folder: &Path, path: &str, most: u64, exact: bool) -> Result<Vec<u8>, Fault> {
+        let second = Duration::from_secs(1);
+        read(folder, path, Bounds { most, exact, stall: second, whole: second })
+    }
+
+    #[test]
+    fn a_folder_gives_what_is_in_it_within_bounds_and_nothing_outside() {
+        let scratch = Scratch::new("source");
+        scratch.files().write("secret", b"canary").unwrap();
+        let folder = scratch.0.join("stick");
+        std::fs::create_dir_all(folder.join("chunks/ab")).unwrap();
+        std::fs::write(folder.join("chunks/ab/x.zst"), b"12345").unwrap();
+        assert_eq!(get(&folder, "chunks/ab/x.zst", 5, true), Ok(b"12345".to_vec()));
+        assert_eq!(get(&folder, "chunks/ab/x.zst", 9, false), Ok(b"12345".to_vec()));
+        for (most, exact) in [(4, true), (6, true), (4, false)] {
+            assert_eq!(get(&folder, "chunks/ab/x.zst", most, exact), Err(Fault::Length { offered: 5 }));
+        }
+        let missing = Fault::Status { code: 404, retry_after_ms: None };
+        assert_eq!(get(&folder, "chunks/ab/y.zst", 5, true), Err(missing));
+        for outside in ["../secret", "chunks/../../secret", "/etc/hostname", "", "chunks//x"] {
+            assert!(matches!(get(&folder, outside, 99, false), Err(Fault::Unreachable(_))), "{outside}");
+        }
+    }
+}

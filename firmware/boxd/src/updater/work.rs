@@ -149,14 +149,21 @@ impl Work {
     /// The version in the other slot that the next start runs.
     fn waits_for_restart(&self) -> Option<String> {
         let slots = self.machine.slots().ok()?;
-        let trial = slots.vars().ok()?.vars.of(slots.target()).state == State::Trial;
+        let record = slots.vars().ok()?.vars.of(slots.target());
+        let trial = record.state == State::Trial && record.tries > 0;
         slots.header(slots.target()).ok()?.filter(|_| trial).map(|header| header.version)
     }
 
     fn sources(&self, from: Option<&str>) -> anyhow::Result<Vec<Source>> {
         let Some(place) = from else {
-            let webs = self.update.mirrors.iter().filter_map(|mirror| Web::new(mirror, self.tls.clone()));
-            return Ok(webs.map(Source::Web).collect());
+            // A cloud that says which release to take has them, too.
+            let cloud = self.tunnel.as_ref().filter(|_| self.update.cloud != Some(false));
+            let cloud = cloud.map(|tunnel| format!("{}/updates", tunnel.cloud));
+            let mirrors = self.update.mirrors.iter().chain(&cloud);
+            return Ok(mirrors
+                .filter_map(|mirror| Web::new(mirror, self.tls.clone()))
+                .map(Source::Web)
+                .collect());
         };
         if let Some(web) = Web::new(place, self.tls.clone()) {
             return Ok(vec![Source::Web(web)]);

@@ -14,14 +14,16 @@ use std::time::Duration;
 use board::block::BlockDevice as _;
 use board::file_disk::FileDisk;
 use board::header::Header;
-use board::map::BoardMap;
+use board::map::{BoardMap, PartitionMap};
+use board::partition::Window;
 use board::slot::SlotName;
 use board::slots::{Image, Slots};
+use board::store::Store;
 use ring::digest::{SHA256, digest};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 use update::tuf::{key_entry, key_id, sign};
-use update::{Chunk, FORMAT, Release};
+use update::{Chunk, FORMAT, Floors, Release};
 
 pub(crate) const CHUNK: usize = 64 << 10;
 const MAP: &str = r#"
@@ -87,7 +89,8 @@ pub(crate) fn next(old: &System, version: &'static str, changed: usize) -> Syste
 /// Signs releases.
 pub(crate) struct Publisher {
     offline: Vec<Ed25519KeyPair>,
-    pub(crate) online: Ed25519KeyPair,
+    online: Ed25519KeyPair,
+    pub(crate) online_seed: [u8; 32],
     targets: serde_json::Map<String, Value>,
     version: u64,
     pub(crate) expires: &'static str,
@@ -97,14 +100,17 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) fn new() -> Self {
-        let key = || {
+        let seed = || {
             let mut seed = [0; 32];
             ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut seed).unwrap();
-            Ed25519KeyPair::from_seed_unchecked(&seed).unwrap()
+            seed
         };
+        let key = || Ed25519KeyPair::from_seed_unchecked(&seed()).unwrap();
+        let online_seed = seed();
         Self {
             offline: vec![key(), key(), key()],
-            online: key(),
+            online: Ed25519KeyPair::from_seed_unchecked(&online_seed).unwrap(),
+            online_seed,
             targets: serde_json::Map::new(),
             version: 0,
             expires: "2038-01-01T00:00:00Z",
@@ -249,6 +255,19 @@ impl Machine {
             self.config
         );
         fs::write(self.home.join("box.toml"), text).unwrap();
+    }
+
+    pub(crate) fn map(&self) -> PartitionMap {
+        BoardMap::parse(MAP).unwrap().partitions
+    }
+
+    /// As a commit of a system with this security version does.
+    pub(crate) fn raise_floor(&self, security: u32) {
+        let disk = FileDisk::open(&self.home.join("disk")).unwrap();
+        let mut store = Store::new(Window::new(disk, self.map().id()));
+        let floors = store.get("floors").unwrap().map(|bytes| Floors::decode(&bytes).unwrap());
+        let floors = Floors { security, ..floors.unwrap_or_default() };
+        store.set("floors", &floors.encode()).unwrap();
     }
 
     pub(crate) fn releases(&self) -> PathBuf {
