@@ -5,7 +5,9 @@
 
 use std::fs::File;
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
+use nix::libc;
 
 /// Bytes that a medium writes whole or not at all.
 pub const SECTOR: u64 = 512;
@@ -40,6 +42,48 @@ pub trait BlockDevice {
     /// When the kernel refuses it.
     fn lock(&self) -> Result<Lock, DiskError> {
         Ok(Lock::default())
+    }
+
+    /// Keeps `bytes` from `at` for one writer, for as long as the [`Claim`] lives; `None` while somebody else has any of them. It
+    /// waits for nobody, and has nothing to do with [`BlockDevice::lock`].
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    fn claim(&self, at: u64, bytes: u64) -> Result<Option<Claim>, DiskError> {
+        let _ = (at, bytes);
+        Ok(Some(Claim::default()))
+    }
+}
+
+/// Held while somebody writes to a part of a disk for long; dropped, the part is free.
+#[derive(Debug, Default)]
+pub struct Claim(Option<File>);
+
+impl Claim {
+    /// Claims a part of a file that is open for writing, by a lock of its open file description (fcntl_locking(2)): it ends with the
+    /// process, however that ends.
+    ///
+    /// # Errors
+    /// When the file system has no such locks.
+    pub fn of(file: File, at: u64, bytes: u64) -> Result<Option<Self>, DiskError> {
+        let range = |number: u64| i64::try_from(number).map_err(|_| DiskError::Range { at, end: u64::MAX });
+        let part = libc::flock {
+            l_type: libc::F_WRLCK as i16,
+            l_whence: libc::SEEK_SET as i16,
+            l_start: range(at)?,
+            l_len: range(bytes)?,
+            l_pid: 0,
+        };
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&part)) {
+            Ok(_) => Ok(Some(Self(Some(file)))),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+            Err(error) => Err(DiskError::Medium(error.into())),
+        }
+    }
+
+    /// Whether others are really kept out.
+    pub const fn is_held(&self) -> bool {
+        self.0.is_some()
     }
 }
 
@@ -113,5 +157,9 @@ impl<D: BlockDevice + ?Sized> BlockDevice for &mut D {
 
     fn lock(&self) -> Result<Lock, DiskError> {
         (**self).lock()
+    }
+
+    fn claim(&self, at: u64, bytes: u64) -> Result<Option<Claim>, DiskError> {
+        (**self).claim(at, bytes)
     }
 }

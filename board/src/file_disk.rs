@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-use crate::block::{BlockDevice, DiskError, Lock, whole_sectors};
+use crate::block::{BlockDevice, Claim, DiskError, Lock, whole_sectors};
 
 /// The disk. Its length is what it was when it was opened.
 #[derive(Debug)]
@@ -59,5 +59,9 @@ impl BlockDevice for FileDisk {
     fn lock(&self) -> Result<Lock, DiskError> {
         // A description of its own: a lock belongs to one (flock(2)), so two users of this disk exclude each other, too.
         Lock::of(File::open(&self.path)?)
+    }
+
+    fn claim(&self, at: u64, bytes: u64) -> Result<Option<Claim>, DiskError> {
+        Claim::of(OpenOptions::new().read(true).write(true).open(&self.path)?, at, bytes)
     }
 }

@@ -1,6 +1,6 @@
 //! A part of a disk as a disk of its own: nothing outside the region can be read or written through a [`Window`].
 
-use crate::block::{BlockDevice, DiskError, Lock};
+use crate::block::{BlockDevice, Claim, DiskError, Lock};
 use crate::map::Region;
 
 /// The view. Reads and writes are checked against the region first, then moved to its place.
@@ -43,6 +43,11 @@ impl<D: BlockDevice> BlockDevice for Window<D> {
 
     fn lock(&self) -> Result<Lock, DiskError> {
         self.disk.lock()
+    }
+
+    fn claim(&self, at: u64, bytes: u64) -> Result<Option<Claim>, DiskError> {
+        let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.disk.claim(self.place(at, length)?, bytes)
     }
 }
 

@@ -17,9 +17,11 @@ use std::time::Duration;
 use board::block::{BlockDevice as _, DiskError};
 use board::env;
 use board::file_disk::FileDisk;
+use board::header::Header;
 use board::map::{PartitionMap, Region};
 use board::partition::Window;
-use board::slot::{Record, State, Vars};
+use board::slot::{Record, SlotName, State, Vars};
+use board::slots::{Image, SlotError, Slots};
 use board::store::Store;
 
 /// A file of zeros that goes with the test.
@@ -105,6 +107,43 @@ fn whoever_changes_something_keeps_the_others_waiting() {
     }
     let mut disk = scratch.open();
     assert!(Window::new(&mut disk, Region { at: 0, bytes: 1024 }).lock().unwrap().is_held());
+}
+
+#[test]
+fn two_installations_never_write_to_one_slot_at_the_same_time() {
+    let scratch = Scratch::new("claim", 1024 * KIB);
+    let good = Record { state: State::Good, tries: 3, rounds: 0 };
+    env::save(&mut scratch.open(), &map(), &Vars { a: good, ..Vars::LOST }).unwrap();
+    let slots = || Slots::new(scratch.open(), map(), SlotName::A).unwrap();
+    let image = (512, ring::digest::digest(&ring::digest::SHA256, &[7; 512]).as_ref().try_into().unwrap());
+    let header = Header {
+        version: "2".to_owned(),
+        board: "test".to_owned(),
+        security: 1,
+        schema: 1,
+        fit: image,
+        root: image,
+    };
+    let (mut ours, mut theirs) = (slots(), slots());
+    let mut update = ours.install(header.clone()).unwrap();
+    let mut other = theirs.install(header).unwrap();
+    update.write_at(Image::Fit, 0, &[7; 512]).unwrap();
+    assert!(matches!(other.begin(), Err(SlotError::Busy(SlotName::B))));
+    assert!(matches!(other.write_at(Image::Root, 0, &[9; 512]), Err(SlotError::Busy(SlotName::B))));
+    update.write_at(Image::Root, 0, &[7; 512]).unwrap();
+    let finished = update.finish().unwrap();
+    assert!(matches!(other.begin(), Err(SlotError::Busy(SlotName::B))));
+    finished.activate().unwrap();
+    assert!(other.begin().is_ok(), "free again");
+    // What is claimed is a part, of the window's own disk.
+    let disk = scratch.open();
+    let window = Window::new(scratch.open(), Region { at: 512 * KIB, bytes: 512 * KIB });
+    let held = window.claim(0, 512).unwrap();
+    assert!(held.as_ref().unwrap().is_held() && disk.claim(512 * KIB, 512).unwrap().is_none());
+    assert!(disk.claim(0, 512).unwrap().is_some() && disk.claim(512 * KIB + 512, 512).unwrap().is_some());
+    drop(held);
+    assert!(disk.claim(512 * KIB, 512).unwrap().is_some());
+    assert!(disk.claim(u64::MAX, 512).is_err() && window.claim(512 * KIB, 512).is_err());
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub enum SlotError {
     /// Only a healthy system may overwrite the other one.
     #[error("slot {0} runs and has not shown yet that it is healthy; nothing is installed from it")]
     NotGood(SlotName),
+    /// Two at once would write over each other.
+    #[error("somebody else is writing to slot {0}; it is free when that has ended")]
+    Busy(SlotName),
     /// It does not fit.
     #[error("{image:?} of {bytes} bytes does not fit its partition, which has room for {room}")]
     Large {

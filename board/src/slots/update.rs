@@ -7,10 +7,11 @@ use embedded_svc::io::{self, ErrorType};
 use embedded_svc::ota::{OtaUpdate, OtaUpdateFinished};
 
 use super::{Image, PIECE, SlotError, Slots, Step, place};
-use crate::block::BlockDevice;
+use crate::block::{BlockDevice, Claim};
 use crate::boot::Table;
 use crate::env;
 use crate::header::{ENCODED, Header};
+use crate::map::Region;
 use crate::slot::{SlotName, Vars};
 
 /// What the environment says of the slot at the end.
@@ -23,6 +24,8 @@ pub struct Update<'a, D> {
     slots: &'a mut Slots<D>,
     header: Header,
     ending: Ending,
+    /// From the first step on the slot is ours alone.
+    claim: Option<Claim>,
     /// The next step.
     step: usize,
     /// Bytes of the stream that were taken.
@@ -33,7 +36,7 @@ pub struct Update<'a, D> {
 
 impl<'a, D: BlockDevice> Update<'a, D> {
     pub(super) const fn new(slots: &'a mut Slots<D>, header: Header, ending: Ending) -> Self {
-        Self { slots, header, ending, step: 0, taken: 0, waiting: Vec::new() }
+        Self { slots, header, ending, claim: None, step: 0, taken: 0, waiting: Vec::new() }
     }
 
     /// The slot will be as good as the running one, and second.
@@ -67,8 +70,14 @@ impl<'a, D: BlockDevice> Update<'a, D> {
     /// itself; again it does nothing.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When somebody else writes to the slot, or the disk fails.
     pub fn begin(&mut self) -> Result<(), SlotError> {
+        if self.claim.is_none() {
+            let target = self.slots.target();
+            // The part that has the header stands for the whole slot.
+            let Region { at, bytes } = self.slots.map.fit(target);
+            self.claim = Some(self.slots.disk.claim(at, bytes)?.ok_or(SlotError::Busy(target))?);
+        }
         self.run_to(Some(Step::Data))
     }
 
