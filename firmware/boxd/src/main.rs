@@ -23,6 +23,7 @@ mod certificate;
 mod cli;
 mod cloud;
 mod config;
+mod data;
 mod door;
 mod facts;
 mod feed;

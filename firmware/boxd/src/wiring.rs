@@ -28,6 +28,7 @@ use crate::beside;
 use crate::certificate::Certificate;
 use crate::cloud::{self, Cloud, Files, Keys, RealTime, Time};
 use crate::config::{Config, Discovery, Http, TlsListen};
+use crate::data;
 use crate::door::{self, Hosts, Way};
 use crate::facts;
 use crate::floor::{Floor, KEEP_EVERY};
@@ -232,7 +233,8 @@ async fn supervise(
     let floor = Arc::new(Floor::open(&config.state_dir, now()));
     let (move_told, moves) = watch::channel(());
     let Kept { lines, time, files, updater } = kept;
-    let logins = Logins::open(files.clone());
+    let tree = data::open(&config.state_dir);
+    let logins = Logins::open(Files::new(&tree));
     let supervisor =
         Supervisor::new(shared.clone(), config.hls, floor.clone(), logins.clone(), moves, stopped.clone());
     let owner = Owner::open(owner::Parts {
@@ -242,6 +244,7 @@ async fn supervise(
         lines,
         time,
         files,
+        tree: Files::new(&tree),
         secrets: config.discovery.password.iter().cloned().collect(),
     });
     for source in &config.cameras {
@@ -270,7 +273,7 @@ async fn supervise(
         () = page => End::Stopped,
         () = facts => End::Stopped,
         () = updates => End::Again,
-        outcome = discover(config.discovery, &config.state_dir, &config.cameras, &shared, &supervisor, &owner) => {
+        outcome = discover(config.discovery, &tree, &config.cameras, &shared, &supervisor, &owner) => {
             outcome.map(|()| End::Stopped)?
         }
     };
@@ -330,7 +333,7 @@ async fn keep_time(floor: &Floor, directory: &Path) {
 /// Keeps the list of devices, and adopts them when the owner wants that. Never returns but with an error.
 async fn discover(
     options: Discovery,
-    state_dir: &Path,
+    tree: &Path,
     configured: &[Source],
     shared: &Shared,
     supervisor: &Supervisor,
@@ -342,7 +345,7 @@ async fn discover(
     let lan = lan::start(lan::Options {
         interfaces: options.interfaces,
         sweep: options.sweep,
-        state_dir: Some(state_dir.to_owned()),
+        state_dir: Some(tree.to_owned()),
     });
     let mut changes = lan.changes();
     owner.set_reach(lan.reach());

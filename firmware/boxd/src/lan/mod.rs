@@ -40,7 +40,7 @@ use self::{
     wire::{Cards, Wire},
 };
 
-pub(crate) use self::reach::Reach;
+pub(crate) use self::reach::{FILE as REACH, Reach};
 
 /// How often interfaces are listed and old facts forgotten. A listing costs three system calls.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

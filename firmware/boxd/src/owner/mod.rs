@@ -35,7 +35,8 @@ use tokio::sync::watch;
 
 use self::core::Kept;
 use crate::cloud::{Files, Time};
-use crate::lan::Reach;
+use crate::data;
+use crate::lan::{self, Reach};
 use crate::log::Lines;
 use crate::logins::{self, Logins, millis};
 use crate::state::{Camera, Shared, lock};
@@ -46,15 +47,10 @@ use store::Store;
 
 /// Files that a reset deletes, by how their names begin; the owner's password goes last, so that a reset that was cut short can
 /// be asked for again by the same owner only. The identity's and the tunnel's keys, the trusted times and the label stay.
-const FORGOTTEN: [&str; 7] = [
-    "cloud.json",
-    logins::FILE,
-    logins::KEY,
-    events::FILE,
-    "page-certificate.json",
-    "reach.json",
-    store::FILE,
-];
+const FORGOTTEN: [&str; 7] =
+    ["cloud.json", logins::FILE, logins::KEY, events::FILE, "page-certificate.json", lan::REACH, store::FILE];
+/// The file of the events, in this version's tree.
+pub(crate) const EVENTS: &str = events::FILE;
 
 /// A handle on what the owner chose.
 #[derive(Clone)]
@@ -92,6 +88,8 @@ pub(crate) struct Parts {
     pub(crate) lines: Lines,
     pub(crate) time: Arc<Time>,
     pub(crate) files: Files,
+    /// Those of this version's own form.
+    pub(crate) tree: Files,
     /// Secrets of the configuration file.
     pub(crate) secrets: Vec<Private<String>>,
 }
@@ -99,9 +97,9 @@ pub(crate) struct Parts {
 impl Owner {
     /// Reads what was kept.
     pub(crate) fn open(parts: Parts) -> Self {
-        let Parts { shared, supervisor, logins, lines, time, files, secrets } = parts;
+        let Parts { shared, supervisor, logins, lines, time, files, tree, secrets } = parts;
         let store = Store::open(files.clone(), time.now().as_secs());
-        let events = Events::open(files.clone());
+        let events = Events::open(tree);
         let now_ms = millis(time.now());
         if let Some(complaint) = store.complaint() {
             events.add(now_ms, "settings_lost", None, complaint.to_owned());
@@ -183,6 +181,8 @@ impl Owner {
         tracing::warn!("the owner wants everything forgotten");
         self.0.events.close();
         self.0.store.close();
+        data::forget(&self.0.files.path(""))?;
+        // Those of the trees may lie beside them from before there were any.
         for name in FORGOTTEN {
             self.0.files.wipe(name)?;
         }

@@ -49,7 +49,7 @@ const PORTS: [u16; 4] = [554, 80, 8000, 8554];
 /// Most devices that are remembered.
 const MAX_DEVICES: usize = 64;
 /// Where they are remembered in the state directory.
-const FILE: &str = "reach.json";
+pub(crate) const FILE: &str = "reach.json";
 
 /// A device that the owner asked to reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

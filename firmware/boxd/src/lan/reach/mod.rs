@@ -20,6 +20,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use self::lease::FILE;
 pub(super) use self::lease::Leases;
 pub(crate) use self::refused::Refused;
 use super::{
