@@ -19,7 +19,7 @@ use crate::{
 /// What the overlay's scripts call, and init itself.
 const APPLETS: &[&str] = &[
     "cat", "chmod", "cp", "cut", "devmem", "grep", "head", "hostname", "init", "ip", "killall", "mkdir",
-    "mount", "mv", "pidof", "reboot", "sed", "sh", "sleep", "sync", "tr", "udhcpc", "umount", "usleep",
+    "mount", "mv", "pidof", "reboot", "rm", "sed", "sh", "sleep", "sync", "tr", "udhcpc", "umount", "usleep",
 ];
 /// What makes and mends the data's file system.
 const TOOLS: &[&str] = &["debugfs", "e2fsck", "mke2fs"];
