@@ -17,6 +17,7 @@ use model::CameraState;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use tokio::net::UnixDatagram;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use update::health::Facts;
 
@@ -41,33 +42,39 @@ const FILE: &str = "alive";
 
 /// What is known of the two systems and of what brings new ones: for the pages, and for the guard. A handle, cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Systems(Arc<Mutex<Known>>);
+pub(crate) struct Systems(Arc<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    guard: Option<Status>,
-    updater: Option<updater::Status>,
+    guard: Mutex<Option<Status>>,
+    updater: Mutex<Option<updater::Status>>,
+    /// The box has shown that it can update itself: worth a word at once, since it may restart into what it found.
+    proved: Notify,
 }
 
 impl Systems {
     /// What the guard said last; `None` without one.
     pub(crate) fn guard(&self) -> Option<Status> {
-        lock(&self.0).guard.clone()
+        lock(&self.0.guard).clone()
     }
 
     /// What the updater said last; `None` without one.
     pub(crate) fn updater(&self) -> Option<updater::Status> {
-        lock(&self.0).updater.clone()
+        lock(&self.0.updater).clone()
     }
 
     /// The updater says how it stands.
     pub(crate) fn set_updater(&self, status: updater::Status) {
-        lock(&self.0).updater = Some(status);
+        let verified = status.verified;
+        let before = lock(&self.0.updater).replace(status);
+        if verified && !before.is_some_and(|before| before.verified) {
+            self.0.proved.notify_one();
+        }
     }
 
     /// The guard says how the board is.
     pub(crate) fn set_guard(&self, status: Status) {
-        lock(&self.0).guard = Some(status);
+        *lock(&self.0.guard) = Some(status);
     }
 }
 
@@ -111,6 +118,7 @@ pub(crate) async fn tell(socket: Option<StdUnixDatagram>, sources: Sources) {
         socket.inspect_err(|error| tracing::error!(%error, "the guard cannot be told how the box is")).ok()
     });
     let Some(socket) = socket else { return std::future::pending().await };
+    let systems = sources.shared.systems().clone();
     let mut teller = Teller::new(sources);
     let every = EVERY.min(teller.sources.silent / 3);
     loop {
@@ -125,10 +133,11 @@ pub(crate) async fn tell(socket: Option<StdUnixDatagram>, sources: Sources) {
         loop {
             tokio::select! {
                 () = &mut again => break,
+                () = systems.0.proved.notified() => break,
                 read = socket.recv(&mut message) => match read {
                     Ok(length) => {
                         if let Some(status) = word::status(message.get(..length).unwrap_or_default()) {
-                            teller.sources.shared.systems().set_guard(status);
+                            systems.set_guard(status);
                         }
                     }
                     Err(_) => {
@@ -149,6 +158,8 @@ struct Teller {
     /// Reports that were taken and that were not, when last looked at, and which of them came last.
     reports: (u64, u64),
     taken: bool,
+    /// This box has shown that it can update itself. An updater that is started anew need not show it again.
+    proved: bool,
 }
 
 /// Something that costs to measure.
@@ -171,7 +182,7 @@ impl Measured {
 impl Teller {
     fn new(sources: Sources) -> Self {
         let (page, data) = (Measured::default(), Measured::default());
-        Self { sources, page, data, writing: None, reports: (0, 0), taken: false }
+        Self { sources, page, data, writing: None, reports: (0, 0), taken: false, proved: false }
     }
 
     async fn look(&mut self) -> Facts {
@@ -180,6 +191,7 @@ impl Teller {
         let trial = systems.guard().is_some_and(|guard| guard.trial);
         self.ask_page(trial).await;
         self.write(trial).await;
+        self.proved |= systems.updater().is_some_and(|updater| updater.verified);
         let status = shared.cloud().status();
         let tunnel_up = status.tunnel.is_some_and(|tunnel| tunnel.up);
         let cameras = shared.cameras();
@@ -193,7 +205,7 @@ impl Teller {
             page_answers: self.page.so,
             data_writable: self.data.so,
             source: self.sources.source,
-            can_update: systems.updater().is_some_and(|updater| updater.verified),
+            can_update: self.proved,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The built guard as a process, over the real box and a disk in a file: what it keeps, what it gives up, when its watchdog goes
 //! hungry. Only loopback is touched, and no machine is restarted: the guard says so by its exit code.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test of a process from outside")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail the test")]
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -134,6 +134,10 @@ impl Board {
         text.split_whitespace().nth(4).and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
     fn guard(&self) -> Guard<'_> {
         let child = Command::new(BOXD)
             .args(["guard", "--config"])
@@ -148,9 +152,6 @@ impl Board {
 
 impl Drop for Board {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", fs::read_to_string(self.directory.join("log")).unwrap_or_default());
-        }
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
@@ -173,7 +174,7 @@ impl Guard<'_> {
             if let Some(value) = there() {
                 return value;
             }
-            assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
+            assert!(start.elapsed() < Duration::from_secs(60), "never: {what}: {}", self.board.log());
             sleep(Duration::from_millis(50));
         }
     }
@@ -198,7 +199,7 @@ impl Guard<'_> {
             }
             sleep(Duration::from_millis(50));
         }
-        panic!("the guard did not end");
+        panic!("the guard did not end: {}", self.board.log());
     }
 
     /// Ends it in order; its box must be gone then, too.

@@ -58,8 +58,8 @@ impl Child {
         let mut message = [0; MOST];
         loop {
             tokio::select! {
+                // Its last words first.
                 biased;
-                status = self.process.wait() => return Sign::Ended(status),
                 read = self.socket.recv(&mut message) => match read {
                     Ok(length) => {
                         if let Some(facts) = word::facts(message.get(..length).unwrap_or_default()) {
@@ -69,6 +69,7 @@ impl Child {
                     // It closed its end: only its own end is left to wait for.
                     Err(_) => return Sign::Ended(self.process.wait().await),
                 },
+                status = self.process.wait() => return Sign::Ended(status),
             }
         }
     }

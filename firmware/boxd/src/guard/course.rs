@@ -177,6 +177,15 @@ impl Course {
         }
     }
 
+    /// What to keep before the machine restarts into a new system: what is true now, however lately it became so, as that system is
+    /// measured by it. A box that could update itself can.
+    pub(super) fn leaving(&self) -> Option<Before> {
+        let (Role::Good(good), Some(facts)) = (&self.role, self.facts) else { return None };
+        let mut before = Before::from(facts);
+        before.can_update |= good.kept.is_some_and(|kept| kept.can_update);
+        (good.kept != Some(before)).then_some(before)
+    }
+
     /// What is to be done now.
     pub(super) fn next(&mut self, now_ms: u64) -> Option<Act> {
         if self.pending.is_none() {

@@ -209,3 +209,21 @@ fn deaths_end_a_trial_but_a_start_that_the_owner_wanted_is_none() {
     course.done();
     assert_eq!(course.next(HOUR), None);
 }
+
+#[test]
+fn what_is_true_at_the_restart_into_a_new_system_is_what_that_is_measured_by() {
+    let good = found(record(State::Good, 3), record(State::Trial, 2));
+    let mut course = Course::new(TIMES, &Found { before: None, ..good.clone() }, 0);
+    assert_eq!(course.leaving(), None, "nothing is known yet");
+    course.tell(1, well());
+    assert_eq!(course.leaving(), Some(well().into()));
+    let mut course = Course::new(TIMES, &good, 0);
+    course.tell(1, well());
+    assert_eq!(course.leaving(), None, "it is kept already");
+    course.tell(2, alone());
+    let could = Before { can_update: true, ..alone().into() };
+    assert_eq!(course.leaving(), Some(could), "one look that failed does not make it a box that cannot");
+    let mut trial = Course::new(TIMES, &found(record(State::Trial, 1), record(State::Good, 3)), 0);
+    trial.tell(1, alone());
+    assert_eq!(trial.leaving(), None, "a new system does not say what it is measured by");
+}

@@ -19,7 +19,7 @@ use crate::updater::Machine;
 
 /// Names in the small state.
 const BEFORE: &str = "before";
-const LAST: &str = "last";
+pub(crate) const LAST: &str = "last";
 
 /// The board's two systems, seen from the one that runs.
 pub(super) struct Keeper {

@@ -20,6 +20,8 @@ mod keeper;
 mod power;
 pub(crate) mod word;
 
+pub(crate) use keeper::LAST;
+
 use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -29,7 +31,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use update::health::{Limits, Why};
+use update::health::{Before, Limits, Why};
 
 use self::child::{Child, Sign};
 use self::course::{Act, Course, Times};
@@ -213,13 +215,12 @@ impl Guard {
                 self.child = None;
                 let wanted = matches!(&status, Ok(status) if status.code() == Some(crate::AGAIN.into()));
                 let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                let leaving = self.course.leaving();
                 self.course.ended(wanted);
                 if wanted {
                     tracing::info!("the box wants to start anew");
                     self.start_at = Instant::now();
-                    // Whoever restarts the box while a new system waits means that one.
-                    let next = self.keeper.as_ref().map(Keeper::other_is_next);
-                    return !self.course.trial() && matches!(next, Some(Ok(true)));
+                    return self.is_left_for_a_new_system(leaving);
                 }
                 if self.born.elapsed() >= GROWN_UP {
                     self.pause = PAUSE.0;
@@ -230,6 +231,19 @@ impl Guard {
                 false
             }
         }
+    }
+
+    /// Whoever restarts the box while a new system waits means that one. Keeps what it is measured by.
+    fn is_left_for_a_new_system(&mut self, before: Option<Before>) -> bool {
+        let trial = self.course.trial();
+        let Some(keeper) = self.keeper.as_mut().filter(|_| !trial) else { return false };
+        if !matches!(keeper.other_is_next(), Ok(true)) {
+            return false;
+        }
+        if let Some(Err(error)) = before.map(|before| keeper.keep_before(&before)) {
+            tracing::warn!("{error:#}");
+        }
+        true
     }
 
     fn come_back(&mut self) {
