@@ -91,7 +91,7 @@ pub fn plan(found: &Found, own: u32, names: &[&str]) -> Vec<Step> {
         Some(current) if current == own => {}
         // Back from a newer version, or the link is gone.
         current if whole.contains(&own) && current.is_none_or(|current| current > own) => {
-            point(own, &mut steps)
+            point(own, &mut steps);
         }
         current => {
             let from = current.or_else(|| whole.iter().copied().max()).unwrap_or(0);
