@@ -46,9 +46,8 @@ impl Duty {
     /// a thread with its stack for each request under way, and 19 MiB for a password.
     const fn address_space(self) -> rlim_t {
         match self {
-            Self::Camera => ADDRESS_SPACE,
+            Self::Camera | Self::Updater => ADDRESS_SPACE,
             Self::Setup => 512 << 20,
-            Self::Updater => ADDRESS_SPACE,
         }
     }
 
@@ -149,15 +148,15 @@ fn allowed_calls(arch: TargetArch, duty: Duty) -> Result<BpfProgram, seccompiler
     let thread = libc::CLONE_THREAD as u64;
     rules.insert(libc::SYS_clone, vec![rule(masked(0, thread, thread)?)?]);
 
-    if duty != Duty::Setup {
-        camera_calls(&mut rules)?;
-        if duty == Duty::Updater {
-            rules.extend(WRITING.iter().map(|call| (*call, Vec::new())));
-        }
-    } else {
+    if duty == Duty::Setup {
         for call in [libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_socketpair] {
             rules.remove(&call);
         }
+    } else {
+        network_calls(&mut rules)?;
+    }
+    if duty == Duty::Updater {
+        rules.extend(WRITING.iter().map(|call| (*call, Vec::new())));
     }
 
     // Memory is writable or executable, not both.
@@ -180,8 +179,8 @@ fn allowed_calls(arch: TargetArch, duty: Duty) -> Result<BpfProgram, seccompiler
         .try_into()
 }
 
-/// What only a camera's worker needs: files and the network.
-fn camera_calls(rules: &mut BTreeMap<i64, Vec<SeccompRule>>) -> Result<(), seccompiler::BackendError> {
+/// What whoever goes into the network needs: files that are read, and sockets.
+fn network_calls(rules: &mut BTreeMap<i64, Vec<SeccompRule>>) -> Result<(), seccompiler::BackendError> {
     // Files are read only, and never made.
     let creating = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY);
     let reading = |argument| masked(argument, creating as u64, libc::O_RDONLY as u64).and_then(rule);
@@ -344,6 +343,36 @@ mod tests {
         assert!(vec![0u8; 1 << 20].iter().all(|byte| *byte == 0));
         assert!(Vec::<u8>::new().try_reserve(ADDRESS_SPACE as usize).is_err());
         println!("tried everything");
+    }
+
+    const UPDATER: &str = "sandbox::tests::the_updater_writes_files_and_runs_no_program";
+
+    #[test]
+    fn the_updater_writes_files_and_runs_no_program() {
+        if std::env::var_os(INSIDE).is_some() {
+            let path = std::env::temp_dir().join(format!("boxd-sandbox-updater-{}", std::process::id()));
+            assert!(enter_with_descriptors(Duty::Updater).unwrap().seccomp, "this kernel has no seccomp");
+            std::fs::write(&path, "x").unwrap();
+            std::fs::File::open(&path).unwrap().sync_all().unwrap();
+            std::fs::remove_file(&path).unwrap();
+            refused(Err::<(), _>(Command::new("/bin/true").exec()));
+            refused(Command::new("/bin/true").spawn());
+            refused(nix::sys::ptrace::traceme().map_err(io::Error::from));
+            refused(nix::unistd::chroot("/").map_err(io::Error::from));
+            refused(nix::sys::signal::kill(nix::unistd::Pid::from_raw(1), None).map_err(io::Error::from));
+            refused(socket2::Socket::new(socket2::Domain::PACKET, socket2::Type::RAW, None));
+            assert!(Vec::<u8>::new().try_reserve(ADDRESS_SPACE as usize).is_err());
+            println!("tried everything");
+            return;
+        }
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", UPDATER, "--nocapture"])
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success(), "{said}{}", String::from_utf8_lossy(&child.stderr));
+        assert!(said.contains("tried everything"), "{said}");
     }
 
     const PAGE: &str = "sandbox::tests::the_page_has_no_network_and_no_file";

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use board::slot::{SlotName, State};
@@ -11,6 +12,8 @@ use tokio::runtime::Builder;
 use crate::cli::{Errand, Update};
 use crate::cloud::{Files, date};
 use crate::config::Config;
+use crate::door::{self, LastView};
+use crate::guard::LAST;
 use crate::updater::{self, Bytes, Goal, Machine, Outcome, Phase, Status, Work};
 
 /// A slot, for people and programs.
@@ -49,6 +52,8 @@ pub(crate) struct View {
     pub(crate) percent: u64,
     /// How the last look or installation ended.
     pub(crate) last: Option<Outcome>,
+    /// What became of the last new system that was started.
+    pub(crate) verdict: Option<LastView>,
 }
 
 /// What is known of updates, read from the disk and the state directory at this moment.
@@ -78,7 +83,10 @@ pub(crate) fn view(config: &Config) -> anyhow::Result<View> {
             rounds: record.rounds,
         })
     };
+    let verdict = machine.store()?.get(LAST)?;
+    let verdict = verdict.and_then(|bytes| serde_json::from_slice(&bytes).ok()).map(door::ended);
     Ok(View {
+        verdict,
         slots: vec![slot(machine.running)?, slot(machine.running.other())?],
         percent: status.percent(),
         phase: status.phase,
@@ -97,7 +105,8 @@ pub(crate) fn run(config: &Config, update: &Update) -> anyhow::Result<()> {
         Errand::Show => {
             let view = view(config)?;
             let text = if update.json { json(&view)? } else { text(&view) };
-            return print(&text);
+            print(&text);
+            return Ok(());
         }
         Errand::Check => (None, Goal::Cost),
         Errand::From(place) => (Some(place.as_str()), Goal::Complete),
@@ -106,13 +115,15 @@ pub(crate) fn run(config: &Config, update: &Update) -> anyhow::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let outcome = runtime.block_on(work.once(from, goal))?;
     if update.json {
-        print(&json(&outcome)?)?;
+        print(&json(&outcome)?);
     }
-    match (outcome.good, update.json) {
-        (false, _) => bail!(outcome.why),
-        (true, true) => Ok(()),
-        (true, false) => print(&format!("{}\n", sentence(&outcome.why))),
+    if !outcome.good {
+        bail!(outcome.why);
     }
+    if !update.json {
+        print(&format!("{}\n", sentence(&outcome.why)));
+    }
+    Ok(())
 }
 
 /// One line to standard error for each step, so that standard output holds the result only.
@@ -130,10 +141,9 @@ fn progress(status: &Status) {
     }
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
+fn print(text: &str) {
     // A reader that has left (`| head -1`) is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
 }
 
 fn json(what: &impl Serialize) -> anyhow::Result<String> {
@@ -170,8 +180,12 @@ fn text(view: &View) -> String {
         ),
         Phase::Complete => writeln!(text, "now      {version} is installed; the next start runs it"),
     };
+    if let Some(verdict) = &view.verdict {
+        let at = date(Duration::from_millis(verdict.at_ms));
+        let _ = writeln!(text, "verdict  {at}: {}", verdict.sentence);
+    }
     if let Some(Outcome { good, why, at_ms, .. }) = &view.last {
-        let at = date(std::time::Duration::from_millis(*at_ms));
+        let at = date(Duration::from_millis(*at_ms));
         let _ = writeln!(text, "last     {at}: {}{}", if *good { "" } else { "failed: " }, sentence(why));
     }
     text

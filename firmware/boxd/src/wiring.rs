@@ -65,6 +65,7 @@ struct Kept {
     lines: Lines,
     time: Arc<Time>,
     files: Files,
+    page: Option<UnixListener>,
     updater: Option<updater::Keep>,
 }
 
@@ -132,7 +133,7 @@ pub(crate) fn run(config: Config, lines: Lines) -> anyhow::Result<End> {
         certificate = Some(kept);
     }
     let (board, state_dir) = (config.board.clone(), config.state_dir.clone());
-    let kept = Kept { lines, time: time.clone(), files: files.clone(), updater };
+    let kept = Kept { lines, time: time.clone(), files: files.clone(), page, updater };
     let pages = pages(address);
     let open_doors = {
         let (shared, stopped) = (shared.clone(), stopped.clone());
@@ -175,7 +176,6 @@ pub(crate) fn run(config: Config, lines: Lines) -> anyhow::Result<End> {
         config,
         shared,
         kept,
-        page,
         facts::tell(guard, facts),
         &stop,
         stopped,
@@ -222,7 +222,6 @@ async fn supervise(
     config: Config,
     shared: Shared,
     kept: Kept,
-    page: Option<UnixListener>,
     facts: impl Future<Output = ()>,
     stop: &watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
@@ -232,7 +231,7 @@ async fn supervise(
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let floor = Arc::new(Floor::open(&config.state_dir, now()));
     let (move_told, moves) = watch::channel(());
-    let Kept { lines, time, files, updater } = kept;
+    let Kept { lines, time, files, page, updater } = kept;
     let tree = data::open(&config.state_dir);
     let logins = Logins::open(Files::new(&tree));
     let supervisor =

@@ -59,6 +59,13 @@ fn an_update_from_a_web_server_costs_what_changed_and_is_what_the_next_start_run
     assert!(shown.contains("running  slot a: 1.0 (good, 3 tries)"), "{shown}");
     assert!(shown.contains("other    slot b: 1.1 (trial, 2 tries, starts first)"), "{shown}");
     assert!(shown.contains("1.1 is installed; the next start runs it"), "{shown}");
+    // What the guard has found of it later.
+    let ended = r#"{"end":"rolled_back","why":"tunnel","version":"1.1","system":"ab","at_s":1795000000}"#;
+    machine.store().set("last", ended.as_bytes()).unwrap();
+    let shown = text(&machine.run(&["update"]));
+    let sentence = "Version 1.1 was given up, the one before it runs. The reason: the tunnel to the cloud did not come back.";
+    assert!(shown.contains(sentence), "{shown}");
+    assert_eq!(machine.view()["verdict"]["sentence"], sentence);
     // Again: nothing is fetched for what is there.
     let output = machine.run(&["update", "--from", &server.url]);
     assert!(output.status.success() && server.chunks_asked() == 4, "{}", text(&output));

@@ -122,11 +122,14 @@ fn the_slot_is_untouched_until_the_first_good_chunk_is_in_hand() {
     }
 }
 
+/// What a mirror makes of a file.
+type Wrong = Box<dyn Fn(&[u8]) -> Event>;
+
 #[test]
 fn each_fault_is_fetched_again_from_the_other_mirror_and_the_image_is_right() {
     // Row 13: endless and slow bodies and a zip bomb stop at their limits, and the other mirror serves.
     let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 19).unwrap();
-    let faults: Vec<Box<dyn Fn(&[u8]) -> Event>> = vec![
+    let faults: Vec<Wrong> = vec![
         Box::new(|_| fault(Fault::Late)),
         Box::new(|_| fault(Fault::Stalled)),
         Box::new(|_| fault(Fault::Length { offered: 1 << 40 })),

@@ -12,7 +12,7 @@
 mod world;
 
 use proptest::prelude::*;
-use update::install::{Action, Event, Fault, Installer, Limits};
+use update::install::{Action, Event, Fault, Installer, Lengths, Limits};
 use world::{Images, World, bytes, release};
 
 /// What happens at one step.
@@ -129,7 +129,7 @@ proptest! {
     fn no_description_panics(json in "\\PC{0,200}", mirrors in 0usize..3) {
         if let Ok(release) = update::Release::parse(json.as_bytes()) {
             let mut installer =
-                Installer::new(release, mirrors, Default::default(), Default::default(), Limits::default());
+                Installer::new(release, mirrors, Lengths::default(), Lengths::default(), Limits::default());
             let _ = installer.next(0);
         }
     }

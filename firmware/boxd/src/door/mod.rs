@@ -30,7 +30,7 @@ pub(crate) use join::view as join_view;
 pub(crate) use metrics::state_word;
 pub(crate) use setup::Way;
 pub(crate) use snippet::slug;
-pub(crate) use update::update_view;
+pub(crate) use update::{LastView, last as ended, update_view};
 
 use crate::state::Shared;
 use setup::From;

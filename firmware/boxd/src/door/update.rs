@@ -47,7 +47,7 @@ pub(crate) struct ComingView {
 }
 
 /// How an update ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct LastView {
     /// `committed`, `committed_blind`, `rolled_back`, `doubtful`, `again`, `no_verdict` or `given_up`.
     pub(crate) end: Ending,
@@ -102,7 +102,8 @@ fn system(held: Held) -> SystemView {
     SystemView { slot: held.slot, version: held.version, state: held.state }
 }
 
-fn last(last: Last) -> LastView {
+/// How an update ended, in words.
+pub(crate) fn last(last: Last) -> LastView {
     let version = &last.version;
     let then = match last.end {
         Ending::Committed => format!("Version {version} runs and is well."),

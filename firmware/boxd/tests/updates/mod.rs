@@ -47,7 +47,7 @@ pub(crate) fn hash(bytes: &[u8]) -> [u8; 32] {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
 }
 
 /// A system: its two images.
@@ -204,6 +204,7 @@ fn write(path: &Path, bytes: &[u8]) {
 /// A box with two slots on a disk that is a file: slot a runs `System`, which is good.
 pub(crate) struct Machine {
     pub(crate) home: PathBuf,
+    partitions: PartitionMap,
     pub(crate) config: String,
 }
 
@@ -237,9 +238,10 @@ impl Machine {
         for (image, bytes) in [(Image::Fit, &runs.fit), (Image::Root, &runs.root)] {
             disk.write(image.region(&map.partitions, SlotName::A).at, bytes).unwrap();
         }
+        let partitions = map.partitions.clone();
         let mut slots = Slots::new(disk, map.partitions, SlotName::A).unwrap();
         slots.commit().unwrap();
-        let machine = Self { home, config: String::new() };
+        let machine = Self { home, partitions, config: String::new() };
         machine.configure("");
         machine
     }
@@ -257,14 +259,20 @@ impl Machine {
         fs::write(self.home.join("box.toml"), text).unwrap();
     }
 
+    /// Its partitions.
     pub(crate) fn map(&self) -> PartitionMap {
-        BoardMap::parse(MAP).unwrap().partitions
+        self.partitions.clone()
+    }
+
+    /// The small state.
+    pub(crate) fn store(&self) -> Store<Window<FileDisk>> {
+        let disk = FileDisk::open(&self.home.join("disk")).unwrap();
+        Store::new(Window::new(disk, self.map().id()))
     }
 
     /// As a commit of a system with this security version does.
     pub(crate) fn raise_floor(&self, security: u32) {
-        let disk = FileDisk::open(&self.home.join("disk")).unwrap();
-        let mut store = Store::new(Window::new(disk, self.map().id()));
+        let mut store = self.store();
         let floors = store.get("floors").unwrap().map(|bytes| Floors::decode(&bytes).unwrap());
         let floors = Floors { security, ..floors.unwrap_or_default() };
         store.set("floors", &floors.encode()).unwrap();

@@ -54,7 +54,7 @@ mod tests {
 
     fn chunk(plain: &[u8]) -> (Chunk, Vec<u8>) {
         let packed = zstd::bulk::compress(plain, 3).unwrap();
-        let digits: String = hash(plain).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hash(plain).iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"));
         (Chunk(digits, packed.len() as u32), packed)
     }
 

@@ -9,7 +9,8 @@ use update::{Chunk, FORMAT, Image, ImageKind, Release};
 pub(crate) const CHUNK: usize = 4096;
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let hash = digest(&SHA256, bytes);
+    hash.as_ref().iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
 }
 
 /// Two images.
