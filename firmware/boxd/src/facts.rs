@@ -134,17 +134,15 @@ pub(crate) async fn tell(socket: Option<StdUnixDatagram>, sources: Sources) {
             tokio::select! {
                 () = &mut again => break,
                 () = systems.0.proved.notified() => break,
-                read = socket.recv(&mut message) => match read {
-                    Ok(length) => {
-                        if let Some(status) = word::status(message.get(..length).unwrap_or_default()) {
-                            systems.set_guard(status);
-                        }
-                    }
-                    Err(_) => {
+                read = socket.recv(&mut message) => {
+                    let Ok(length) = read else {
                         again.await;
                         break;
+                    };
+                    if let Some(status) = word::status(message.get(..length).unwrap_or_default()) {
+                        systems.set_guard(status);
                     }
-                },
+                }
             }
         }
     }

@@ -39,7 +39,7 @@ fn updating(name: &str, deadline_s: u32) -> (Machine, System, Server) {
     publisher.publish(&machine.releases(), &old);
     publisher.publish(&machine.releases(), &new);
     let server = Server::new(&machine.releases());
-    machine.config = "[guard]\nsilent_s = 6\n".to_owned();
+    machine.config.push_str("[guard]\nsilent_s = 6\n");
     machine.configure(&format!(
         "url = [\"{}\"]\ncloud = false\ninterval_minutes = 1\nhealthy_s = 4\ndeadline_s = {deadline_s}\n",
         server.url

@@ -46,8 +46,8 @@ fn found(running: Record, other: Record) -> Found {
     }
 }
 
-fn last(end: Ending, why: Option<Why>, system: &str) -> Option<Last> {
-    Some(Last { end, why, version: "2".into(), system: system.into(), at_s: 0 })
+fn last(end: Ending, why: Option<Why>, system: &str) -> Last {
+    Last { end, why, version: "2".into(), system: system.into(), at_s: 0 }
 }
 
 /// Tells the same every 5 s and does what is wanted, for so long; gives the acts.
@@ -96,9 +96,9 @@ fn a_system_that_was_given_up_for_what_lay_outside_is_not_given_up_for_that_agai
         (Ending::NoVerdict, Why::Update, Act::LetGo(Why::Tunnel)),
         (Ending::NoVerdict, Why::NoVerdict, Act::Fail(Why::Tunnel)),
     ] {
-        let trial = Found { last: last(end, Some(why), "new"), ..trial.clone() };
+        let trial = Found { last: Some(last(end, Some(why), "new")), ..trial.clone() };
         assert_eq!(acts(&trial, alone(), HOUR), [(20 * MINUTE, expected)], "{end:?} {why:?}");
-        let another = Found { last: last(end, Some(why), "older"), ..trial };
+        let another = Found { last: Some(last(end, Some(why), "older")), ..trial };
         assert_eq!(acts(&another, alone(), HOUR), [(20 * MINUTE, Act::Fail(Why::Tunnel))], "{end:?} {why:?}");
     }
 }
@@ -125,7 +125,7 @@ fn what_is_kept_of_before_is_what_was_true_for_five_minutes() {
     let mut course = Course::new(TIMES, &good, 0);
     for now in (0..HOUR).step_by(5_000) {
         // The tunnel is gone for four minutes of every eight.
-        let facts = if (now / (4 * MINUTE)) % 2 == 0 { well() } else { alone() };
+        let facts = if (now / (4 * MINUTE)).is_multiple_of(2) { well() } else { alone() };
         course.tell(now, facts);
         assert_eq!(course.next(now), None, "{now}");
     }
@@ -137,7 +137,7 @@ fn what_is_kept_of_before_is_what_was_true_for_five_minutes() {
 #[test]
 fn the_old_system_looks_whether_the_new_one_was_to_blame() {
     let failed = found(record(State::Good, 3), record(State::Failed, 0));
-    let failed = Found { last: last(Ending::RolledBack, Some(Why::Tunnel), "other"), ..failed };
+    let failed = Found { last: Some(last(Ending::RolledBack, Some(Why::Tunnel), "other")), ..failed };
     let stands = [(0, Act::Note(Ending::GivenUp, Why::Tunnel))];
     assert_eq!(acts(&failed, well(), 48 * HOUR), stands, "the old one has its tunnel");
 
@@ -145,7 +145,8 @@ fn the_old_system_looks_whether_the_new_one_was_to_blame() {
     let doubtful = (20 * MINUTE, Act::Note(Ending::Doubtful, Why::Tunnel));
     assert_eq!(acts(&failed, alone(), 48 * HOUR), [kept, doubtful], "no new trial while there is no network");
 
-    let mut doubtful = Found { last: last(Ending::Doubtful, Some(Why::Tunnel), "other"), ..failed.clone() };
+    let mut doubtful =
+        Found { last: Some(last(Ending::Doubtful, Some(Why::Tunnel), "other")), ..failed.clone() };
     assert_eq!(acts(&doubtful, well(), 48 * HOUR), [(6 * HOUR, Act::TryAgain(Why::Tunnel))]);
     // The next system would be measured by a time without a network: first that is kept.
     doubtful.before = Some(alone().into());
@@ -158,8 +159,11 @@ fn the_old_system_looks_whether_the_new_one_was_to_blame() {
         (Ending::RolledBack, Why::Tunnel, "another"),
         (Ending::Again, Why::Tunnel, "other"),
     ] {
-        let settled =
-            Found { last: last(end, Some(why), system), before: Some(alone().into()), ..failed.clone() };
+        let settled = Found {
+            last: Some(last(end, Some(why), system)),
+            before: Some(alone().into()),
+            ..failed.clone()
+        };
         assert_eq!(acts(&settled, alone(), 48 * HOUR), [], "{end:?} {why:?} {system}");
     }
 }
@@ -171,10 +175,10 @@ fn a_trial_that_ended_without_a_verdict_is_noted_and_tried_again_later() {
     assert_eq!(acts(&spent, well(), 48 * HOUR), [noted, (6 * HOUR, Act::Settle)]);
     assert_eq!(acts(&spent, well(), 5 * HOUR), [noted]);
     // It is noted once, however often the box is started.
-    let again = Found { last: last(Ending::NoVerdict, Some(Why::NoVerdict), "other"), ..spent.clone() };
+    let again = Found { last: Some(last(Ending::NoVerdict, Some(Why::NoVerdict), "other")), ..spent.clone() };
     assert_eq!(acts(&again, well(), HOUR), []);
     // What had no network is tried again only when there is one, and was for long enough to be kept.
-    let unproven = Found { last: last(Ending::NoVerdict, Some(Why::Unproven), "other"), ..spent };
+    let unproven = Found { last: Some(last(Ending::NoVerdict, Some(Why::Unproven), "other")), ..spent };
     let offline = Found { before: Some(Before::from(alone())), ..unproven.clone() };
     assert_eq!(acts(&offline, alone(), 48 * HOUR), []);
     assert_eq!(acts(&unproven, well(), 48 * HOUR), [(6 * HOUR, Act::Settle)]);

@@ -141,10 +141,10 @@ impl Keeper {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(super) fn keep_before(&mut self, before: &Before) -> anyhow::Result<()> {
+    pub(super) fn keep_before(&mut self, before: Before) -> anyhow::Result<()> {
         self.machine
             .store()?
-            .set(BEFORE, &serde_json::to_vec(before)?)
+            .set(BEFORE, &serde_json::to_vec(&before)?)
             .map(drop)
             .context("cannot keep what works now")
     }
@@ -175,7 +175,8 @@ impl Keeper {
 
     fn system(&self, slot: SlotName) -> anyhow::Result<Option<String>> {
         let header = self.slots.header(slot)?;
-        Ok(header.map(|header| header.root.1.iter().take(8).map(|byte| format!("{byte:02x}")).collect()))
+        let start = header.and_then(|header| header.root.1.first_chunk().copied());
+        Ok(start.map(|start| format!("{:016x}", u64::from_be_bytes(start))))
     }
 
     fn get<T: serde::de::DeserializeOwned>(&self, name: &str) -> anyhow::Result<Option<T>> {

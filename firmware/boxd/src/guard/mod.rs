@@ -240,7 +240,7 @@ impl Guard {
         if !matches!(keeper.other_is_next(), Ok(true)) {
             return false;
         }
-        if let Some(Err(error)) = before.map(|before| keeper.keep_before(&before)) {
+        if let Some(Err(error)) = before.map(|before| keeper.keep_before(before)) {
             tracing::warn!("{error:#}");
         }
         true
@@ -319,7 +319,7 @@ impl Guard {
                 Ok(false)
             }
             Act::Refresh => keeper.commit().map(|()| false),
-            Act::KeepBefore(before) => keeper.keep_before(&before).map(|()| false),
+            Act::KeepBefore(before) => keeper.keep_before(before).map(|()| false),
             Act::Fail(why) => {
                 tell(keeper, true, Ending::RolledBack, Some(why));
                 keeper.fail()?;
