@@ -15,5 +15,6 @@ mod cuts {
     mod life;
     mod migrate;
     mod rig;
+    mod systems;
     mod updates;
 }

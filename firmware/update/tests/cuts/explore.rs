@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 use board::mem_disk::{Medium, Moment};
 use board::slot::{Reset, State};
 
-use super::life::{End, Life, Make, Nature, Version, floor, live};
+use super::life::{End, Life, Make, Nature, floor, live};
 use super::rig::{ENV, Rig, torn_within};
+use super::systems::Version;
 
 /// What is tried.
 #[derive(Clone)]

@@ -1,12 +1,13 @@
 //! Media that fail or lie, a full data partition, a lost environment with three power cycles: what the table of faults says of them.
 
 use board::block::{BlockDevice as _, DiskError, SECTOR};
-use board::mem_disk::{Fault, Medium};
+use board::mem_disk::{Fault, Medium, Moment};
 use board::slot::{Reset, SlotName, State};
 use board::slots::Image;
 
-use super::life::{End, Life, Make, Nature, Version, live};
+use super::life::{End, Life, Make, Nature, live};
 use super::rig::{BYTES, ENV, Rig, Weak};
+use super::systems::Version;
 
 /// An update on a disk with these faults.
 fn with(faults: &[Fault]) -> Life {
@@ -75,7 +76,7 @@ fn what_rots_after_it_was_read_back_makes_the_old_version_run_and_is_given_up() 
     // Installed, not yet started: the moment in which the boot loader first counts a start.
     let installed = live(&make, &make.field(), Reset::Normal);
     for image in Image::BOTH {
-        let rotten = installed.moments.iter().map(|moment| moment.arrived()).find_map(|medium| {
+        let rotten = installed.moments.iter().map(Moment::arrived).find_map(|medium| {
             let vars = board::env::load(&Rig::on(medium.clone(), &make.weak), &make.map).unwrap().vars;
             (vars.a.state == State::Trial).then(|| flipped(&medium, target(image).start))
         });
@@ -133,7 +134,7 @@ fn a_commit_persists_no_time_whatever_the_clock_says() {
 /// Three times the power goes as soon as the boot loader writes; the fourth start is let be.
 fn cycled(make: &Make, mut medium: Medium) -> Life {
     for _ in 0..3 {
-        medium = live(make, &medium, Reset::Normal).moments.first().map_or(medium, |moment| moment.arrived());
+        medium = live(make, &medium, Reset::Normal).moments.first().map_or(medium, Moment::arrived);
     }
     live(make, &medium, Reset::Normal)
 }

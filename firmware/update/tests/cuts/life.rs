@@ -3,131 +3,29 @@
 //! signature check (by the bytes that were signed), the system that runs, and what the network brings.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use board::block::BlockDevice as _;
 use board::boot::{Start, Table, boot};
 use board::env;
-use board::header::{self, Header};
+use board::header;
 use board::map::{PartitionMap, Region};
 use board::mem_disk::{Medium, MemDisk, Moment};
 use board::partition::Window;
 use board::slot::{Record, Reset, SlotName, State, Vars};
 use board::slots::{Image, SEQUENCE, SlotError, Slots, Step, Update};
 use board::store::{Kept, Store, StoreError};
-use ring::digest::{SHA256, digest};
 use update::install::{Action, Event, Installer, Lengths, Limits};
-use update::{Chunk, FORMAT, Floors, ImageKind, Release};
+use update::{Floors, ImageKind};
 
 use super::rig::{BYTES, Rig, Weak, map};
+use super::systems::{CHUNKS, FIT, ROOT, SYSTEMS, System, Version};
 
 /// Name of the floors in the small state.
 const FLOORS: &str = "floors";
-/// Bytes of a chunk, and of each image: a chunk or two and a sector.
-const CHUNK: usize = 4096;
-const FIT: usize = CHUNK + 512;
-const ROOT: usize = 2 * CHUNK + 512;
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::ours().unwrap());
 /// A box that restarts more often is not going to rest.
 const RESTARTS: usize = 40;
-
-/// A version of the box's system; its security version is the same number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Version {
-    /// In the other slot when everything begins.
-    Ancient,
-    /// Runs and is good when everything begins.
-    Old,
-    /// Is brought.
-    New,
-    /// Comes after that.
-    Next,
-}
-
-/// All of a system.
-pub(crate) struct System {
-    pub(crate) version: Version,
-    pub(crate) header: Header,
-    fit: Vec<u8>,
-    root: Vec<u8>,
-    release: Release,
-}
-
-pub(crate) static SYSTEMS: LazyLock<[System; 4]> =
-    LazyLock::new(|| [Version::Ancient, Version::Old, Version::New, Version::Next].map(System::new));
-/// Every chunk as it travels, by its path.
-static CHUNKS: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
-    let images = SYSTEMS.iter().flat_map(|system| [&system.fit, &system.root]);
-    images
-        .flat_map(|image| image.chunks(CHUNK))
-        .map(|plain| (chunk(plain).0.path(), chunk(plain).1))
-        .collect()
-});
-static TABLE: LazyLock<Table> = LazyLock::new(|| Table::ours().unwrap());
-
-fn chunk(plain: &[u8]) -> (Chunk, Vec<u8>) {
-    let packed = zstd::bulk::compress(plain, 1).unwrap();
-    let hex = hash(plain).iter().map(|byte| format!("{byte:02x}")).collect();
-    (Chunk(hex, packed.len() as u32), packed)
-}
-
-fn hash(bytes: &[u8]) -> [u8; 32] {
-    digest(&SHA256, bytes).as_ref().try_into().unwrap()
-}
-
-impl System {
-    fn new(version: Version) -> Self {
-        // Zeros but for the sectors that tell a torn chunk from a whole one. The last chunk of all roots is the same.
-        let image = |bytes: usize, mark: u8, last: u8| {
-            let mut image = vec![0; bytes];
-            for at in (0..bytes - CHUNK).step_by(CHUNK) {
-                image[at..at + 512].fill(mark + at.to_le_bytes()[1]);
-                image[at + CHUNK - 512..at + CHUNK].fill(mark + at.to_le_bytes()[1]);
-            }
-            image[bytes - 512..].fill(last);
-            image
-        };
-        let number = version as u8 + 1;
-        let (fit, root) = (image(FIT, number, 50 + number), image(ROOT, 100 + number, 99));
-        let header = Header {
-            version: format!("{version:?}"),
-            board: "test".into(),
-            security: u32::from(number),
-            schema: 1,
-            fit: (FIT as u64, hash(&fit)),
-            root: (ROOT as u64, hash(&root)),
-        };
-        let cut = |image: &[u8]| update::Image {
-            bytes: image.len() as u64,
-            sha256: hash(image).iter().map(|byte| format!("{byte:02x}")).collect(),
-            chunks: image.chunks(CHUNK).map(|plain| chunk(plain).0).collect(),
-        };
-        let release = Release {
-            format: FORMAT,
-            board: "test".into(),
-            version: header.version.clone(),
-            security: header.security,
-            schema: 1,
-            chunk_bytes: CHUNK as u32,
-            fit: cut(&fit),
-            root: cut(&root),
-        };
-        Self { version, header, fit, root, release }
-    }
-
-    fn image(&self, image: Image) -> &[u8] {
-        match image {
-            Image::Fit => &self.fit,
-            Image::Root => &self.root,
-        }
-    }
-}
-
-impl Version {
-    pub(crate) fn system(self) -> &'static System {
-        &SYSTEMS[self as usize]
-    }
-}
 
 /// What the brought system does when it runs on trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -396,7 +294,7 @@ fn running(
             }
             // Healthy again after crashes.
             let _ = slots.commit();
-            if slots.settle().is_ok_and(|vars| waits(&vars, slot)) {
+            if slots.settle().is_ok_and(|vars| waits(vars, slot)) {
                 return Then::Restart;
             }
         }
@@ -420,7 +318,7 @@ fn running(
         match vars.of(slot.other()).state {
             // It was tried.
             State::Failed => return end,
-            State::Trial => return if waits(&vars, slot) { Then::Restart } else { end },
+            State::Trial => return if waits(vars, slot) { Then::Restart } else { end },
             _ => {}
         }
     }
@@ -434,7 +332,7 @@ fn running(
 }
 
 /// Whether the other slot is tried at the next start.
-fn waits(vars: &Vars, running: SlotName) -> bool {
+fn waits(vars: Vars, running: SlotName) -> bool {
     let other = vars.of(running.other());
     other.state == State::Trial && other.tries > 0 && vars.first != running
 }
