@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use ring::digest::{Context, SHA256, SHA512, digest};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use time::PrimitiveDateTime;
 use time::macros::format_description;
@@ -17,7 +17,9 @@ use super::{Role, TufError};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct MetaFile {
     pub(crate) version: u64,
+    #[serde(default, deserialize_with = "present")]
     pub(crate) length: Option<u64>,
+    #[serde(default, deserialize_with = "present")]
     pub(crate) hashes: Option<Hashes>,
 }
 
@@ -135,6 +137,11 @@ fn fields<'de, T: Deserialize<'de>>(role: Role, signed: &'de Value) -> Result<T,
     T::deserialize(signed).map_err(|error| TufError::Unreadable { role, why: error.to_string() })
 }
 
+/// A field that may be absent is not `null` when it is there.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
 /// Root metadata: who may sign what (section 4.3).
 #[derive(Debug, Clone)]
 pub struct Root {
@@ -149,6 +156,7 @@ pub struct Root {
 
 #[derive(Deserialize)]
 struct RootFields {
+    #[serde(default, deserialize_with = "present")]
     consistent_snapshot: Option<bool>,
     keys: BTreeMap<String, Key>,
     roles: BTreeMap<String, RoleFields>,
