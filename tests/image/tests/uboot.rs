@@ -161,7 +161,7 @@ impl BlockDevice for TwoBlocks {
 }
 
 /// What Rust makes of a case.
-fn ours(case: &Case, map: &BoardMap, table: &Table) -> Outcome {
+fn ours(case: &Case, map: &BoardMap, table: Table) -> Outcome {
     let full = |block: &Vec<u8>| {
         let mut block = block.clone();
         block.resize(env::BYTES, 0);
@@ -173,7 +173,7 @@ fn ours(case: &Case, map: &BoardMap, table: &Table) -> Outcome {
         let [a, b] = case.fit;
         LIES[if slot == SlotName::A { a } else { b }] == Lies::Signed
     };
-    let start = boot(table, vars, case.reset, signed, |vars| {
+    let start = boot(&table, vars, case.reset, signed, |vars| {
         // Nothing is written behind the last number there is.
         let _ = env::save(&mut disk, &map.partitions, vars);
     });
@@ -201,7 +201,7 @@ fn compare(cases: &[Case], name: &str, within: Duration) {
     assert_eq!(theirs.len(), cases.len());
     let mut wrong = Vec::new();
     for (index, (case, theirs)) in cases.iter().zip(&theirs).enumerate() {
-        let ours = ours(case, &map, &table);
+        let ours = ours(case, &map, table);
         let same_env = ours.env.iter().zip(&theirs.env).all(|(ours, theirs)| says(ours) == says(theirs));
         if ours.started != theirs.started || ours.marked != theirs.marked || !same_env {
             let [a, b] = case.fit.map(|lies| LIES[lies]);
