@@ -27,7 +27,7 @@ fn fresh(bytes: Vec<u8>) -> Freshness {
 /// What an operator reads when a box is given an assignment that was changed, and signed by some keys. What is kept of the
 /// run is what was known before.
 fn refused(publisher: &Publisher, keys: &[u8], change: impl FnOnce(&mut Value)) -> String {
-    let mut assignment = publisher.assign(Some("qemu-aarch64/1.0.0.json"));
+    let mut assignment = Publisher::assign(Some("qemu-aarch64/1.0.0.json"));
     change(&mut assignment);
     let (state, trusted) =
         run(&publisher.new_box(), &publisher.files, fresh(Publisher::seal(&assignment, keys)));
@@ -40,7 +40,7 @@ fn an_assignment_chooses_a_release_and_its_time_becomes_the_floor() {
     let mut publisher = Publisher::new();
     let name = publisher.release("1.0.0", 3);
     publisher.release("1.1.0", 3);
-    let bytes = Publisher::seal(&publisher.assign(Some(&name)), &[9]);
+    let bytes = Publisher::seal(&Publisher::assign(Some(&name)), &[9]);
     let (state, trusted) = run(&publisher.new_box(), &publisher.files, fresh(bytes));
     let trusted = trusted.unwrap();
     let assignment = trusted.assignment.clone().unwrap();
@@ -57,7 +57,7 @@ fn an_assignment_chooses_a_release_and_its_time_becomes_the_floor() {
 #[test]
 fn an_assignment_may_say_stay() {
     let publisher = Publisher::new();
-    let bytes = Publisher::seal(&publisher.assign(None), &[9]);
+    let bytes = Publisher::seal(&Publisher::assign(None), &[9]);
     let (_, trusted) = run(&publisher.new_box(), &publisher.files, fresh(bytes));
     let trusted = trusted.unwrap();
     assert_eq!(trusted.assignment.unwrap().choose(&trusted.targets).unwrap(), None);
@@ -65,12 +65,13 @@ fn an_assignment_may_say_stay() {
 
 #[test]
 fn nobody_else_s_assignment_is_taken() {
+    type Change = fn(&mut Value);
     let mut publisher = Publisher::new();
     publisher.release("1.0.0", 1);
-    let cases: [(&str, fn(&mut Value)); 9] = [
+    let cases: [(&str, Change); 9] = [
         ("the assignment is for another box, \"other\"", |it| it["box"] = json!("other")),
         ("the assignment is stale: it does not answer this box's question", |it| {
-            it["nonce"] = json!("a5".repeat(32))
+            it["nonce"] = json!("a5".repeat(32));
         }),
         ("the assignment is stale: it does not answer this box's question", |it| it["nonce"] = json!("")),
         ("the assignment's deadline has passed", |it| it["deadline"] = json!("2026-06-01T11:59:59Z")),
@@ -93,7 +94,7 @@ fn nobody_else_s_assignment_is_taken() {
 fn a_short_nonce_is_no_question() {
     // A box that forgot to make one up must not take an assignment that has none either.
     let publisher = Publisher::new();
-    let mut assignment = publisher.assign(None);
+    let mut assignment = Publisher::assign(None);
     assignment["nonce"] = json!("");
     let expected = Expected { nonce: String::new(), ..expected() };
     let freshness = Freshness::Assignment { bytes: Publisher::seal(&assignment, &[9]), expected };
@@ -125,7 +126,7 @@ fn the_keys_are_those_of_the_newest_root() {
     publisher.next(&[Role::Root, Role::Timestamp]);
     let error = refused(&publisher, &[9], |_| {});
     assert_eq!(error, "the assignment carries 0 of the 1 signatures that root 2 asks for");
-    let bytes = Publisher::seal(&publisher.assign(None), &[8]);
+    let bytes = Publisher::seal(&Publisher::assign(None), &[8]);
     run(&publisher.new_box(), &publisher.files, fresh(bytes)).1.unwrap();
 }
 
@@ -160,7 +161,7 @@ fn a_description_is_the_signed_one_of_the_named_release() {
 #[test]
 fn an_assignment_s_time_judges_expiry_and_no_clock_is_asked() {
     let mut publisher = Publisher::new();
-    let mut late = publisher.assign(None);
+    let mut late = Publisher::assign(None);
     late["issued"] = json!("2026-06-08T12:00:00Z");
     late["deadline"] = json!("2026-06-09T12:00:00Z");
     let bytes = Publisher::seal(&late, &[9]);
@@ -179,7 +180,7 @@ proptest! {
     #[test]
     fn a_flipped_bit_assigns_nothing_else(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let publisher = Publisher::new();
-        let mut bytes = Publisher::seal(&publisher.assign(Some("qemu-aarch64/1.0.0.json")), &[9]);
+        let mut bytes = Publisher::seal(&Publisher::assign(Some("qemu-aarch64/1.0.0.json")), &[9]);
         let honest = run(&publisher.new_box(), &publisher.files, fresh(bytes.clone())).1.unwrap().assignment;
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;

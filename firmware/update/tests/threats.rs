@@ -32,7 +32,7 @@ fn row_10_a_lying_clock_moves_no_floor() {
     assert_eq!(trusted.unwrap_err().to_string(), "the root metadata expired on 2027-06-01T12:00:00Z");
     assert_eq!(after, state);
     // With an assignment no clock is asked at all, so the same box updates at once.
-    let bytes = Publisher::seal(&publisher.assign(Some(&name)), &[9]);
+    let bytes = Publisher::seal(&Publisher::assign(Some(&name)), &[9]);
     let (with_cloud, trusted) = run(&after, &publisher.files, fresh(bytes));
     assert!(trusted.unwrap().target(&name).is_some());
     assert_eq!(with_cloud.floors.time, NOW, "what the cloud signed, not what NTP said");
@@ -58,7 +58,7 @@ fn row_11_the_past_is_refused_as_stale() {
     let mut publisher = Publisher::new();
     let name = publisher.release("1.0.0", 1);
     let old = publisher.files.clone();
-    let old_assignment = Publisher::seal(&publisher.assign(Some(&name)), &[9]);
+    let old_assignment = Publisher::seal(&Publisher::assign(Some(&name)), &[9]);
     let (state, trusted) = run(&publisher.new_box(), &old, fresh(old_assignment.clone()));
     trusted.unwrap();
     for day in 1..=30_u8 {
@@ -73,7 +73,7 @@ fn row_11_the_past_is_refused_as_stale() {
         assert_eq!(after, state);
     }
     // The cloud answers, and only the mirror serves the past: the assignment's own time tells.
-    let mut assignment = publisher.assign(Some(&name));
+    let mut assignment = Publisher::assign(Some(&name));
     assignment["issued"] = json!("2026-07-01T12:00:00Z");
     assignment["deadline"] = json!("2026-07-02T12:00:00Z");
     let (after, trusted) = run(&state, &old, fresh(Publisher::seal(&assignment, &[9])));
@@ -157,7 +157,7 @@ fn row_14_stolen_online_keys_choose_only_among_what_was_signed_offline() {
     state.floors.security = 2; // 1.1.0 was committed
 
     // A target of his own.
-    let bytes = Publisher::seal(&publisher.assign(Some("qemu-aarch64/6.6.6.json")), &[9]);
+    let bytes = Publisher::seal(&Publisher::assign(Some("qemu-aarch64/6.6.6.json")), &[9]);
     let trusted = run(&state, &publisher.files, fresh(bytes)).1.unwrap();
     let error = trusted.assignment.clone().unwrap().choose(&trusted.targets).unwrap_err();
     assert_eq!(
@@ -166,7 +166,7 @@ fn row_14_stolen_online_keys_choose_only_among_what_was_signed_offline() {
     );
 
     // The release with the hole, which is signed.
-    let bytes = Publisher::seal(&publisher.assign(Some(&leaky)), &[9]);
+    let bytes = Publisher::seal(&Publisher::assign(Some(&leaky)), &[9]);
     let trusted = run(&state, &publisher.files, fresh(bytes)).1.unwrap();
     let assignment = trusted.assignment.clone().unwrap();
     let (name, file) = assignment.choose(&trusted.targets).unwrap().unwrap();
@@ -194,7 +194,7 @@ fn row_14_stolen_online_keys_choose_only_among_what_was_signed_offline() {
     assert_eq!(after.targets, state.targets);
 
     // He drives versions and time up to the sky: that delays. New online keys, signed offline, undo it.
-    let mut sky = publisher.assign(None);
+    let mut sky = Publisher::assign(None);
     sky["issued"] = json!("9999-01-01T00:00:00Z");
     sky["deadline"] = json!("9999-01-02T00:00:00Z");
     let (stuck, trusted) = run(&state, &publisher.files, fresh(Publisher::seal(&sky, &[9])));
@@ -202,7 +202,7 @@ fn row_14_stolen_online_keys_choose_only_among_what_was_signed_offline() {
     publisher.appoint(Role::Timestamp, &[8], 1);
     publisher.appoint(Role::Snapshot, &[8], 1);
     publisher.next(&[Role::Root, Role::Snapshot, Role::Timestamp]);
-    let bytes = Publisher::seal(&publisher.assign(Some(&good)), &[8]);
+    let bytes = Publisher::seal(&Publisher::assign(Some(&good)), &[8]);
     let (free, trusted) = run(&stuck, &publisher.files, fresh(bytes));
     assert!(trusted.unwrap().target(&good).is_some());
     assert_eq!(

@@ -227,7 +227,7 @@ fn malformed_documents_are_refused_although_they_are_signed() {
     let changes: [(&str, Change); 15] = [
         ("invalid type: null", |it| it.document(Role::Root)["consistent_snapshot"] = json!(null)),
         ("invalid type: null", |it| {
-            it.document(Role::Timestamp)["meta"]["snapshot.json"]["length"] = json!(null)
+            it.document(Role::Timestamp)["meta"]["snapshot.json"]["length"] = json!(null);
         }),
         ("lists more.json", |it| it.document(Role::Timestamp)["meta"]["more.json"] = json!({"version": 1})),
         ("specification", |it| it.document(Role::Timestamp)["spec_version"] = json!("2.0.0")),
@@ -238,7 +238,7 @@ fn malformed_documents_are_refused_although_they_are_signed() {
         ("no snapshot.json", |it| it.document(Role::Timestamp)["meta"] = json!({})),
         ("with no hash", |it| it.document(Role::Timestamp)["meta"]["snapshot.json"]["hashes"] = json!({})),
         ("without a version", |it| {
-            it.document(Role::Timestamp)["meta"]["snapshot.json"]["version"] = json!(0)
+            it.document(Role::Timestamp)["meta"]["snapshot.json"]["version"] = json!(0);
         }),
         ("invalid type", |it| it.document(Role::Timestamp)["version"] = json!("1")),
         ("no threshold", |it| it.document(Role::Root)["roles"]["targets"]["threshold"] = json!(0)),

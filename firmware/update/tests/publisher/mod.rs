@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::format_collect,
     clippy::indexing_slicing,
     missing_docs,
     dead_code,
@@ -170,7 +171,7 @@ impl Publisher {
     }
 
     /// An assignment to [`BOX`] over [`NONCE`], signed as the timestamp role's keys are now.
-    pub fn assign(&self, target: Option<&str>) -> Value {
+    pub fn assign(target: Option<&str>) -> Value {
         json!({
             "_type": "assignment", "spec_version": "1.0", "box": BOX, "nonce": nonce(), "target": target,
             "deadline": "2026-06-02T12:00:00Z", "campaign": "spring", "issued": "2026-06-01T12:00:00Z",
