@@ -7,6 +7,7 @@
 //!      ├─ fill ────── update::install over board::slots
 //!      └─ status ──── told to the main process, kept for people
 //! source ── a folder, or http
+//! second ── a week later: the other slot gets a copy
 //! ```
 
 mod ask;
@@ -16,12 +17,13 @@ mod http;
 mod machine;
 mod metadata;
 mod process;
+mod second;
 mod source;
 mod status;
 mod work;
 
 use std::io::{Read as _, Write as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::runtime::Builder;
@@ -54,6 +56,7 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the updater")?;
     let mut work = Work::open(config, say)?;
     std::thread::Builder::new().name("parent".to_owned()).spawn(end_with_parent)?;
+    let started = Instant::now();
     runtime.block_on(async {
         let every = config.update.every;
         let mut pause = PAUSE.min(every);
@@ -73,6 +76,11 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
                     false
                 }
             };
+            match work.second_copy(started.elapsed()) {
+                Ok(true) => tracing::info!("the other slot holds a copy of this system now"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(error = %format_args!("{error:#}"), "no copy of this system"),
+            }
             pause = if good { every } else { (pause * 2).min(every) };
         }
     })

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use board::slot::State;
@@ -18,6 +18,7 @@ use super::fill::{Goal, fill, running_version};
 use super::http::Web;
 use super::machine::Machine;
 use super::metadata::look;
+use super::second::Second;
 use super::source::Source;
 use super::status::{Bytes, Outcome, Phase, Status};
 use crate::cloud::{Files, RealTime, Time, Trust};
@@ -37,6 +38,7 @@ pub(crate) struct Work {
     /// What is known, told at each change.
     status: Status,
     tell: Box<dyn FnMut(&Status)>,
+    second: Second,
 }
 
 impl Work {
@@ -55,7 +57,8 @@ impl Work {
         let tls = Trust::new(ca, &time)?.strict;
         let status = Status { last: Status::kept(&files).last, ..Status::default() };
         let (update, tunnel) = (config.update.clone(), config.tunnel.clone());
-        Ok(Self { machine, files, update, tunnel, time, tls, status, tell: Box::new(tell) })
+        let (tell, second) = (Box::new(tell), Second::default());
+        Ok(Self { machine, files, update, tunnel, time, tls, status, tell, second })
     }
 
     /// Looks for an update, `from` there or where the configuration says, and installs it or only says what it costs. How it ended is
@@ -82,6 +85,16 @@ impl Work {
             }
         });
         Ok(outcome)
+    }
+
+    /// Gives a system that has run well for seven days its second copy, in the other slot; `ran` is how long this process runs. Gives
+    /// whether it was made now.
+    ///
+    /// # Errors
+    /// When another process is at it, or the disk fails.
+    pub(crate) fn second_copy(&mut self, ran: Duration) -> anyhow::Result<bool> {
+        let _lock = lock(&self.files)?;
+        self.second.look(&mut self.machine.slots()?, &mut self.machine.store()?, ran)
     }
 
     async fn find_and_fill(&mut self, from: Option<&str>, goal: Goal) -> anyhow::Result<Outcome> {
