@@ -38,9 +38,10 @@ fn kind(path: &str) -> Option<&'static str> {
     if !parts.iter().all(|part| is_name(part)) {
         return None;
     }
+    let end = path.rsplit_once('.').map(|(_, end)| end)?;
     match parts.as_slice() {
-        ["metadata", file] | ["targets", _, file] if file.ends_with(".json") => Some("application/json"),
-        ["chunks", two, file] if two.len() == 2 && file.ends_with(".zst") => Some("application/zstd"),
+        ["metadata", _] | ["targets", _, _] if end == "json" => Some("application/json"),
+        ["chunks", two, _] if two.len() == 2 && end == "zst" => Some("application/zstd"),
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ pub mod choice;
 mod files;
 mod listed;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -129,7 +130,8 @@ pub fn list(chosen: Option<&config::Updates>) -> anyhow::Result<String> {
         let newest =
             rows.iter().filter(|other| other.board == row.board).all(|other| other.since <= row.since);
         let said = if newest { "  newest" } else { "" };
-        text += &format!("{}  version {}  security {}{said}\n", row.board, row.version, row.security);
+        // A String takes whatever is written to it.
+        let _ = writeln!(text, "{}  version {}  security {}{said}", row.board, row.version, row.security);
     }
     Ok(if text.is_empty() { "nothing is published yet\n".to_owned() } else { text })
 }
