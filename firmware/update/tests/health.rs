@@ -157,6 +157,19 @@ fn a_death_starts_the_good_stretch_anew_and_too_many_end_it() {
 }
 
 #[test]
+fn a_blind_commit_needs_its_five_minutes_without_a_death_too() {
+    let mut health = Health::new(Limits::default(), Some(alone().into()), false, 0);
+    for now in (0..=20 * MINUTE).step_by(5_000) {
+        if now == 16 * MINUTE {
+            health.died();
+        }
+        health.tell(now, alone());
+        assert_eq!(matches!(health.verdict(now), Verdict::Wait { .. }), now < 20 * MINUTE, "{now}");
+    }
+    assert_eq!(health.verdict(20 * MINUTE), Verdict::RollBack { why: Why::Flapping });
+}
+
+#[test]
 fn silence_is_not_health() {
     let mut health = Health::new(Limits::default(), Some(well().into()), false, 0);
     assert_eq!(health.verdict(20 * MINUTE), Verdict::RollBack { why: Why::Silent }, "it never said a word");
