@@ -266,7 +266,7 @@ fn product(every: usize) -> Vec<Case> {
 #[test]
 fn the_script_decides_and_writes_as_rust_does() {
     let every = if std::env::var_os("STREAMBOX_SOAK").is_some() { 1 } else { 11 };
-    compare(&product(every), "table", Duration::from_secs(if every == 1 { 1200 } else { 150 }));
+    compare(&product(every), "table", Duration::from_secs(if every == 1 { 1800 } else { 400 }));
 }
 
 const fn record(state: State, tries: u8) -> Record {
@@ -381,14 +381,13 @@ fn each_pair_of_copies_is_read_and_written_as_rust_does() {
         let fit = [Lies::Signed, Lies::Flipped].map(lies);
         cases.push(Case { env, fit, reset: Reset::Crash });
     }
-    compare(&cases, "copies", Duration::from_secs(150));
+    compare(&cases, "copies", Duration::from_secs(400));
 }
 
 #[test]
 fn nothing_but_a_signed_system_behind_a_header_is_started() {
-    let unknown = Vars { first: SlotName::B, a: record(State::Failed, 0), b: record(State::Good, 3) };
     let mut cases = Vec::new();
-    for env in [Vec::new(), block(5, TRIAL), block(5, unknown)] {
+    for env in [Vec::new(), block(5, TRIAL)] {
         for fit in LIES.iter().flat_map(|a| LIES.map(|b| [*a, b])) {
             // What is in memory of the case before is a system that would run.
             let before = [Lies::Signed; 2].map(lies);
@@ -398,5 +397,5 @@ fn nothing_but_a_signed_system_behind_a_header_is_started() {
             cases.push(Case { env: [env.clone(), Vec::new()], fit: fit.map(lies), reset: Reset::Normal });
         }
     }
-    compare(&cases, "lies", Duration::from_secs(150));
+    compare(&cases, "lies", Duration::from_secs(400));
 }
