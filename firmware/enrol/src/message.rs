@@ -99,7 +99,7 @@ pub fn sign_question(identity: &Identity, asked: Asked) -> Question {
     let mut question = Question {
         box_id: identity.box_id().clone(),
         identity: STANDARD.encode(identity.public()),
-        nonce: asked.nonce.iter().map(|byte| format!("{byte:02x}")).collect(),
+        nonce: hex(&asked.nonce),
         board: asked.board,
         version: asked.version,
         security: asked.security,
@@ -107,6 +107,13 @@ pub fn sign_question(identity: &Identity, asked: Asked) -> Question {
     };
     question.signature = STANDARD.encode(identity.sign(&question_bytes(&question)));
     question
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |value: u8| DIGITS[usize::from(value & 15)];
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 /// Checks a question: fields, name and signature.
