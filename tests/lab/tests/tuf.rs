@@ -123,10 +123,10 @@ fn a_box_accepts_nothing_that_python_tuf_refuses() {
             // hash the timestamp lists (5.5.2).
             (Ok(_), Ok(theirs)) if kept(&case).is_some_and(|kept| kept == theirs) => two_of_one_version += 1,
             (Ok(ours), Ok(theirs)) => {
-                wrong.push(format!("{:?}\n  we read {ours:?}\n  python-tuf {theirs:?}", case.story))
+                wrong.push(format!("{:?}\n  we read {ours:?}\n  python-tuf {theirs:?}", case.story));
             }
             (Ok(_), Err(why)) => {
-                wrong.push(format!("{:?}\n  we accept, python-tuf does not: {why}", case.story))
+                wrong.push(format!("{:?}\n  we accept, python-tuf does not: {why}", case.story));
             }
             (Err(_), Err(_)) => both_refuse += 1,
             (Err(why), Ok(_)) => *stricter.entry(why).or_default() += 1,

@@ -297,7 +297,7 @@ fn republish(publisher: &mut Publisher, random: &mut Random, story: &mut Vec<Str
             }
             3 => {
                 signatures[at]["sig"] =
-                    random.one_of(&[json!(""), json!("zz"), json!("00"), json!(1), json!(null)])
+                    random.one_of(&[json!(""), json!("zz"), json!("00"), json!(1), json!(null)]);
             }
             4 => signatures[at]["sig"] = copy["sig"].as_str().unwrap().to_uppercase().into(),
             _ => drop(signatures.remove(at)),
@@ -337,12 +337,12 @@ fn tamper(files: &mut Files, random: &mut Random, story: &mut Vec<String>) {
             format!("a byte more in {path}")
         }
         4 => {
-            bytes = files[&other].clone();
+            bytes.clone_from(&files[&other]);
             files.insert(other.clone(), files[&path].clone());
             format!("{path} and {other} swapped")
         }
         5 => {
-            bytes = files[&other].clone();
+            bytes.clone_from(&files[&other]);
             format!("{other} served as {path}")
         }
         6 => {
