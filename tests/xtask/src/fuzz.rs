@@ -1,11 +1,12 @@
-//! Fuzzing proper, which needs a nightly toolchain. `cargo xtask test` replays the corpora on stable.
+//! Fuzzing proper: with a nightly toolchain if there is one, else with this one told to take nightly's flags. `cargo xtask test`
+//! replays the corpora.
 
 use std::{fs, process::Command};
 
 use anyhow::{Context, Result, bail};
 use lab::paths;
 
-use crate::step;
+use crate::step::{self, cargo};
 
 /// Fuzzes one target, or each in turn.
 ///
@@ -18,9 +19,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     };
     step::only(options, &["--seconds"], &[])?;
     let seconds = step::number(options, "--seconds", 60)?;
-    if !nightly() {
-        bail!("fuzzing needs a nightly toolchain: rustup toolchain install nightly");
-    }
+    let nightly = nightly();
     if !step::there("cargo-fuzz", "--version") {
         bail!("cargo-fuzz is missing: cargo install cargo-fuzz");
     }
@@ -42,9 +41,18 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     for target in &targets {
         let found = paths::lab().join("fuzz").join(target);
         fs::create_dir_all(&found).with_context(|| format!("making {}", found.display()))?;
-        let mut command = Command::new("cargo");
+        let mut command = if nightly {
+            let mut command = Command::new("cargo");
+            command.arg("+nightly");
+            command
+        } else {
+            let mut command = cargo(&[]);
+            // The sanitizer's flags are the compiler's own in every channel; only the leave to use them is not.
+            command.env("RUSTC_BOOTSTRAP", "1");
+            command
+        };
         command
-            .args(["+nightly", "fuzz", "run", "--features", "libfuzzer", "--fuzz-dir"])
+            .args(["fuzz", "run", "--features", "libfuzzer", "--fuzz-dir"])
             .arg(&home)
             .arg(target)
             // What libFuzzer collects goes into the first folder; the committed corpus is only read.

@@ -24,7 +24,7 @@ cargo xtask COMMAND
   bench    figures beside other programs' in the same run, one JSON object a line   [words for the benchmark]
   soak     the long tests   [--minutes N]  (30)
            [--link]  only the public link, under random faults     [--seed N]  the same faults as in that run
-  fuzz     fuzzing, with a nightly toolchain   [TARGET] [--seconds N]  (60 each)
+  fuzz     fuzzing, with cargo-fuzz   [TARGET] [--seconds N]  (60 each)
   image    the box for ARM as a disk that boots through U-Boot in QEMU, and the command that boots it
            [--version WORD]  what it calls itself     [--board NAME]  a folder of board/boards (qemu-aarch64)
   setup    installs what the lab needs (test does it too)
