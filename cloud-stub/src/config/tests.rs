@@ -78,6 +78,8 @@ fn the_databases_password_is_never_shown() {
 fn every_example_of_the_help_is_valid() {
     for key in KEYS {
         let rest = match key.name {
+            "dir" if key.section == "updates" => "key = \"k\"\n",
+            "key" if key.section == "updates" => "dir = \"d\"\n",
             "cert" => "tls = \"files\"\nkey = \"k\"\n",
             "key" => "tls = \"files\"\ncert = \"c\"\n",
             "acme_directory" | "acme_contact" | "acme_ca" | "tls" => {
