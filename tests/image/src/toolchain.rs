@@ -65,6 +65,12 @@ pub fn firmware() -> Result<PathBuf> {
     command.env(format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()), GCC);
     command.env(format!("CARGO_TARGET_{}_RUSTFLAGS", name.to_uppercase()), FLAGS);
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    // ring's build script is run again when one of these differs, and all that needs ring after it.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
+            command.env_remove(name);
+        }
+    }
     if let Some(seconds) = sources_changed() {
         command.env("SOURCE_DATE_EPOCH", seconds);
     }
