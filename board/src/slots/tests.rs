@@ -420,3 +420,25 @@ fn wrong_orders_are_run_as_they_are_written() {
     drop(update);
     assert_eq!(slots.header(SlotName::B).unwrap(), Some(two.header), "whole, it says, with nothing in it");
 }
+
+#[test]
+fn a_power_cut_costs_at_most_a_mebibyte_of_what_was_written() {
+    let mut slots = factory();
+    let two = System::new("2");
+    let mut update = slots.install(two.header.clone()).unwrap();
+    update.begin().unwrap();
+    drop(update);
+    let begun = slots.disk().flushes();
+    let mut update = slots.install(two.header.clone()).unwrap();
+    for _ in 0..16 {
+        update.write_at(Image::Root, 0, &two.root[..128 * 1024]).unwrap();
+    }
+    drop(update);
+    // Beginning again flushes what it flushed before, and two mebibytes make two more.
+    let again = slots.disk().flushes() - begun;
+    let mut update = slots.install(two.header.clone()).unwrap();
+    update.begin().unwrap();
+    drop(update);
+    let beginning = slots.disk().flushes() - begun - again;
+    assert_eq!(again - beginning, 2);
+}

@@ -14,6 +14,10 @@ use crate::header::{ENCODED, Header};
 use crate::map::Region;
 use crate::slot::{SlotName, Vars};
 
+/// Most bytes of a system that a power cut makes be written, and perhaps fetched, again. Each flush makes an eMMC write out its cache,
+/// so not after every piece.
+const AT_RISK: u64 = 1 << 20;
+
 /// What the environment says of the slot at the end.
 type Ending = fn(&Table, &Vars, SlotName) -> Option<Vars>;
 
@@ -30,13 +34,15 @@ pub struct Update<'a, D> {
     step: usize,
     /// Bytes of the stream that were taken.
     taken: u64,
-    /// The last of them, not yet written.
+    /// Bytes written since the last flush.
+    unflushed: u64,
+    /// The last bytes of the stream, not yet written.
     waiting: Vec<u8>,
 }
 
 impl<'a, D: BlockDevice> Update<'a, D> {
     pub(super) const fn new(slots: &'a mut Slots<D>, header: Header, ending: Ending) -> Self {
-        Self { slots, header, ending, claim: None, step: 0, taken: 0, waiting: Vec::new() }
+        Self { slots, header, ending, claim: None, step: 0, taken: 0, unflushed: 0, waiting: Vec::new() }
     }
 
     /// The slot will be as good as the running one, and second.
@@ -92,7 +98,13 @@ impl<'a, D: BlockDevice> Update<'a, D> {
         }
         self.begin()?;
         let place = place(image.region(&self.slots.map, self.slots.target()), at, bytes.len())?;
-        Ok(self.slots.disk.write(place, bytes)?)
+        self.slots.disk.write(place, bytes)?;
+        self.unflushed += bytes.len() as u64;
+        if self.unflushed >= AT_RISK {
+            self.slots.disk.flush()?;
+            self.unflushed = 0;
+        }
+        Ok(())
     }
 
     /// Reads everything back from the medium, compares hashes, and writes the header.
