@@ -16,7 +16,7 @@ use crate::slot::{SlotName, Vars};
 
 /// Most bytes of a system that a power cut makes be written, and perhaps fetched, again. Each flush makes an eMMC write out its cache,
 /// so not after every piece.
-const AT_RISK: u64 = 1 << 20;
+const AT_RISK: u64 = 1 << 18;
 
 /// What the environment says of the slot at the end.
 type Ending = fn(&Table, &Vars, SlotName) -> Option<Vars>;

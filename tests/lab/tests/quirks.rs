@@ -174,8 +174,10 @@ impl Page<'_> {
     /// The page says when a camera may be asked again.
     fn opens(&mut self, part: &str, words: &str) -> Result<()> {
         let card = self.holds(part, words)?;
-        let time = card.split(words).nth(1).unwrap_or_default().get(..5).unwrap_or_default();
-        if time.split(':').filter(|digits| digits.parse::<u8>().is_ok()).count() != 2 {
+        // The day comes first when the time is tomorrow's.
+        let when = card.split(words).nth(1).unwrap_or_default().lines().next().unwrap_or_default();
+        let time = when.trim_end_matches('.').rsplit(' ').next().unwrap_or_default();
+        if time.len() != 5 || time.split(':').filter(|digits| digits.parse::<u8>().is_ok()).count() != 2 {
             self.complaints.push(format!("no time after {words:?}: {card}"));
         }
         Ok(())
