@@ -5,7 +5,7 @@
 //! tables, so that it runs as before (only a panic reads them), in one place or spread over all of the tables; a third program, of which
 //! only the cost is looked at, has its forty pages spread over everything, code and all.
 //!
-//! `STREAMBOX_KILLS` says how often the plug is pulled at a random moment (4), `STREAMBOX_SEED` at which.
+//! `STREAMBOX_KILLS` says how often the plug is pulled at a random moment (2), `STREAMBOX_SEED` at which.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -178,7 +178,7 @@ fn the_plug_may_be_pulled_at_any_moment() {
 /// Pulls the plug at random moments of an update, again and again; after each box is through, a new one.
 fn random_cuts(shop: &Shop, lan: &Lan, logs: &Path, span: Duration) -> Result<()> {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let kills = number("STREAMBOX_KILLS").unwrap_or(4);
+    let kills = number("STREAMBOX_KILLS").unwrap_or(2);
     let clock = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
     let mut state = number("STREAMBOX_SEED").unwrap_or(clock);
     println!("update: {kills} cuts, STREAMBOX_SEED={state}");
