@@ -63,6 +63,9 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     if !quick {
         lab::setup::ensure().with_context(|| failed("setup of the lab", start))?;
         step("release build", "release build for the lab", &mut step::release_build())?;
+        // Once and first: it installs packages and compiles, which two tests at a time must not.
+        image::build::ensure(&image::build::Options::default())
+            .with_context(|| failed("making the image", start))?;
         step(
             "image",
             "the box as a disk: built for ARM, booted through U-Boot, updated and broken",
