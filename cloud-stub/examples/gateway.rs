@@ -10,7 +10,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
-use cloud_stub::gateway::{Camera, Connector, Directory, Gateway, Limits, Options, Place, Stream, routes};
+use cloud_stub::gateway::{
+    At, Camera, Connector, Directory, Gateway, Limits, Options, Place, Stream, routes,
+};
 use door::{Counters, Service, Trouble, Visit};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -25,7 +27,7 @@ struct One(CameraId);
 impl Directory for One {
     fn place(&self, public_id: &CameraId) -> Option<Place> {
         (public_id.as_str() == "bench")
-            .then(|| Place { address: Ipv4Addr::LOCALHOST, camera: self.0.clone() })
+            .then(|| Place { at: At::Box(Ipv4Addr::LOCALHOST), camera: self.0.clone() })
     }
 
     fn camera(&self, public_id: &CameraId) -> Option<Camera> {

@@ -3,7 +3,8 @@
 //! A link that is switched off, a revoked box and an id that never was are the same here: nothing. The gateway cannot tell
 //! them apart, so no answer of its can either.
 
-use std::net::Ipv4Addr;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use model::{CameraId, CameraState};
 
@@ -16,13 +17,31 @@ pub trait Directory: Send + Sync + 'static {
     fn camera(&self, public_id: &CameraId) -> Option<Camera>;
 }
 
-/// One camera of one box.
+/// One camera, and who has its pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Place {
-    /// The box's address inside the tunnel.
-    pub address: Ipv4Addr,
-    /// The camera's name in the box's own links.
+    /// Who has its pictures.
+    pub at: At,
+    /// The camera's name there.
     pub camera: CameraId,
+}
+
+/// Who has a camera's pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum At {
+    /// The box with this address inside the tunnel.
+    Box(Ipv4Addr),
+    /// Another cloud, at this address of the clouds' own network.
+    Node(SocketAddr),
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Box(address) => address.fmt(f),
+            Self::Node(address) => address.fmt(f),
+        }
+    }
 }
 
 /// A camera as its box last reported it.
@@ -41,7 +60,7 @@ pub struct Camera {
 impl Directory for crate::store::Directory {
     fn place(&self, public_id: &CameraId) -> Option<Place> {
         let watched = self.watched(public_id.as_str())?;
-        Some(Place { address: watched.from.address, camera: watched.camera.camera_id.clone() })
+        Some(Place { at: At::Box(watched.from.address), camera: watched.camera.camera_id.clone() })
     }
 
     fn camera(&self, public_id: &CameraId) -> Option<Camera> {

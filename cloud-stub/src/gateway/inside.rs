@@ -1,6 +1,6 @@
 //! The way to the boxes in production: TCP inside the tunnel's namespace.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpSocket;
 use tunnel::io::Handle;
 
+use super::directory::At;
 use super::upstream::{Connector, Stream};
 
 /// Where a box listens inside the tunnel.
@@ -20,9 +21,12 @@ const QUIET: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs
 
 /// Connects to boxes through this tunnel.
 pub fn inside(handle: Handle) -> Connector {
-    Arc::new(move |address: Ipv4Addr| {
+    Arc::new(move |at: At| {
         let handle = handle.clone();
         Box::pin(async move {
+            let At::Box(address) = at else {
+                return Err(std::io::Error::other("only boxes are inside the tunnel"));
+            };
             let socket = TcpSocket::from_std_stream(handle.tcp_socket()?.into());
             let options = SockRef::from(&socket);
             options.set_tcp_nodelay(true)?;

@@ -27,7 +27,6 @@ mod shelf;
 mod status;
 mod upstream;
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,7 +39,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use directory::{Camera, Directory, Place};
+pub use directory::{At, Camera, Directory, Place};
 pub use inside::inside;
 use numbers::By;
 pub use numbers::Numbers;
@@ -158,7 +157,7 @@ impl<D: Directory> Gateway<D> {
             Ok((_, Object::Missing)) => answer::not_found().map(Body::Own),
             Ok((_, Object::Malformed)) => answer::malformed().map(Body::Own),
             Ok((_, Object::Unready)) | Err(Failure::Busy) => answer::unavailable(None).map(Body::Own),
-            Err(_) => answer::unavailable(self.away_since_ms(id, place.address)).map(Body::Own),
+            Err(_) => answer::unavailable(self.away_since_ms(id, place.at)).map(Body::Own),
         };
         let bytes = if request.method == Method::HEAD {
             0
@@ -188,14 +187,14 @@ impl<D: Directory> Gateway<D> {
         task.abort_handle()
     }
 
-    fn away_since_ms(&self, id: &CameraId, address: Ipv4Addr) -> Option<u64> {
+    fn away_since_ms(&self, id: &CameraId, at: At) -> Option<u64> {
         let heard_ms = self.directory.borrow().camera(id)?.heard_ms;
-        status::away(heard_ms, self.upstream.contact(address), now_ms())?.since_ms
+        status::away(heard_ms, self.upstream.contact(at), now_ms())?.since_ms
     }
 
     fn page(&self, id: &CameraId, place: &Place) -> Response<Own> {
         let Some(camera) = self.directory.borrow().camera(id) else { return self.nothing() };
-        let obstacle = status::obstacle(&camera, self.upstream.contact(place.address), now_ms());
+        let obstacle = status::obstacle(&camera, self.upstream.contact(place.at), now_ms());
         let html = player::player(player::Player {
             id: id.as_str(),
             name: &camera.name,
@@ -209,7 +208,7 @@ impl<D: Directory> Gateway<D> {
     fn status(&self, id: &CameraId, place: &Place) -> Response<Own> {
         let Some(camera) = self.directory.borrow().camera(id) else { return self.nothing() };
         let now_ms = now_ms();
-        let obstacle = status::obstacle(&camera, self.upstream.contact(place.address), now_ms);
+        let obstacle = status::obstacle(&camera, self.upstream.contact(place.at), now_ms);
         answer::plain("application/json", status::json(&camera, obstacle, now_ms).to_string())
     }
 

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::directory::Place;
+use super::directory::{At, Place};
 use super::object::{Key, Object};
 use super::pieces::{Coming, Pieces};
 use super::shelf::{Failure, Room};
@@ -35,7 +34,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 
 /// How a box's web server is reached: in production a socket inside the tunnel's namespace.
 pub type Connector =
-    Arc<dyn Fn(Ipv4Addr) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>> + Send + Sync>;
+    Arc<dyn Fn(At) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>> + Send + Sync>;
 
 /// How long a box may take, and how much it may send.
 #[derive(Debug, Clone)]
@@ -85,7 +84,7 @@ const FREE_AGAIN: Duration = Duration::from_millis(250);
 pub(super) struct Upstream {
     connector: Connector,
     limits: Limits,
-    boxes: Mutex<HashMap<Ipv4Addr, Arc<Line>>>,
+    boxes: Mutex<HashMap<At, Arc<Line>>>,
 }
 
 /// The way to one box.
@@ -135,7 +134,7 @@ impl Upstream {
         key: &Key,
         room: &mut Room,
     ) -> Result<(Object, Duration, Reusable), Failure> {
-        let line = self.line(place.address);
+        let line = self.line(place.at);
         let asked = timeout(self.limits.queue, line.places.acquire()).await;
         let _place = asked.map_err(|_| Failure::Busy)?.map_err(|_| Failure::Busy)?;
         let outcome = self.exchange(&line, place, key, room).await;
@@ -148,8 +147,8 @@ impl Upstream {
     }
 
     /// When this box last answered here, and when it last could not be reached.
-    pub(super) fn contact(&self, address: Ipv4Addr) -> Contact {
-        let Some(line) = lock(&self.boxes).get(&address).cloned() else { return Contact::default() };
+    pub(super) fn contact(&self, at: At) -> Contact {
+        let Some(line) = lock(&self.boxes).get(&at).cloned() else { return Contact::default() };
         let known = |at: &AtomicU64| Some(at.load(Ordering::Relaxed)).filter(|at| *at != 0);
         Contact { answered_ms: known(&line.answered_ms), failed_ms: known(&line.failed_ms) }
     }
@@ -163,9 +162,9 @@ impl Upstream {
         });
     }
 
-    fn line(&self, address: Ipv4Addr) -> Arc<Line> {
+    fn line(&self, at: At) -> Arc<Line> {
         let mut boxes = lock(&self.boxes);
-        let line = boxes.entry(address).or_insert_with(|| Arc::new(Line::new(self.limits.per_box)));
+        let line = boxes.entry(at).or_insert_with(|| Arc::new(Line::new(self.limits.per_box)));
         line.clone()
     }
 
@@ -184,14 +183,14 @@ impl Upstream {
                 Err(failure) => return Err(failure),
             }
         }
-        let mut sender = self.connect(place.address).await?;
+        let mut sender = self.connect(place.at).await?;
         let response = self.ask(&mut sender, place, key).await?;
         self.take(response, room, line, sender).await
     }
 
-    async fn connect(&self, address: Ipv4Addr) -> Result<SendRequest<Empty<Bytes>>, Failure> {
+    async fn connect(&self, at: At) -> Result<SendRequest<Empty<Bytes>>, Failure> {
         let shaken = timeout(self.limits.connect, async {
-            let stream = (self.connector)(address).await.map_err(|_| Failure::Unreachable)?;
+            let stream = (self.connector)(at).await.map_err(|_| Failure::Unreachable)?;
             http1::handshake(TokioIo::new(stream)).await.map_err(|_| Failure::Unreachable)
         });
         let (sender, connection) = shaken.await.map_err(|_| Failure::Unreachable)??;
@@ -210,7 +209,7 @@ impl Upstream {
         key: &Key,
     ) -> Result<Response<Incoming>, Failure> {
         let request = Request::get(format!("/{}/{}{}", place.camera, key.object, key.query()))
-            .header(HOST, place.address.to_string())
+            .header(HOST, place.at.to_string())
             .body(Empty::new())
             .map_err(|_| Failure::Broken)?;
         match timeout(self.limits.head, sender.send_request(request)).await {

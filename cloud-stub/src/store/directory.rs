@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use model::status::CameraReport;
 use model::{BoxId, CameraId};
 
+use super::portal::{Access, Portal};
+
 /// Whether a box may come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BoxState {
@@ -73,6 +75,12 @@ pub struct BoxRow {
     pub enrolled_ms: u64,
     /// Its firmware's version, as far as it has said.
     pub version: String,
+    /// What its tenant calls it, or empty.
+    pub name: String,
+    /// The id of the site where it stands, or empty.
+    pub site: String,
+    /// The id of the cloud whose hub holds it, or empty.
+    pub node: String,
     /// When it last reported.
     pub seen: Seen,
 }
@@ -86,8 +94,12 @@ pub struct CameraRow {
     pub box_id: BoxId,
     /// Its name in the box's own links.
     pub camera_id: CameraId,
-    /// What people call it.
+    /// What its box calls it.
     pub name: String,
+    /// What its tenant calls it, or empty.
+    pub title: String,
+    /// Who may watch.
+    pub access: Access,
     /// False: the owner has switched the link off.
     pub on: bool,
     /// What the box last said of it.
@@ -113,6 +125,7 @@ pub struct Directory {
     by_key: HashMap<[u8; 32], Arc<BoxRow>>,
     cameras: HashMap<CameraId, Arc<CameraRow>>,
     of_box: HashMap<BoxId, HashMap<CameraId, Arc<CameraRow>>>,
+    portal: Portal,
     /// The number of the last change of the database that this shows.
     version: u64,
 }
@@ -121,6 +134,16 @@ impl Directory {
     /// The number of the last change of the database that this shows.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// People, access, cameras without a box, other clouds.
+    pub fn portal(&self) -> &Portal {
+        &self.portal
+    }
+
+    /// Replaces all that is known of those.
+    pub fn set_portal(&mut self, portal: Portal) {
+        self.portal = portal;
     }
 
     /// The boxes that may come in: the peers of a hub.

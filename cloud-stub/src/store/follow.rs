@@ -13,6 +13,7 @@ use sqlx::any::AnyRow;
 
 use super::database::{Database, Fields};
 use super::directory::{BoxRow, BoxState, CameraRow, Directory, Seen};
+use super::portal::{Access, Portal};
 use super::{Error, Store, lock};
 
 /// How often the database is asked for changes of other processes.
@@ -75,7 +76,7 @@ impl Store {
             .map_err(database.error(DOING))?;
         let mut newest = known;
         let mut gap = last < known;
-        let (mut boxes, mut sessions) = (BTreeSet::new(), BTreeSet::new());
+        let (mut boxes, mut sessions, mut others) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for row in &changes {
             let row = Fields::new(row, DOING);
             let id = row.number("id")?;
@@ -84,10 +85,11 @@ impl Store {
             let subject = row.text("subject")?;
             match row.text("what")?.as_str() {
                 BOX => boxes.insert(subject),
-                _ => sessions.insert(subject),
+                SESSION => sessions.insert(subject),
+                what => others.insert((what.to_owned(), subject)),
             };
         }
-        if gap || boxes.len() > MANY {
+        if gap || boxes.len() + others.len() > MANY {
             self.replace(whole(database).await?);
         } else {
             let mut next = Directory::clone(&self.0.directory.borrow());
@@ -95,6 +97,12 @@ impl Store {
                 let id: BoxId = id.parse().map_err(|error| Error::broken(DOING, error))?;
                 some(database, &mut next, &id).await?;
             }
+            let mut portal = next.portal().clone();
+            for (what, key) in &others {
+                // What a newer version has written is not for this one.
+                portal.follow(database, what, key).await?;
+            }
+            next.set_portal(portal);
             next.set_version(newest);
             self.0.directory.send_replace(Arc::new(next));
         }
@@ -158,6 +166,7 @@ pub(super) async fn whole(database: &Database) -> Result<Directory, Error> {
         .within(DOING, async {
             let mut directory = Directory::default();
             directory.set_version(last_change(database).await?);
+            directory.set_portal(Portal::whole(database).await?);
             let error = database.error(DOING);
             let boxes = sqlx::query("SELECT * FROM boxes").fetch_all(database.pool()).await.map_err(error)?;
             let rows = sqlx::query("SELECT * FROM camera").fetch_all(database.pool()).await.map_err(error)?;
@@ -213,6 +222,9 @@ pub(super) fn box_row(row: &AnyRow) -> Result<BoxRow, Error> {
             .ok_or_else(|| Error::broken(DOING, format!("the box state {state:?}")))?,
         enrolled_ms: row.number("enrolled_ms")?,
         version: row.text("version")?,
+        name: row.text("name")?,
+        site: row.text("site")?,
+        node: row.text("node")?,
         seen,
     })
 }
@@ -224,6 +236,8 @@ pub(super) fn camera_row(row: &AnyRow) -> Result<CameraRow, Error> {
         box_id: row.parsed("box_id")?,
         camera_id: row.parsed("camera_id")?,
         name: row.text("name")?,
+        title: row.text("title")?,
+        access: Access::read(&row.text("access")?)?,
         on: row.number("is_on")? != 0,
         report: serde_json::from_str(&row.text("report")?).map_err(|error| Error::broken(DOING, error))?,
         since_ms: row.number("since_ms")?,

@@ -14,6 +14,7 @@ mod found;
 mod join;
 mod member;
 mod network;
+mod portal;
 mod reports;
 mod session;
 mod setting;
@@ -33,6 +34,7 @@ pub use follow::POLL;
 pub use found::Found;
 pub use join::Admitted;
 pub use network::{InvalidNetwork, Network};
+pub use portal::{Access, Login, Node, Person, Portal, Role, Share, Site, Source, Table, Tenant, WirePeer};
 pub use session::{CODE_LIFE_S, HelloWords, Movement, SessionRow};
 pub use world::{System, World};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cloud_stub::gateway::{Limits, Place};
+use cloud_stub::gateway::{At, Limits, Place};
 use hyper::Method;
 use std::net::Ipv4Addr;
 
@@ -87,7 +87,9 @@ async fn a_link_that_leads_to_another_camera_now_shows_nothing_of_the_one_before
     let stage = Stage::before(port);
     let link = format!("/{GATE}/7.m4s");
     assert_eq!(stage.get(&link).await.body, "/gate/7.m4s");
-    stage.change(|links| links.0.get_mut(&id(GATE)).unwrap().0 = Place { address: BOX, camera: id("yard") });
+    stage.change(|links| {
+        links.0.get_mut(&id(GATE)).unwrap().0 = Place { at: At::Box(BOX), camera: id("yard") }
+    });
     assert_eq!(stage.get(&link).await.body, "/yard/7.m4s");
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cloud_stub::gateway::{Camera, Connector, Directory, Gateway, Limits, Options, Place, Stream};
+use cloud_stub::gateway::{At, Camera, Connector, Directory, Gateway, Limits, Options, Place, Stream};
 use door::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -37,7 +37,7 @@ pub(crate) struct Links(pub(crate) HashMap<CameraId, (Place, Camera)>);
 impl Links {
     pub(crate) fn with(mut self, public: &str, address: Ipv4Addr, camera: &str) -> Self {
         let camera_of = Camera { name: camera.into(), state: None, since_ms: None, heard_ms: None };
-        self.0.insert(id(public), (Place { address, camera: id(camera) }, camera_of));
+        self.0.insert(id(public), (Place { at: At::Box(address), camera: id(camera) }, camera_of));
         self
     }
 }
@@ -91,7 +91,8 @@ impl Stage {
         let links = Links::default().with(GATE, BOX, "gate").with(YARD, BOX, "yard");
         let (links, directory) = watch::channel(Arc::new(links));
         let boxes: HashMap<Ipv4Addr, u16> = boxes.iter().copied().collect();
-        let connector: Connector = Arc::new(move |address| {
+        let connector: Connector = Arc::new(move |at| {
+            let At::Box(address) = at else { panic!("there are only boxes") };
             let port = *boxes.get(&address).expect("only addresses of boxes are ever contacted");
             Box::pin(async move {
                 let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;

@@ -67,6 +67,9 @@ fn full(boxes: u32) -> Result<Directory> {
             state: BoxState::Active,
             enrolled_ms: 0,
             version: String::new(),
+            name: String::new(),
+            site: String::new(),
+            node: String::new(),
             seen: Seen::default(),
         });
     }

@@ -133,6 +133,9 @@ impl Stage {
                 state: BoxState::Active,
                 enrolled_ms: 0,
                 version: String::new(),
+                name: String::new(),
+                site: String::new(),
+                node: String::new(),
                 seen: Seen::default(),
             });
         }
