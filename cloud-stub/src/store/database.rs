@@ -25,9 +25,10 @@ const WHOLE_TIME: Duration = Duration::from_secs(6);
 const CONNECTIONS: u32 = 6;
 
 /// The migrations, in order. A migration that was published never changes.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "enrolment", include_str!("../../migrations/0001_enrolment.sql")),
     (2, "found", include_str!("../../migrations/0002_found.sql")),
+    (3, "portal", include_str!("../../migrations/0003_portal.sql")),
 ];
 
 /// An open database.
