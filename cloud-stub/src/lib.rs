@@ -6,6 +6,7 @@
 //!   gateway read: a database that is gone does not stop a stream.
 //! * [`enrol`]: how boxes come in. [`find`]: how people find a box's page. [`http`]: what strangers reach, and its limits, certificates and figures.
 //! * [`hub`]: the cloud's end of every box's tunnel.
+//! * [`people`]: who asks, and what they may do.
 //! * [`updates`]: releases for boxes, and which of them a box is to have.
 //! * [`gateway`]: viewers' requests, answered from a cache or fetched from the box, once, however many watch.
 
@@ -18,6 +19,7 @@ pub mod http;
 pub mod hub;
 pub mod log;
 pub mod owner;
+pub mod people;
 pub mod store;
 pub mod updates;
 pub mod wiring;

@@ -10,7 +10,7 @@ use super::database::{Fields, Write};
 use super::follow::SESSION;
 use super::member::may_have;
 use super::session::{CODE_LIFE_S, Row, WRONG_CLAIMS};
-use super::{Error, Refused, Store};
+use super::{Error, Refused, Store, tenant};
 
 /// Wrong claims of all codes together in a [`WINDOW_MS`]. A guesser of 10,000 live codes then hits one with a chance of
 /// 1 in 24,000 within 15 minutes.
@@ -80,6 +80,7 @@ impl Store {
                         .await
                         .map_err(error)?;
                     write.change(SESSION, &row.id, now).await?;
+                    tenant::make(&mut write, &owner, self.random(DOING)?, now).await?;
                     write.commit().await?;
                     self.0.nudge.notify_one();
                 }
@@ -131,7 +132,7 @@ async fn wrong_claims(write: &mut Write, now: u64) -> Result<(u64, u64), Error> 
 }
 
 /// An owner's name as it is kept: without spaces around it.
-fn owner_name(name: &str) -> Result<String, Refused> {
+pub(super) fn owner_name(name: &str) -> Result<String, Refused> {
     let name = name.trim();
     let fits = (1..=OWNER).contains(&name.chars().count()) && !name.chars().any(char::is_control);
     if fits { Ok(name.to_owned()) } else { Err(Refused::OwnerName) }

@@ -142,7 +142,8 @@ impl Directory {
     }
 
     /// Replaces all that is known of those.
-    pub fn set_portal(&mut self, portal: Portal) {
+    pub fn set_portal(&mut self, mut portal: Portal) {
+        portal.index();
         self.portal = portal;
     }
 
@@ -182,6 +183,11 @@ impl Directory {
         let camera = self.cameras.get(&CameraId::new(public_id).ok()?).filter(|camera| camera.on)?;
         let from = self.boxes.get(&camera.box_id).filter(|row| row.state == BoxState::Active)?;
         Some(Watched { camera, from })
+    }
+
+    /// A camera by its public id, whether it may be watched or not.
+    pub fn camera(&self, public_id: &str) -> Option<&Arc<CameraRow>> {
+        self.cameras.get(&CameraId::new(public_id).ok()?)
     }
 
     /// The camera of a box by its name in the box's own links.

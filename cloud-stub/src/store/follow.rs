@@ -59,7 +59,12 @@ impl Store {
     /// When the database does not say; the directory stays as it is.
     pub async fn refresh(&self) -> Result<(), Error> {
         let database = &self.0.database;
-        database.within(DOING, self.read_changes()).await
+        database
+            .within(DOING, async {
+                let _turn = self.0.reading.lock().await;
+                self.read_changes().await
+            })
+            .await
     }
 
     async fn read_changes(&self) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 //! was answered is on the disk. What hub and gateway need is in the [`Directory`], which outlives the database's
 //! troubles; it follows the database within [`POLL`], whichever process has changed it.
 
+mod audit;
 mod claim;
 mod database;
 mod directory;
@@ -12,12 +13,14 @@ mod fleet;
 mod follow;
 mod found;
 mod join;
+mod link;
 mod member;
 mod network;
 mod portal;
 mod reports;
 mod session;
 mod setting;
+mod tenant;
 mod world;
 
 use std::collections::HashMap;
@@ -27,12 +30,14 @@ use model::BoxId;
 use ring::hmac;
 use tokio::sync::{Notify, watch};
 
+pub use audit::Audit;
 pub use claim::Claimed;
 pub use directory::{BoxRow, BoxState, CameraRow, Directory, Seen, Watched};
 pub use error::{Error, Refused};
 pub use follow::POLL;
 pub use found::Found;
 pub use join::Admitted;
+pub use link::{From, Link};
 pub use network::{InvalidNetwork, Network};
 pub use portal::{Access, Login, Node, Person, Portal, Role, Share, Site, Source, Table, Tenant, WirePeer};
 pub use session::{CODE_LIFE_S, HelloWords, Movement, SessionRow};
@@ -63,6 +68,8 @@ struct Inner {
     /// Hashes codes.
     codes: hmac::Key,
     directory: watch::Sender<Arc<Directory>>,
+    /// Whoever reads changes: one after the other, so that the picture never goes back.
+    reading: tokio::sync::Mutex<()>,
     /// Wakes the follower: this process has changed something.
     nudge: Notify,
     /// Who waits for a session to move.
@@ -83,6 +90,10 @@ impl Store {
     /// When the database cannot be used.
     pub async fn open(url: &str, options: Options, world: impl World) -> Result<Self, Error> {
         let database = Database::open(url).await?;
+        if let Err(error) = tenant::adopt(&database, &world).await {
+            // The next start does it; until then nobody but an operator sees those boxes in the portal.
+            tracing::warn!("{error}");
+        }
         let codes = setting::code_key(&database, &world).await?;
         let directory = follow::whole(&database).await?;
         let inner = Inner {
@@ -91,6 +102,7 @@ impl Store {
             world: Box::new(world),
             codes,
             directory: watch::Sender::new(Arc::new(directory)),
+            reading: tokio::sync::Mutex::default(),
             nudge: Notify::new(),
             waiting: Mutex::default(),
             up: Up::default(),

@@ -214,6 +214,8 @@ pub struct Portal {
     pub peers: Table<WirePeer>,
     /// By id.
     pub nodes: Table<Node>,
+    /// The ids of these tenants by their names.
+    named: (Table<Tenant>, Arc<HashMap<String, String>>),
 }
 
 impl Portal {
@@ -228,6 +230,7 @@ impl Portal {
             sources: all(database).await?,
             peers: all(database).await?,
             nodes: all(database).await?,
+            named: Default::default(),
         })
     }
 
@@ -247,9 +250,17 @@ impl Portal {
         Ok(true)
     }
 
-    /// The id of the tenant of this name.
+    /// The id of the tenant of this name, as far as a directory has these tenants.
     pub fn tenant_named(&self, name: &str) -> Option<&str> {
-        self.tenants.iter().find(|(_, tenant)| tenant.name == name).map(|(id, _)| id)
+        self.named.1.get(name).map(String::as_str)
+    }
+
+    /// Learns the tenants' names anew, if there are others.
+    pub(super) fn index(&mut self) {
+        if !Arc::ptr_eq(&self.named.0.0, &self.tenants.0) {
+            let names = self.tenants.iter().map(|(id, tenant)| (tenant.name.clone(), id.to_owned()));
+            self.named = (self.tenants.clone(), Arc::new(names.collect()));
+        }
     }
 }
 
