@@ -15,43 +15,44 @@ use crate::store::Directory;
 
 /// Follows the directory until its owner is gone.
 pub(super) async fn follow(handle: Handle, mut directory: watch::Receiver<Arc<Directory>>) {
-    let mut known = HashMap::new();
+    let (mut known, mut before) = (HashMap::new(), Arc::<Directory>::default());
     loop {
-        let wanted = wanted(&directory.borrow_and_update());
-        apply(&handle, &mut known, wanted);
+        let now = directory.borrow_and_update().clone();
+        apply(&handle, &mut known, &before, &now);
+        before = now;
         if directory.changed().await.is_err() {
             return;
         }
     }
 }
 
-fn wanted(directory: &Directory) -> HashMap<[u8; 32], Ipv4Addr> {
-    directory.peers().map(|row| (row.tunnel_key, row.address)).collect()
-}
-
 /// Removes first: a key or an address may have changed hands.
-fn apply(handle: &Handle, known: &mut HashMap<[u8; 32], Ipv4Addr>, wanted: HashMap<[u8; 32], Ipv4Addr>) {
-    for key in known.keys().filter(|key| !wanted.contains_key(*key)) {
-        handle.remove(&PublicKey::from_bytes(*key));
+fn apply(handle: &Handle, known: &mut HashMap<[u8; 32], Ipv4Addr>, before: &Directory, now: &Directory) {
+    let had = known.len();
+    for row in before.peers_unlike(now) {
+        if now.by_key(&row.tunnel_key).is_none() && known.remove(&row.tunnel_key).is_some() {
+            handle.remove(&PublicKey::from_bytes(row.tunnel_key));
+        }
     }
-    let mut added = 0;
-    for (key, address) in wanted.iter().filter(|(key, address)| known.get(*key) != Some(*address)) {
+    let mut moved = had != known.len();
+    for row in now.peers_unlike(before) {
+        if known.get(&row.tunnel_key) == Some(&row.address) {
+            continue;
+        }
         let peer = Peer {
-            public: PublicKey::from_bytes(*key),
+            public: PublicKey::from_bytes(row.tunnel_key),
             preshared: None,
-            allowed: vec![Cidr { address: IpAddr::V4(*address), prefix: 32 }],
+            allowed: vec![Cidr { address: IpAddr::V4(row.address), prefix: 32 }],
             remote: None,
             keepalive_s: None, // the box pings, and is answered
         };
-        if handle.put(peer) {
-            added += 1;
-        } else {
-            tracing::error!("the hub has no room for the box at {address}");
+        if !handle.put(peer) {
+            tracing::error!("the hub has no room for the box at {}", row.address);
         }
+        known.insert(row.tunnel_key, row.address);
+        moved = true;
     }
-    let removed = known.len() + added - wanted.len().min(known.len() + added);
-    if added + removed > 0 {
-        tracing::info!("the hub has {} peers", wanted.len());
+    if moved {
+        tracing::info!("the hub has {} peers", known.len());
     }
-    *known = wanted;
 }

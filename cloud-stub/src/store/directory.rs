@@ -1,6 +1,8 @@
 //! The boxes and cameras as hub and gateway see them: a picture in memory that is replaced as a whole whenever the
 //! database has changed, and stays as it is while the database is gone.
 //!
+//! A directory never changes once it is shared; only when a box was last heard of ([`Seen`]) moves on inside it. Those that
+//! follow each other share what is the same in both, so a change costs little however many boxes there are.
 //! A directory never changes once it is shared; only when a box was last heard of ([`Seen`]) moves on inside it.
 
 use std::collections::HashMap;
@@ -11,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use model::status::CameraReport;
 use model::{BoxId, CameraId};
 
+use super::map::Map;
 use super::portal::{Access, Portal};
 
 /// Whether a box may come in.
@@ -120,11 +123,11 @@ pub struct Watched<'a> {
 /// All boxes and cameras.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
-    boxes: HashMap<BoxId, Arc<BoxRow>>,
-    by_address: HashMap<Ipv4Addr, Arc<BoxRow>>,
-    by_key: HashMap<[u8; 32], Arc<BoxRow>>,
-    cameras: HashMap<CameraId, Arc<CameraRow>>,
-    of_box: HashMap<BoxId, HashMap<CameraId, Arc<CameraRow>>>,
+    boxes: Map<BoxId, Arc<BoxRow>>,
+    by_address: Map<Ipv4Addr, Arc<BoxRow>>,
+    by_key: Map<[u8; 32], Arc<BoxRow>>,
+    cameras: Map<CameraId, Arc<CameraRow>>,
+    of_box: Map<BoxId, Arc<HashMap<CameraId, Arc<CameraRow>>>>,
     portal: Portal,
     /// The number of the last change of the database that this shows.
     version: u64,
@@ -150,6 +153,11 @@ impl Directory {
     /// The boxes that may come in: the peers of a hub.
     pub fn peers(&self) -> impl Iterator<Item = &Arc<BoxRow>> {
         self.boxes.values().filter(|row| row.state == BoxState::Active)
+    }
+
+    /// Those of the peers that may differ from what they were in `old`: all that do, and few others.
+    pub fn peers_unlike<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = &'a Arc<BoxRow>> {
+        self.boxes.unlike(&old.boxes).map(|(_, row)| row).filter(|row| row.state == BoxState::Active)
     }
 
     /// All boxes, in whatever state.
@@ -197,7 +205,7 @@ impl Directory {
 
     /// The cameras of a box.
     pub fn cameras_of(&self, from: &BoxId) -> impl Iterator<Item = &Arc<CameraRow>> {
-        self.of_box.get(from).into_iter().flat_map(HashMap::values)
+        self.of_box.get(from).into_iter().flat_map(|cameras| cameras.values())
     }
 
     /// Says which change of the database this shows.
@@ -222,7 +230,8 @@ impl Directory {
 
     /// Replaces all cameras of a box.
     pub fn put_cameras(&mut self, of: &BoxId, cameras: impl IntoIterator<Item = CameraRow>) {
-        for old in self.of_box.remove(of).unwrap_or_default().into_values() {
+        let before = self.of_box.remove(of).unwrap_or_default();
+        for old in before.values() {
             self.cameras.remove(&old.public_id);
         }
         let mut by_id = HashMap::new();
@@ -231,15 +240,15 @@ impl Directory {
             by_id.insert(camera.camera_id.clone(), camera);
         }
         if !by_id.is_empty() {
-            self.of_box.insert(of.clone(), by_id);
+            self.of_box.insert(of.clone(), Arc::new(by_id));
         }
     }
 
     /// Takes over from `old` when boxes were last heard of.
     pub(super) fn carry_on(&mut self, old: &Self) {
-        for (id, row) in std::mem::take(&mut self.boxes) {
-            let mut row = BoxRow::clone(&row);
-            if let Some(before) = old.boxes.get(&id) {
+        for (id, row) in std::mem::take(&mut self.boxes).iter() {
+            let mut row = BoxRow::clone(row);
+            if let Some(before) = old.boxes.get(id) {
                 if let Some(at) = row.seen.last_ms() {
                     before.seen.note(at);
                 }

@@ -14,6 +14,7 @@ mod follow;
 mod found;
 mod join;
 mod link;
+mod map;
 mod member;
 mod network;
 mod portal;

@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 
 use super::Error;
 use super::database::{Database, Fields};
+use super::map::Map;
 
 /// What is kept as a whole in memory, by its key.
 pub(super) trait Row: Sized {
@@ -26,7 +27,7 @@ pub(super) trait Row: Sized {
 
 /// Rows by their keys. A copy shares what it holds until one of both changes.
 #[derive(Debug)]
-pub struct Table<R>(Arc<HashMap<String, Arc<R>>>);
+pub struct Table<R>(Map<String, Arc<R>>);
 
 impl<R> Clone for Table<R> {
     fn clone(&self) -> Self {
@@ -36,7 +37,7 @@ impl<R> Clone for Table<R> {
 
 impl<R> Default for Table<R> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self(Map::default())
     }
 }
 
@@ -53,10 +54,9 @@ impl<R> Table<R> {
 
     /// Adds or replaces a row; `None` takes it out.
     pub fn put(&mut self, key: &str, row: Option<R>) {
-        let map = Arc::make_mut(&mut self.0);
         match row {
-            Some(row) => drop(map.insert(key.to_owned(), Arc::new(row))),
-            None => drop(map.remove(key)),
+            Some(row) => drop(self.0.insert(key.to_owned(), Arc::new(row))),
+            None => drop(self.0.remove(key)),
         }
     }
 }
@@ -257,7 +257,7 @@ impl Portal {
 
     /// Learns the tenants' names anew, if there are others.
     pub(super) fn index(&mut self) {
-        if !Arc::ptr_eq(&self.named.0.0, &self.tenants.0) {
+        if !self.named.0.0.is(&self.tenants.0) {
             let names = self.tenants.iter().map(|(id, tenant)| (tenant.name.clone(), id.to_owned()));
             self.named = (self.tenants.clone(), Arc::new(names.collect()));
         }
@@ -268,12 +268,12 @@ const DOING: &str = "read people and access";
 
 async fn all<R: Row>(database: &Database) -> Result<Table<R>, Error> {
     let rows = sqlx::query(R::ALL).fetch_all(database.pool()).await.map_err(database.error(DOING))?;
-    let mut map = HashMap::with_capacity(rows.len());
+    let mut map = Map::default();
     for row in &rows {
         let (key, row) = R::read(&Fields::new(row, DOING))?;
         map.insert(key, Arc::new(row));
     }
-    Ok(Table(Arc::new(map)))
+    Ok(Table(map))
 }
 
 async fn one<R: Row + Clone>(database: &Database, table: &mut Table<R>, key: &str) -> Result<(), Error> {
