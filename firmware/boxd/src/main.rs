@@ -26,7 +26,6 @@ mod config;
 mod data;
 mod door;
 mod facts;
-mod feed;
 mod floor;
 mod guard;
 mod kernel;

@@ -18,11 +18,9 @@ use crate::state::lock;
 /// Length of a rest, milliseconds: two or three frames. A TCP window of 64 KiB, where the kernel begins, then passes 5 Mbit/s,
 /// and grows by what one look finds in it.
 const REST_MS: u8 = 100;
-/// How long after being told a worker stays awake: longer than [`TELL_EVERY`] and the target duration of a player that
+/// How long after being told a worker stays awake: longer than [`feed::TELL_EVERY`] and the target duration of a player that
 /// fetches whole segments.
 const AWAKE: Duration = Duration::from_secs(20);
-/// How often the supervisor repeats that somebody watches.
-pub(crate) const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// The supervisor's end: tells a worker that somebody watches.
 pub(crate) struct Alarm(UnixStream);

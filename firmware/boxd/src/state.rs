@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use crate::cloud::Cloud;
 use crate::door::Counters;
 use crate::facts::Systems;
-use crate::feed::Feed;
 use crate::whereabouts::Whereabouts;
+use feed::Feed;
 
 /// Everything that the front door shows.
 #[derive(Clone)]
@@ -196,7 +196,6 @@ impl Camera {
     /// Counts one request of a viewer.
     pub(crate) fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.feed.watch();
     }
 
     /// Whether it has a smaller picture than the one that the owner chose.

@@ -31,7 +31,7 @@ use crate::config::{Config, Discovery, Http, TlsListen};
 use crate::data;
 use crate::door::{self, Hosts, Way};
 use crate::facts;
-use crate::floor::{Floor, KEEP_EVERY};
+use crate::floor::Floor;
 use crate::kernel;
 use crate::label;
 use crate::lan;
@@ -325,7 +325,7 @@ async fn keep_time(floor: &Floor, directory: &Path) {
             }
             complained = true;
         }
-        tokio::time::sleep(KEEP_EVERY).await;
+        tokio::time::sleep(feed::KEEP_EVERY).await;
     }
 }
 

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("assets", &[]),
     ("player", &["model", "assets"]),
     ("camera", &["model", "media"]),
+    ("feed", &["model", "media", "camera", "door"]),
     (
         "boxd",
         &[
@@ -30,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "discovery",
             "media",
             "camera",
+            "feed",
             "enrol",
             "tunnel",
             "update",
@@ -40,7 +42,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "board",
         ],
     ),
-    ("cloud-stub", &["model", "media", "camera", "enrol", "tunnel", "update", "settings", "door", "player"]),
+    (
+        "cloud-stub",
+        &["model", "media", "camera", "feed", "enrol", "tunnel", "update", "settings", "door", "player"],
+    ),
     ("fuzz", &["model", "discovery", "media", "camera", "enrol", "tunnel", "update", "board"]),
     ("simcam", &[]),
     ("lab", &["simcam", "model", "enrol"]),

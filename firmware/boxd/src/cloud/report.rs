@@ -197,7 +197,7 @@ mod tests {
     use crate::cloud::files::tests::Scratch;
     use crate::cloud::time::tests::Fake;
     use crate::cloud::view::Cloud;
-    use crate::feed::Feed;
+    use feed::Feed;
 
     fn shared() -> Shared {
         let shared = Shared::new(Cloud::new(None, Some(5)));

@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
     use crate::cloud::Cloud;
-    use crate::feed::Feed;
+    use feed::Feed;
 
     #[tokio::test(flavor = "current_thread")]
     async fn only_media_is_behind_this_door() {

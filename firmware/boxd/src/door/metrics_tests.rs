@@ -4,7 +4,7 @@ use model::{CameraId, Trouble};
 
 use super::*;
 use crate::cloud::Cloud;
-use crate::feed::Feed;
+use feed::Feed;
 
 /// One sample of the OpenMetrics text format: name, labels as text, value.
 type Sample = (String, String, f64);

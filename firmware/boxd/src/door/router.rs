@@ -131,7 +131,7 @@ fn options(media: bool) -> Response<Body> {
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     if media {
-        hls::open_to_all_origins(response.headers_mut());
+        feed::open_to_all_origins(response.headers_mut());
     }
     response
 }

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::cloud::Cloud;
     use crate::cloud::files_tests::Scratch;
-    use crate::feed::Feed;
+    use feed::Feed;
 
     #[test]
     fn the_newest_two_hundred_stay_over_a_restart_with_few_writes() {

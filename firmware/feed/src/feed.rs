@@ -3,8 +3,10 @@
 //! The stream is behind one short lock; whoever waits for more of it waits on a counter that grows with every part
 //! and every change of format or state, so nobody polls.
 
+#![allow(clippy::disallowed_methods, reason = "the shell's own clock: how long something has been so")]
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use camera::DeviceFacts;
@@ -12,12 +14,12 @@ use media::{AccessUnit, Format, Stream, UnusableFormat};
 use model::{CameraState, Trouble};
 use tokio::sync::{Notify, watch};
 
-use crate::rest::TELL_EVERY;
-use crate::state::lock;
+/// How often it is repeated that somebody watches.
+pub const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// A handle on one camera's media; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Feed(Arc<Inner>);
+pub struct Feed(Arc<Inner>);
 
 struct Inner {
     stream: Mutex<Stream>,
@@ -47,7 +49,7 @@ struct Status {
 
 impl Feed {
     /// A feed that nothing has arrived on.
-    pub(crate) fn new(stream: Stream) -> Self {
+    pub fn new(stream: Stream) -> Self {
         let status = Status {
             state: CameraState::Connecting,
             since: Instant::now(),
@@ -67,18 +69,18 @@ impl Feed {
     }
 
     /// The camera is gone: whoever waits for more of it waits no longer.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.0.closed.store(true, Ordering::Release);
         self.wake();
     }
 
     /// Whether the camera is gone.
-    pub(crate) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.0.closed.load(Ordering::Acquire)
     }
 
     /// What the camera is doing; a waiting camera's `retry_in_ms` is counted down to this moment.
-    pub(crate) fn state(&self) -> CameraState {
+    pub fn state(&self) -> CameraState {
         let status = lock(&self.0.status);
         let mut state = status.state.clone();
         if let CameraState::Waiting { retry_in_ms, .. } = &mut state {
@@ -89,47 +91,47 @@ impl Feed {
     }
 
     /// How long the camera has been in its state.
-    pub(crate) fn state_age(&self) -> Duration {
+    pub fn state_age(&self) -> Duration {
         lock(&self.0.status).since.elapsed()
     }
 
     /// What stands in the way and for how long something has: unlike the state, it holds over the next try.
-    pub(crate) fn trouble(&self) -> Option<(Trouble, Duration)> {
+    pub fn trouble(&self) -> Option<(Trouble, Duration)> {
         lock(&self.0.status).trouble.as_ref().map(|(trouble, since)| (trouble.clone(), since.elapsed()))
     }
 
     /// What the camera said of itself, once it did.
-    pub(crate) fn device(&self) -> Option<DeviceFacts> {
+    pub fn device(&self) -> Option<DeviceFacts> {
         lock(&self.0.status).device.clone()
     }
 
-    /// Access units right before or inside which packets were lost, since the box started.
-    pub(crate) fn lost_units(&self) -> u64 {
+    /// Access units right before or inside which packets were lost, since the feed was made.
+    pub fn lost_units(&self) -> u64 {
         lock(&self.0.status).lost_units
     }
 
-    /// How often the session with the camera ended, since the box started.
-    pub(crate) fn interruptions(&self) -> u64 {
+    /// How often the session with the camera ended, since the feed was made.
+    pub fn interruptions(&self) -> u64 {
         lock(&self.0.status).interruptions
     }
 
-    /// Bytes of access units received, since the box started.
-    pub(crate) fn received_bytes(&self) -> u64 {
+    /// Bytes of access units received, since the feed was made.
+    pub fn received_bytes(&self) -> u64 {
         self.0.received_bytes.load(Ordering::Relaxed)
     }
 
     /// Asks the stream something, under its lock.
-    pub(crate) fn with<T>(&self, ask: impl FnOnce(&mut Stream) -> T) -> T {
+    pub fn with<T>(&self, ask: impl FnOnce(&mut Stream) -> T) -> T {
         ask(&mut lock(&self.0.stream))
     }
 
     /// A counter that changes whenever an answer of the stream may have changed.
-    pub(crate) fn progress(&self) -> watch::Receiver<u64> {
+    pub fn progress(&self) -> watch::Receiver<u64> {
         self.0.progress.subscribe()
     }
 
     /// Notes that somebody asked for a piece of the stream.
-    pub(crate) fn watch(&self) {
+    pub fn watch(&self) {
         let viewers = &self.0.viewers;
         let stretch = viewers.began.elapsed().as_secs() / TELL_EVERY.as_secs() + 1;
         if viewers.told.swap(stretch, Ordering::Relaxed) != stretch {
@@ -138,12 +140,12 @@ impl Feed {
     }
 
     /// Returns when somebody watches; at most once in [`TELL_EVERY`].
-    pub(crate) async fn watched(&self) {
+    pub async fn watched(&self) {
         self.0.viewers.tell.notified().await;
     }
 
     /// Takes one access unit.
-    pub(crate) fn push(&self, unit: AccessUnit) {
+    pub fn push(&self, unit: AccessUnit) {
         self.0.received_bytes.fetch_add(unit.data.len() as u64, Ordering::Relaxed);
         if unit.loss {
             lock(&self.0.status).lost_units += 1;
@@ -158,21 +160,21 @@ impl Feed {
     ///
     /// # Errors
     /// When it cannot be packaged; the one before it stays.
-    pub(crate) fn set_format(&self, format: Format) -> Result<(), UnusableFormat> {
+    pub fn set_format(&self, format: Format) -> Result<(), UnusableFormat> {
         lock(&self.0.stream).set_format(format)?;
         self.wake();
         Ok(())
     }
 
     /// Notes that the session with the camera ended: what comes next belongs to another one.
-    pub(crate) fn interrupt(&self) {
+    pub fn interrupt(&self) {
         lock(&self.0.stream).interrupt();
         lock(&self.0.status).interruptions += 1;
         self.wake();
     }
 
     /// Notes what the camera is doing.
-    pub(crate) fn set_state(&self, state: CameraState) {
+    pub fn set_state(&self, state: CameraState) {
         let mut status = lock(&self.0.status);
         let now = Instant::now();
         match &state {
@@ -190,26 +192,37 @@ impl Feed {
     }
 
     /// Notes that another login or address counts from now on: what stood in the way before does not any more.
-    pub(crate) fn begin_anew(&self) {
+    pub fn begin_anew(&self) {
         lock(&self.0.status).trouble = None;
         self.set_state(CameraState::Connecting);
     }
 
     /// Notes that the worker is gone and comes back in `retry`.
-    pub(crate) fn worker_died(&self, retry: Duration) {
+    pub fn worker_died(&self, retry: Duration) {
         let retry_in_ms = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
         self.set_state(CameraState::Waiting { trouble: Trouble::WorkerDied, retry_in_ms });
         self.interrupt();
     }
 
     /// Notes what the camera said of itself.
-    pub(crate) fn set_device(&self, facts: DeviceFacts) {
+    pub fn set_device(&self, facts: DeviceFacts) {
         lock(&self.0.status).device = Some(facts);
     }
 
     fn wake(&self) {
         self.0.progress.send_modify(|count| *count = count.wrapping_add(1));
     }
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+/// No holder leaves a half-made value: a poisoned lock is used as it is.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
