@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Extension;
+use axum::{Extension, Router};
 use door::{Counters, Hosts, Limits, Service};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus_client::registry::Registry;
@@ -23,7 +23,7 @@ use crate::http::acme::Renewal;
 use crate::http::certificate::{Files, Shown};
 use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source};
 use crate::hub::{self, Hub};
-use crate::people::Gate;
+use crate::people::{Gate, People};
 use crate::store::{Options, Store, World};
 use crate::updates::Updates;
 
@@ -90,7 +90,7 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         None => routes,
     };
     let source = Source { store: store.clone(), door: counters.clone() };
-    let routes = routes.layer(Extension(Gate::new(store.clone(), &config)));
+    let routes = routes.merge(portal(&store, &config));
     let metrics = Arc::new(Metrics::new(registry, source));
     let names = config.http.hosts.iter().map(String::as_str).chain(config.http.url.host_str());
     let service = Front::new(routes, metrics, Hosts::new(names, REFUSAL), proxies.clone());
@@ -132,6 +132,11 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         Err(_) => tracing::warn!("not everything ended in time"),
     }
     Ok(())
+}
+
+/// What the portal's pages ask for: everything under `/api/v1` that is for people.
+pub fn portal(store: &Store, config: &Config) -> Router {
+    People::new(store.clone()).routes().layer(Extension(Gate::new(store.clone(), config)))
 }
 
 /// Begins to take connections.

@@ -68,10 +68,7 @@ impl Bucket {
     /// # Errors
     /// When it has none left.
     pub fn take(&self, address: IpAddr, now: Instant) -> Result<(), TooMuch> {
-        let address = match address.to_canonical() {
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-            four @ IpAddr::V4(_) => four,
-        };
+        let address = counted(address);
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         let filled = |left: f64, since: Instant| {
             (left + now.saturating_duration_since(since).as_secs_f64() * self.per_second).min(self.size)
@@ -91,6 +88,22 @@ impl Bucket {
         }
         *entry = (left - 1.0, now);
         Ok(())
+    }
+
+    /// Gives a token back: what it was taken for was no misuse.
+    pub fn give_back(&self, address: IpAddr) {
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((left, _)) = addresses.get_mut(&counted(address)) {
+            *left = (*left + 1.0).min(self.size);
+        }
+    }
+}
+
+/// What is counted as one: an address (IPv4), or a network of 64 bits (IPv6).
+fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        four @ IpAddr::V4(_) => four,
     }
 }
 

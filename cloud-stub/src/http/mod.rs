@@ -28,7 +28,7 @@ pub use limits::{BODY_BYTES, Bucket, TooMuch, json};
 pub(crate) use metrics::Up;
 pub use metrics::{Metrics, Source};
 pub use redirect::{Challenges, Redirect};
-pub use reply::{failed, gone_wrong, in_words, not_found, sentence};
+pub use reply::{failed, gone_wrong, in_words, not_found, sentence, told};
 
 /// The description of the API for programs (OpenAPI 3.1).
 const OPENAPI: &str = include_str!("openapi.json");

@@ -3,7 +3,8 @@
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONNECTION, HeaderValue, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
@@ -49,6 +50,18 @@ pub(super) fn too_large() -> Response<Body> {
     response
 }
 
+/// An answer of the API that no cache keeps.
+pub fn told(body: impl serde::Serialize) -> Response<Body> {
+    match serde_json::to_vec(&body) {
+        Ok(body) => {
+            let mut response = door::reply(StatusCode::OK, "application/json", body).map(Body::new);
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(_) => sentence(StatusCode::INTERNAL_SERVER_ERROR, "The answer cannot be written down."),
+    }
+}
+
 /// A refusal of the API: `{"error": "…"}`.
 pub fn sentence(status: StatusCode, sentence: &str) -> Response<Body> {
     let body = serde_json::json!({ "error": sentence }).to_string();
@@ -86,7 +99,12 @@ pub fn gone_wrong(error: &store::Error) -> Response<Body> {
     };
     let words = refused.to_string();
     match refused {
-        Refused::NoSession | Refused::NoBox(_) | Refused::NoCamera(_) | Refused::NoCode => not_found(),
+        Refused::NoSession
+        | Refused::NoBox(_)
+        | Refused::NoCamera(_)
+        | Refused::NoPerson(_)
+        | Refused::NotThere
+        | Refused::NoCode => not_found(),
         Refused::Revoked => sentence(StatusCode::GONE, &words),
         Refused::TooManySessions | Refused::PoolExhausted { .. } => {
             failed(StatusCode::SERVICE_UNAVAILABLE, &words, CROWD_RETRY_S)
@@ -94,12 +112,16 @@ pub fn gone_wrong(error: &store::Error) -> Response<Body> {
         Refused::TooManyClaims { retry_after_s } => {
             failed(StatusCode::TOO_MANY_REQUESTS, &words, *retry_after_s)
         }
-        Refused::OwnerName | Refused::TooManyCameras(_) => sentence(StatusCode::BAD_REQUEST, &words),
+        Refused::OwnerName | Refused::Unfit(_) | Refused::TooManyCameras(_) => {
+            sentence(StatusCode::BAD_REQUEST, &words)
+        }
         Refused::NotClaimed
         | Refused::Expired
         | Refused::Repeated
         | Refused::OtherWords
         | Refused::OtherOwner { .. }
+        | Refused::NameTaken
+        | Refused::LastOwner
         | Refused::KeyTaken => sentence(StatusCode::CONFLICT, &words),
     }
 }

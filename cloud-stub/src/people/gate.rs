@@ -3,7 +3,8 @@
 //! A browser sends its cookie along with requests that another site's page has made up. So a request that changes
 //! something must bring what only our own page can know (`x-csrf`), and must not say that it comes from elsewhere.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::FromRequestParts;
 use hyper::header::{HeaderMap, ORIGIN};
@@ -13,13 +14,18 @@ use url::Url;
 
 use super::{Refusal, Who, fingerprint, who};
 use crate::config::Config;
-use crate::store::Store;
+use crate::store::{LOGIN_LIFE_MS, Store};
+
+/// A day, milliseconds.
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// Knows who is signed in and by what names this cloud goes. An extension of the router.
 #[derive(Debug, Clone)]
 pub struct Gate {
     store: Store,
     names: Arc<Names>,
+    /// The logins that are being kept on.
+    sliding: Arc<Mutex<HashSet<String>>>,
 }
 
 /// By what the cloud's own pages say where they come from.
@@ -33,7 +39,7 @@ impl Gate {
     /// A gate for the people of this store.
     pub fn new(store: Store, config: &Config) -> Self {
         let names = Names { url: config.http.url.clone(), hosts: config.http.hosts.clone() };
-        Self { store, names: Arc::new(names) }
+        Self { store, names: Arc::new(names), sliding: Arc::default() }
     }
 
     /// Whether a request may have been made up by another site's page.
@@ -75,7 +81,32 @@ impl Gate {
                 return Err(Refusal::Foreign);
             }
         }
+        self.keep_on(&who);
         Ok(who)
+    }
+
+    /// Whether cookies are for HTTPS only.
+    pub(super) fn is_secure(&self) -> bool {
+        self.names.url.scheme() == "https"
+    }
+
+    /// A login that is used lasts on: written once a day.
+    fn keep_on(&self, who: &Who) {
+        let (store, now) = (self.store.clone(), self.store.now_ms());
+        if who.login.expires_ms > now + LOGIN_LIFE_MS - DAY_MS || !self.lock().insert(who.key.clone()) {
+            return;
+        }
+        let (gate, key) = (self.clone(), who.key.clone());
+        tokio::spawn(async move {
+            if let Err(error) = store.slide(&key).await {
+                tracing::warn!("{error}; it is tried again with the next request");
+            }
+            gate.lock().remove(&key);
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.sliding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

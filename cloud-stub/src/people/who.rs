@@ -33,10 +33,46 @@ pub struct Who {
 }
 
 impl Who {
+    /// Whose login has this key.
+    pub(super) fn of(directory: &Directory, key: String, now_ms: u64) -> Option<Self> {
+        let portal = directory.portal();
+        let login = portal.logins.get(&key).filter(|login| now_ms < login.expires_ms)?;
+        let row = portal.people.get(&login.person)?;
+        Some(Self {
+            person: login.person.clone(),
+            operator: row.operator,
+            row: row.clone(),
+            login: login.clone(),
+            key,
+            tenants: portal.tenants.clone(),
+        })
+    }
+
     /// What they are in a tenant. An operator is an owner in every tenant that there is.
     pub fn role(&self, tenant: &str) -> Option<Role> {
         self.tenants.get(tenant)?;
         if self.operator { Some(Role::Owner) } else { self.row.roles.get(tenant).copied() }
+    }
+
+    /// The tenants where they are something, and what, by name.
+    pub fn tenants(&self) -> Vec<(&str, &Tenant, Role)> {
+        let named = |(id, tenant)| Some((id, Arc::as_ref(tenant), self.role(id)?));
+        let mut tenants: Vec<_> = if self.operator {
+            self.tenants.iter().filter_map(named).collect()
+        } else {
+            let own = self.row.roles.keys().filter_map(|id| Some((id.as_str(), self.tenants.get(id)?)));
+            own.filter_map(named).collect()
+        };
+        tenants.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+        tenants
+    }
+
+    /// Whether they are an operator.
+    ///
+    /// # Errors
+    /// [`Refusal::NotThere`]: what is for operators is nobody else's business.
+    pub fn operates(&self) -> Result<(), Refusal> {
+        if self.operator { Ok(()) } else { Err(Refusal::NotThere) }
     }
 
     /// Whether they are at least this in a tenant.
@@ -55,20 +91,7 @@ impl Who {
 /// Who has sent a request with these headers; `None` when nobody is signed in. The cookie is hashed before it is looked
 /// up, so how long that takes tells nothing of any other cookie.
 pub fn who(directory: &Directory, headers: &HeaderMap, now_ms: u64) -> Option<Who> {
-    let portal = directory.portal();
-    cookies(headers).find_map(|cookie| {
-        let key = fingerprint(cookie);
-        let login = portal.logins.get(&key).filter(|login| now_ms < login.expires_ms)?;
-        let row = portal.people.get(&login.person)?;
-        Some(Who {
-            person: login.person.clone(),
-            operator: row.operator,
-            row: row.clone(),
-            login: login.clone(),
-            key,
-            tenants: portal.tenants.clone(),
-        })
-    })
+    cookies(headers).find_map(|cookie| Who::of(directory, fingerprint(cookie), now_ms))
 }
 
 /// How a secret is kept: SHA-256 in base64.

@@ -99,6 +99,21 @@ pub enum Refused {
     /// No such camera.
     #[error("there is no camera {0}: `cloud cameras` lists them")]
     NoCamera(String),
+    /// It is not there, whatever it is.
+    #[error("there is no such thing")]
+    NotThere,
+    /// Nobody has this e-mail address.
+    #[error("nobody has the e-mail address {0}: `cloud person list` lists them all")]
+    NoPerson(String),
+    /// A tenant of this name is there already.
+    #[error("there is a tenant of this name already")]
+    NameTaken,
+    /// Nobody would be left who may do everything in the tenant.
+    #[error("somebody must stay its owner: make another one first")]
+    LastOwner,
+    /// It cannot be taken as it is.
+    #[error("{0}")]
+    Unfit(&'static str),
     /// A report lists more cameras than a box can have.
     #[error("a report lists at most {0} cameras")]
     TooManyCameras(usize),

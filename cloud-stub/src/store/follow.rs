@@ -14,7 +14,7 @@ use sqlx::any::AnyRow;
 use super::database::{Database, Fields};
 use super::directory::{BoxRow, BoxState, CameraRow, Directory, Seen};
 use super::portal::{Access, Portal};
-use super::{Error, Store, lock};
+use super::{Error, Store, lock, login};
 
 /// How often the database is asked for changes of other processes.
 pub const POLL: Duration = Duration::from_millis(250);
@@ -22,6 +22,8 @@ pub const POLL: Duration = Duration::from_millis(250);
 const FLUSH: Duration = Duration::from_secs(5);
 /// How often what nobody needs any more is deleted.
 const SWEEP: Duration = Duration::from_secs(3600);
+/// How long it is known who did what, days.
+const AUDIT_DAYS: u64 = 400;
 /// More changed boxes than this are read all together.
 const MANY: usize = 200;
 const DOING: &str = "read the boxes and cameras";
@@ -125,7 +127,7 @@ impl Store {
         self.0.directory.send_replace(Arc::new(next));
     }
 
-    /// Deletes changes older than a week, and sessions that nobody can use any more.
+    /// Deletes changes older than a week, and sessions, invitations and logins that nobody can use any more.
     async fn sweep(&self) -> Result<(), Error> {
         const DOING: &str = "delete what is old";
         const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -146,10 +148,13 @@ impl Store {
                         "DELETE FROM session WHERE expires_ms < $1 AND id NOT IN (SELECT session FROM boxes)",
                         DAY_MS,
                     ),
+                    ("DELETE FROM invitation WHERE expires_ms < $1", 0),
+                    ("DELETE FROM audit WHERE at_ms < $1", AUDIT_DAYS * DAY_MS),
                 ] {
                     let before = now.saturating_sub(age) as i64;
                     sqlx::query(query).bind(before).execute(&mut *write.tx).await.map_err(error)?;
                 }
+                login::sweep(&mut write, now).await?;
                 write.commit().await
             })
             .await

@@ -12,11 +12,15 @@ mod error;
 mod fleet;
 mod follow;
 mod found;
+mod invitation;
 mod join;
 mod link;
+mod login;
 mod map;
 mod member;
 mod network;
+mod person;
+mod place;
 mod portal;
 mod reports;
 mod session;
@@ -27,19 +31,23 @@ mod world;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use enrol::name128;
 use model::BoxId;
 use ring::hmac;
 use tokio::sync::{Notify, watch};
 
-pub use audit::Audit;
+pub use audit::{Audit, Audited, By};
 pub use claim::Claimed;
 pub use directory::{BoxRow, BoxState, CameraRow, Directory, Seen, Watched};
 pub use error::{Error, Refused};
 pub use follow::POLL;
 pub use found::Found;
+pub use invitation::{Chosen, Invitation};
 pub use join::Admitted;
 pub use link::{From, Link};
+pub use login::{LOGIN_LIFE_MS, NewLogin};
 pub use network::{InvalidNetwork, Network};
+pub use place::{CameraWords, SiteWords};
 pub use portal::{Access, Login, Node, Person, Portal, Role, Share, Site, Source, Table, Tenant, WirePeer};
 pub use session::{CODE_LIFE_S, HelloWords, Movement, SessionRow};
 pub use world::{System, World};
@@ -136,6 +144,29 @@ impl Store {
         let flushed = self.flush().await;
         self.0.database.close().await;
         flushed
+    }
+
+    /// Writes something, and shows it in the directory before it answers.
+    pub(crate) async fn writing<T>(
+        &self,
+        doing: &'static str,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let done = self.0.database.within(doing, work).await?;
+        self.0.nudge.notify_one();
+        // It is written. What cannot be read at once the follower reads.
+        let _ = self.refresh().await;
+        Ok(done)
+    }
+
+    /// A new secret or id: 128 random bits.
+    pub(crate) fn secret(&self, doing: &'static str) -> Result<String, Error> {
+        self.random(doing).map(name128)
+    }
+
+    /// Random bits for a password's hash.
+    pub(crate) fn salt(&self) -> Result<[u8; 16], Error> {
+        self.random("hash a password")
     }
 
     fn random(&self, doing: &'static str) -> Result<[u8; 16], Error> {

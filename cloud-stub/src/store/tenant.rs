@@ -3,9 +3,11 @@
 
 use enrol::name128;
 
+use super::audit::{Audit, By};
+use super::claim::owner_name;
 use super::database::{Database, Write};
 use super::portal::{Row as _, Tenant};
-use super::{Error, World, random};
+use super::{Error, Refused, Store, World, random};
 
 /// Gives a tenant to every owner of boxes that has none.
 pub(super) async fn adopt(database: &Database, world: &dyn World) -> Result<(), Error> {
@@ -45,4 +47,39 @@ pub(super) async fn make(write: &mut Write, name: &str, bits: [u8; 16], now_ms: 
         write.change(Tenant::WHAT, &id, now_ms).await?;
     }
     Ok(made)
+}
+
+/// Whether there is a tenant of this id.
+pub(super) async fn exists(write: &mut Write, id: &str) -> Result<bool, Error> {
+    let error = write.error();
+    let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM tenant WHERE id = $1")
+        .bind(id)
+        .fetch_one(&mut *write.tx)
+        .await
+        .map_err(error)?;
+    Ok(found != 0)
+}
+
+impl Store {
+    /// Makes a tenant and gives its id.
+    ///
+    /// # Errors
+    /// [`Refused::OwnerName`], [`Refused::NameTaken`], or the database's.
+    pub async fn add_tenant(&self, name: &str, by: By<'_>) -> Result<String, Error> {
+        const DOING: &str = "make a tenant";
+        let name = owner_name(name)?;
+        let bits = self.random(DOING)?;
+        let id = name128(bits);
+        self.writing(DOING, async {
+            let mut write = self.0.database.write(DOING).await?;
+            if !make(&mut write, &name, bits, self.now_ms()).await? {
+                return Err(Refused::NameTaken.into());
+            }
+            let audit = Audit { by, tenant: &id, what: "tenant.add", subject: &id, detail: &name };
+            self.audit(&mut write, audit).await?;
+            write.commit().await
+        })
+        .await?;
+        Ok(id)
+    }
 }
