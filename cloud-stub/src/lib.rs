@@ -8,8 +8,10 @@
 //! * [`hub`]: the cloud's end of every box's tunnel.
 //! * [`people`]: who asks, and what they may do.
 //! * [`updates`]: releases for boxes, and which of them a box is to have.
+//! * [`access`]: who may watch what not everybody may.
 //! * [`gateway`]: viewers' requests, answered from a cache or fetched from the box, once, however many watch.
 
+pub mod access;
 pub mod cli;
 pub mod config;
 pub mod enrol;

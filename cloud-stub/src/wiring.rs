@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use crate::access::Access;
 use crate::config::{Config, Http, Tls};
 use crate::enrol::Enrolment;
 use crate::find::Finder;
@@ -79,7 +80,9 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         cache: config.cache_bytes,
         limits: gateway::Limits::default(),
     };
-    let gateway = Arc::new(Gateway::new(store.directory(), gateway::inside(hub.handle()), options));
+    let access = Arc::new(Access::start(store.clone(), &config.access)?);
+    let gateway = Gateway::new(store.directory(), gateway::inside(hub.handle()), options);
+    let gateway = Arc::new(gateway.with_admission(access));
     gateway.register(&mut registry);
     let routes = gateway::routes(gateway)
         .merge(hub.carrier_door().routes())

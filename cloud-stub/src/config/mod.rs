@@ -12,6 +12,7 @@ pub use settings::Error;
 use settings::{Section, Table};
 use url::Url;
 
+use crate::http::Target;
 use crate::store::Network;
 
 /// The ACME server that most people mean.
@@ -28,6 +29,8 @@ pub struct Config {
     pub store: Private<String>,
     /// Releases for boxes, if it has any.
     pub updates: Option<Updates>,
+    /// Who else says who may watch.
+    pub access: Access,
     /// Most memory for cached video, bytes.
     pub cache_bytes: u64,
     /// Logging.
@@ -107,6 +110,21 @@ pub struct Updates {
     pub key: PathBuf,
 }
 
+/// Other servers that say who may watch cameras that are not public.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Where the keys are whose tokens are believed.
+    pub jwks: Option<Target>,
+    /// For whom these tokens must be.
+    pub audience: Option<String>,
+    /// Who is asked where nothing else is known.
+    pub hook: Option<Target>,
+    /// What the hook is shown.
+    pub hook_token: Option<Private<String>>,
+    /// One more root for their certificates, PEM.
+    pub ca: Option<PathBuf>,
+}
+
 /// How log lines look, and how many there are.
 #[derive(Debug, Clone, Copy)]
 pub struct Log {
@@ -150,6 +168,7 @@ impl Config {
         let store =
             store.unwrap_or_else(|| Private::new("sqlite:/var/lib/streambox-cloud/cloud.db".to_owned()));
         let updates = updates(&root.section("updates")?)?;
+        let access = access(&root.section("access")?)?;
         let cache_bytes = root.section("cache")?.integer("mib", 16..=65_536)?.unwrap_or(256) << 20;
         let log = root.section("log")?;
         let log = Log {
@@ -158,7 +177,7 @@ impl Config {
                 .unwrap_or(LogFormat::Text),
             level: log.choice("level", &LEVELS)?.unwrap_or(tracing::Level::INFO),
         };
-        Ok(Self { http, hub, store, updates, cache_bytes, log })
+        Ok(Self { http, hub, store, updates, access, cache_bytes, log })
     }
 }
 
@@ -239,6 +258,30 @@ fn updates(table: &Section<'_>) -> Result<Option<Updates>, Error> {
     }
     let (dir, key) = (table.required("dir", dir)?, table.required("key", key)?);
     Ok(Some(Updates { dir: PathBuf::from(dir), key: PathBuf::from(key) }))
+}
+
+/// A key that nobody would ever look at is a mistake.
+fn access(table: &Section<'_>) -> Result<Access, Error> {
+    let form = "an address such as \"https://login.example.org/keys\" (http for this machine only)";
+    let (jwks, hook) =
+        (table.parsed("jwks", form, Target::parse)?, table.parsed("hook", form, Target::parse)?);
+    let audience = table.string("audience")?.map(str::to_owned);
+    let bearer = |text: &str| {
+        let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Private::new(text.to_owned()))
+    };
+    let hook_token = table.parsed("hook_token", "a word without spaces", bearer)?;
+    let ca = table.string("ca")?.map(PathBuf::from);
+    for (key, useless) in [
+        ("audience", audience.is_some() && jwks.is_none()),
+        ("hook_token", hook_token.is_some() && hook.is_none()),
+        ("ca", ca.is_some() && jwks.is_none() && hook.is_none()),
+    ] {
+        if useless {
+            return Err(table.error(key, "has no effect without jwks or hook"));
+        }
+    }
+    Ok(Access { jwks, audience, hook, hook_token, ca })
 }
 
 fn hub(table: &Section<'_>, http: &Http) -> Result<Hub, Error> {

@@ -54,6 +54,14 @@ fn wrong_values_name_file_line_and_key() {
             "[hub]\nnetwork = \"10.13.0.1/16\"\n",
             "cloud.toml:2: [hub]: network: is not a network such as \"10.13.0.0/16\"",
         ),
+        (
+            "[access]\n\njwks = \"http://login.example.org/keys\"\n",
+            "cloud.toml:3: [access]: jwks: is not an address such as \"https://login.example.org/keys\" (http for this machine only)",
+        ),
+        (
+            "[access]\nhook_token = \"canary\"\n",
+            "cloud.toml:2: [access]: hook_token: has no effect without jwks or hook",
+        ),
         ("[cache]\nmib = 1\n", "cloud.toml:2: [cache]: mib: is not a whole number from 16 to 65536"),
         (
             "[[camera]]\nid = \"x\"\n",
@@ -68,7 +76,8 @@ fn wrong_values_name_file_line_and_key() {
 
 #[test]
 fn the_databases_password_is_never_shown() {
-    let config = parse("[store]\nurl = \"postgres://u:canary@h/d\"\n").unwrap();
+    let access = "[access]\nhook = \"https://h.example/canary\"\nhook_token = \"canary\"\n";
+    let config = parse(&format!("[store]\nurl = \"postgres://u:canary@h/d\"\n{access}")).unwrap();
     assert!(!format!("{config:?}").contains("canary"));
     let error = parse("[store]\nurl = \"mysql://u:canary@h/d\"\n").unwrap_err();
     assert!(!error.contains("canary") && error.contains("sqlite:PATH"), "{error}");
@@ -80,6 +89,8 @@ fn every_example_of_the_help_is_valid() {
         let rest = match key.name {
             "dir" if key.section == "updates" => "key = \"k\"\n",
             "key" if key.section == "updates" => "dir = \"d\"\n",
+            "audience" => "jwks = \"https://login.example.org/keys\"\n",
+            "hook_token" | "ca" if key.section == "access" => "hook = \"https://door.example.org/\"\n",
             "cert" => "tls = \"files\"\nkey = \"k\"\n",
             "key" => "tls = \"files\"\ncert = \"c\"\n",
             "acme_directory" | "acme_contact" | "acme_ca" | "tls" => {

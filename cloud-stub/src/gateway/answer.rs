@@ -7,7 +7,8 @@ use door::{Body as Own, reply};
 use hyper::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE,
-    ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, REFERRER_POLICY, RETRY_AFTER,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -41,7 +42,7 @@ pub(super) fn options() -> Response<Own> {
     let headers = response.headers_mut();
     headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("range"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("range, authorization"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     open(response)
 }
@@ -54,10 +55,30 @@ pub(super) fn unavailable(offline_since_ms: Option<u64>) -> Response<Own> {
     open(response)
 }
 
+/// The answer to what is found elsewhere: for ever, or for this once. Where that is may hold a secret: no cache keeps it.
+pub(super) fn moved(status: StatusCode, path: String) -> Response<Own> {
+    let mut response = door::text(status, "");
+    // What a path may hold, a header may.
+    if let Ok(path) = HeaderValue::try_from(path) {
+        response.headers_mut().insert(LOCATION, path);
+    }
+    response
+}
+
 /// An answer that no cache keeps and that is nothing but its type.
 pub(super) fn plain(content_type: &'static str, body: String) -> Response<Own> {
     let mut response = reply(StatusCode::OK, content_type, body);
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The same answer for one viewer only: no cache keeps it, and one that keeps it all the same tells viewers apart
+/// (RFC 9111, 4.1). The page says nothing of its address, which may hold a secret, to others.
+pub(super) fn private<B>(mut response: Response<B>) -> Response<B> {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(VARY, HeaderValue::from_static("cookie, authorization"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 

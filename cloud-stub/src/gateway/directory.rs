@@ -8,10 +8,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use model::{CameraId, CameraState};
 
+use crate::store::Access;
+
 /// Where public links lead.
 pub trait Directory: Send + Sync + 'static {
     /// Where this link's pictures are; asked once a request.
     fn place(&self, public_id: &CameraId) -> Option<Place>;
+
+    /// Whether everybody who has the link may watch. Whoever else may is for an [`Admission`](super::Admission) to say.
+    fn public(&self, public_id: &CameraId) -> bool;
 
     /// What is known of this link's camera; asked by pages. `Some` exactly when [`Directory::place`] is.
     fn camera(&self, public_id: &CameraId) -> Option<Camera>;
@@ -61,6 +66,17 @@ impl Directory for crate::store::Directory {
     fn place(&self, public_id: &CameraId) -> Option<Place> {
         let watched = self.watched(public_id.as_str())?;
         Some(Place { at: At::Box(watched.from.address), camera: watched.camera.camera_id.clone() })
+    }
+
+    fn public(&self, public_id: &CameraId) -> bool {
+        match self.camera(public_id.as_str()) {
+            Some(camera) => camera.access == Access::Public,
+            None => self
+                .portal()
+                .sources
+                .get(public_id.as_str())
+                .is_some_and(|source| source.access == Access::Public),
+        }
     }
 
     fn camera(&self, public_id: &CameraId) -> Option<Camera> {

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! * [`Directory`] says which camera a public id stands for; nothing else of the cloud is known here.
+//! * [`Admission`] says who may watch what not everybody may, before each answer and after each wait.
 //! * [`object`] names what can be fetched, and reads how long it is true.
 //! * [`cache`] and [`shelf`] keep it within a bound, and let all who ask at once wait for one fetch.
 //! * [`upstream`] fetches; every await has a deadline. [`pieces`] hands it out, piece by piece: readers own nothing.
@@ -15,6 +16,7 @@
 //!
 //! Only names that [`media::ObjectName`] knows ever go to a box.
 
+mod admission;
 mod answer;
 mod cache;
 mod directory;
@@ -27,11 +29,12 @@ mod shelf;
 mod status;
 mod upstream;
 
+use std::cell::Cell;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use door::Body as Own;
-use hyper::header::{HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use model::CameraId;
@@ -39,6 +42,8 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use admission::{AGAIN, Judge, Pass, Standing};
+pub use admission::{Admission, Caller, Later, Nobody, Token, Verdict};
 pub use directory::{At, Camera, Directory, Place};
 pub use inside::inside;
 use numbers::By;
@@ -46,7 +51,7 @@ pub use numbers::Numbers;
 use object::{Key, Object};
 pub use pieces::{Body, Dropped, Shared};
 pub use routes::routes;
-use shelf::{Asked, Failure, Order, Shelf};
+use shelf::{Asked, Failure, Order, Outcome, Shelf, Waiting};
 pub use upstream::{Connector, Limits, Stream};
 use upstream::{Upstream, now_ms};
 
@@ -69,21 +74,32 @@ pub struct Options {
 /// The gateway. It stops looking after its cache when it is dropped.
 #[derive(Debug)]
 pub struct Gateway<D: Directory> {
-    directory: watch::Receiver<Arc<D>>,
+    judge: Judge<D>,
     shelf: Arc<Shelf>,
     upstream: Arc<Upstream>,
     numbers: Numbers,
     url: String,
+    /// Moves when a camera of the shelf is public no more.
+    closed: watch::Sender<()>,
     keeper: JoinHandle<()>,
 }
 
 impl<D: Directory> Gateway<D> {
-    /// A gateway for these links. To be called within a runtime.
+    /// A gateway for these links, as far as they are public. To be called within a runtime.
     pub fn new(directory: watch::Receiver<Arc<D>>, connector: Connector, options: Options) -> Self {
         let shelf = Shelf::new(options.cache);
         let upstream = Arc::new(Upstream::new(connector, options.limits));
-        let keeper = tokio::spawn(keep(directory.clone(), shelf.clone(), upstream.clone()));
-        Self { directory, shelf, upstream, numbers: Numbers::default(), url: options.url, keeper }
+        let closed = watch::Sender::new(());
+        let keeper = tokio::spawn(keep(directory.clone(), shelf.clone(), upstream.clone(), closed.clone()));
+        let judge = Judge { directory, admission: Arc::new(Nobody) };
+        Self { judge, shelf, upstream, numbers: Numbers::default(), url: options.url, closed, keeper }
+    }
+
+    /// The same, with somebody who says who may watch what is not public.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Arc<dyn Admission<D>>) -> Self {
+        self.judge.admission = admission;
+        self
     }
 
     /// Puts what is counted into a registry, as `gateway_…`.
@@ -108,22 +124,23 @@ impl<D: Directory> Gateway<D> {
             Method::OPTIONS => return answer::options().map(Body::Own),
             _ => return answer::not_allowed().map(Body::Own),
         }
-        let path = request.uri.path().strip_prefix('/').unwrap_or_default();
-        let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
-        let place = CameraId::new(first).ok().and_then(|id| Some((self.place(&id)?, id)));
-        let Some((place, id)) = place else { return self.nothing().map(Body::Own) };
-        let own = match rest {
-            None => redirect(&id),
-            Some("") => self.page(&id, &place),
-            Some("status") => self.status(&id, &place),
-            Some("qr.svg") => self.qr(&id),
-            Some(name) => return self.object(&id, place, name, request).await,
+        let Some(caller) = Caller::read(request) else { return self.nothing().map(Body::Own) };
+        // Whether there is such a link is not told before the token stands where it is judged.
+        if let Some(path) = caller.moved() {
+            return answer::private(answer::moved(StatusCode::TEMPORARY_REDIRECT, path)).map(Body::Own);
+        }
+        let Some((place, pass)) = self.judge.ask(&caller).await else {
+            return self.nothing().map(Body::Own);
         };
-        own.map(Body::Own)
-    }
-
-    fn place(&self, id: &CameraId) -> Option<Place> {
-        self.directory.borrow().place(id)
+        let own = match caller.name() {
+            // Relative names in a page need the slash at the end of its address.
+            None => answer::moved(StatusCode::PERMANENT_REDIRECT, format!("/{}/", caller.link())),
+            Some("") => self.page(&caller.camera, &place),
+            Some("status") => self.status(&caller.camera, &place),
+            Some("qr.svg") => self.qr(&caller),
+            Some(name) => return self.object(&caller, place, pass, name, request).await,
+        };
+        shown(own.map(Body::Own), pass)
     }
 
     fn nothing(&self) -> Response<Own> {
@@ -131,27 +148,34 @@ impl<D: Directory> Gateway<D> {
         answer::not_found()
     }
 
-    async fn object(&self, id: &CameraId, place: Place, name: &str, request: &Parts) -> Response<Body> {
+    async fn object(
+        &self,
+        caller: &Caller,
+        place: Place,
+        pass: Pass,
+        name: &str,
+        request: &Parts,
+    ) -> Response<Body> {
+        let id = &caller.camera;
         let key = match Key::parse(id, name, request.uri.query().unwrap_or_default()) {
             None => return self.nothing().map(Body::Own),
             Some(Err(_)) => {
                 self.numbers.answered(By::Refused, 0);
-                return answer::malformed().map(Body::Own);
+                return shown(answer::malformed().map(Body::Own), pass);
             }
             Some(Ok(key)) => key,
         };
         let asked = self.shelf.ask(&key, &place, Instant::now(), |order| self.fetch(&key, &place, order));
-        let (outcome, by) = match asked {
-            Asked::Here(object) => (Ok(object), By::Hit),
+        let (outcome, by, pass) = match asked {
+            Asked::Here(object) => (Ok(object), By::Hit, pass),
             Asked::Coming(waiting, first) => {
-                (waiting.outcome().await, if first { By::Fetch } else { By::Wait })
+                let Some((outcome, pass)) = self.wait(caller, &place, waiting).await else {
+                    return self.nothing().map(Body::Own);
+                };
+                (outcome, if first { By::Fetch } else { By::Wait }, pass)
             }
-            Asked::Busy => (Err(Failure::Busy), By::Refused),
+            Asked::Busy => (Err(Failure::Busy), By::Refused, pass),
         };
-        // Whatever came: a link that was switched off meanwhile is dead.
-        if self.place(id).as_ref() != Some(&place) {
-            return self.nothing().map(Body::Own);
-        }
         let response = match outcome.as_ref().map(|object| (object, &**object)) {
             Ok((object, Object::Media(media))) => answer::media(key.object, object, media, request),
             Ok((_, Object::Missing)) => answer::not_found().map(Body::Own),
@@ -165,7 +189,36 @@ impl<D: Directory> Gateway<D> {
             hyper::body::Body::size_hint(response.body()).lower()
         };
         self.numbers.answered(by, bytes);
+        let mut response = shown(response, pass);
+        if let Body::Shared(shared) = response.body_mut() {
+            let mut standing = Standing::new(self.judge.clone(), caller.clone(), place);
+            shared.only_while(Box::new(move |cx| standing.may_go_on(cx)));
+        }
         response
+    }
+
+    /// What a fetch came to, for whoever may have it until the end; `None` when that is over, or the link leads elsewhere.
+    async fn wait(&self, caller: &Caller, place: &Place, waiting: Waiting) -> Option<(Outcome, Pass)> {
+        let mut closed = self.closed.subscribe();
+        let mut coming = pin!(waiting.outcome());
+        let mut outcome = None;
+        loop {
+            // Whatever came, and whoever was let in before: what was closed meanwhile is closed.
+            let (now, pass) = self.judge.ask(caller).await?;
+            if now != *place {
+                return None;
+            }
+            if let Some(outcome) = outcome.take() {
+                return Some((outcome, pass));
+            }
+            tokio::select! {
+                biased;
+                what = &mut coming => outcome = Some(what),
+                // A crowd that waits is not woken by what does not concern it.
+                _ = closed.changed(), if pass == Pass::Public => {}
+                () = tokio::time::sleep(AGAIN), if pass == Pass::Private => {}
+            }
+        }
     }
 
     /// Starts a fetch as a task of its own.
@@ -188,12 +241,12 @@ impl<D: Directory> Gateway<D> {
     }
 
     fn away_since_ms(&self, id: &CameraId, at: At) -> Option<u64> {
-        let heard_ms = self.directory.borrow().camera(id)?.heard_ms;
+        let heard_ms = self.judge.directory.borrow().camera(id)?.heard_ms;
         status::away(heard_ms, self.upstream.contact(at), now_ms())?.since_ms
     }
 
     fn page(&self, id: &CameraId, place: &Place) -> Response<Own> {
-        let Some(camera) = self.directory.borrow().camera(id) else { return self.nothing() };
+        let Some(camera) = self.judge.directory.borrow().camera(id) else { return self.nothing() };
         let obstacle = status::obstacle(&camera, self.upstream.contact(place.at), now_ms());
         let html = player::player(player::Player {
             id: id.as_str(),
@@ -206,20 +259,21 @@ impl<D: Directory> Gateway<D> {
     }
 
     fn status(&self, id: &CameraId, place: &Place) -> Response<Own> {
-        let Some(camera) = self.directory.borrow().camera(id) else { return self.nothing() };
+        let Some(camera) = self.judge.directory.borrow().camera(id) else { return self.nothing() };
         let now_ms = now_ms();
         let obstacle = status::obstacle(&camera, self.upstream.contact(place.at), now_ms);
         answer::plain("application/json", status::json(&camera, obstacle, now_ms).to_string())
     }
 
-    fn qr(&self, id: &CameraId) -> Response<Own> {
-        let link = format!("{}/{id}/", self.url);
+    /// The link as this viewer has it, as an image.
+    fn qr(&self, caller: &Caller) -> Response<Own> {
+        let link = format!("{}/{}/", self.url, caller.link());
         match qrcode::QrCode::new(&link) {
             Ok(code) => {
                 let image = code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(256, 256).build();
                 answer::plain("image/svg+xml", image)
             }
-            // Only an address of thousands of characters does not fit in.
+            // Only a token of thousands of characters does not fit in.
             Err(_) => self.nothing(),
         }
     }
@@ -236,7 +290,9 @@ async fn keep<D: Directory>(
     mut directory: watch::Receiver<Arc<D>>,
     shelf: Arc<Shelf>,
     upstream: Arc<Upstream>,
+    closed: watch::Sender<()>,
 ) {
+    let mut before = directory.borrow().clone();
     let mut tidy = tokio::time::interval(TIDY);
     loop {
         tokio::select! {
@@ -245,7 +301,17 @@ async fn keep<D: Directory>(
                     return; // the cloud is stopping
                 }
                 let now = directory.borrow_and_update().clone();
-                shelf.keep(|camera, place| now.place(camera).as_ref() == Some(place));
+                let closes = Cell::new(false);
+                shelf.keep(|camera, place| {
+                    if before.public(camera) && !now.public(camera) {
+                        closes.set(true);
+                    }
+                    now.place(camera).as_ref() == Some(place)
+                });
+                if closes.get() {
+                    closed.send_replace(());
+                }
+                before = now;
                 tokio::time::sleep(LOOK).await;
             }
             _ = tidy.tick() => {
@@ -256,11 +322,10 @@ async fn keep<D: Directory>(
     }
 }
 
-/// Relative names in a page need the slash at the end of its address.
-fn redirect(id: &CameraId) -> Response<Own> {
-    let mut response = door::text(StatusCode::PERMANENT_REDIRECT, "");
-    if let Ok(path) = HeaderValue::try_from(format!("/{id}/")) {
-        response.headers_mut().insert(LOCATION, path);
+/// An answer as this viewer may have it: the uniform no is the same for all.
+fn shown(response: Response<Body>, pass: Pass) -> Response<Body> {
+    match pass {
+        Pass::Private if response.status() != StatusCode::NOT_FOUND => answer::private(response),
+        _ => response,
     }
-    response
 }

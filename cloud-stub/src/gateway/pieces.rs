@@ -4,10 +4,11 @@
 //! whoever was reading it. Such a reader's connection ends in the middle, which players take as a reason to ask again.
 //! With the door's buffer, a connection so costs less than two pieces: 128 MiB at the door's 1024 seats.
 
+use std::fmt;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -42,15 +43,24 @@ pub enum Body {
 }
 
 /// What is left of a range of an object that is larger than a piece.
-#[derive(Debug)]
 pub struct Shared {
     object: Weak<Object>,
     left: Range<u64>,
+    still: Option<Still>,
 }
 
-/// The object is no longer at hand.
+/// Whether the next piece may be handed out; asked before each.
+pub(super) type Still = Box<dyn FnMut(&mut Context<'_>) -> Poll<bool> + Send>;
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+/// The object is no longer at hand, or no longer for this reader.
 #[derive(Debug, thiserror::Error)]
-#[error("the object was dropped while it was being read")]
+#[error("the object was dropped or closed while it was being read")]
 pub struct Dropped;
 
 impl Pieces {
@@ -119,12 +129,25 @@ impl Body {
             None => Self::Own(door::Body::empty()),
             // Playlists are dropped within a moment: who has asked for one gets it.
             Some(bytes) if pieces.len() <= PIECE as u64 => Self::Own(bytes.into()),
-            Some(_) => Self::Shared(Shared { object: Arc::downgrade(object), left: range }),
+            Some(_) => Self::Shared(Shared { object: Arc::downgrade(object), left: range, still: None }),
         }
     }
 }
 
 impl Shared {
+    /// Hands out a piece only as long as this says so.
+    pub(super) fn only_while(&mut self, still: Still) {
+        self.still = Some(still);
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
+        let still = match &mut self.still {
+            Some(still) => ready!(still(cx)),
+            None => true,
+        };
+        Poll::Ready(if still { self.next() } else { Some(Err(Dropped)) })
+    }
+
     fn next(&mut self) -> Option<Result<Frame<Bytes>, Dropped>> {
         if self.left.is_empty() {
             return None;
@@ -149,7 +172,7 @@ impl HttpBody for Body {
             Self::Own(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
-            Self::Shared(shared) => Poll::Ready(shared.next()),
+            Self::Shared(shared) => shared.poll_next(cx),
         }
     }
 

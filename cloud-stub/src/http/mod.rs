@@ -8,6 +8,7 @@ pub mod certificate;
 mod client;
 mod limits;
 mod metrics;
+mod outgoing;
 mod redirect;
 mod reply;
 mod validity;
@@ -27,6 +28,7 @@ pub use client::{Client, Proxies};
 pub use limits::{BODY_BYTES, Bucket, TooMuch, json};
 pub(crate) use metrics::Up;
 pub use metrics::{Metrics, Source};
+pub use outgoing::{NoAnswer, Outgoing, Target, TrustError};
 pub use redirect::{Challenges, Redirect};
 pub use reply::{failed, gone_wrong, in_words, not_found, sentence, told};
 

@@ -47,6 +47,10 @@ impl Directory for Links {
         self.0.get(public_id).map(|(place, _)| place.clone())
     }
 
+    fn public(&self, _: &CameraId) -> bool {
+        true
+    }
+
     fn camera(&self, public_id: &CameraId) -> Option<Camera> {
         self.0.get(public_id).map(|(_, camera)| camera.clone())
     }

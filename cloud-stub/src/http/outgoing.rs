@@ -1,0 +1,336 @@
+//! Questions that the cloud asks of other servers, whose addresses the operator has configured. Every one ends within its
+//! time, and no more than so many bytes of an answer are read.
+//!
+//! An address may hold a secret: errors name the host alone.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use model::Private;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+/// Connections that are kept for the next question.
+const KEPT: usize = 8;
+/// And for how long: most servers close theirs later.
+const KEPT_FOR: Duration = Duration::from_secs(4);
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// The server cannot be reached.
+    #[error("the server cannot be reached")]
+    Unreachable,
+    /// Its certificate is not good.
+    #[error("the server's certificate is not good")]
+    Certificate,
+    /// It broke off.
+    #[error("the server broke off")]
+    Broken,
+    /// It takes too long.
+    #[error("the server takes too long")]
+    Late,
+    /// It says too much.
+    #[error("the server's answer is too long")]
+    TooLong,
+}
+
+/// Why nobody can be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The extra roots cannot be used.
+    #[error("{0} holds no certificate that can be read (PEM)")]
+    Ca(String),
+    /// The TLS library refuses.
+    #[error("TLS is not available: {0}")]
+    Tls(String),
+}
+
+/// Where a question goes: `https`, or `http` on this machine.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target(Url);
+
+impl Target {
+    /// Reads an address: `https://…`, or `http://…` of loopback; without user and fragment.
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok()?;
+        let own = match url.host()? {
+            Host::Domain(name) => name == "localhost",
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        };
+        let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        (plain && (url.scheme() == "https" || url.scheme() == "http" && own)).then_some(Self(url))
+    }
+
+    /// Host and port.
+    fn authority(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Target {
+    /// Host and port: the rest may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.authority())
+    }
+}
+
+/// One server, and the connections to it.
+pub struct Outgoing {
+    target: Target,
+    tls: TlsConnector,
+    bearer: Option<Private<String>>,
+    idle: Mutex<Vec<(SendRequest<Full<Bytes>>, Instant)>>,
+}
+
+impl Outgoing {
+    /// The server of this address. Beside the roots that browsers know, those of a PEM file are believed.
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub fn new(target: Target, ca: Option<&Path>) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
+        if let Some(file) = ca {
+            let wrong = || TrustError::Ca(file.display().to_string());
+            let before = roots.len();
+            for certificate in CertificateDer::pem_file_iter(file).map_err(|_| wrong())? {
+                roots.add(certificate.map_err(|_| wrong())?).map_err(|_| wrong())?;
+            }
+            if roots.len() == before {
+                return Err(wrong());
+            }
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TrustError::Tls(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { target, tls: TlsConnector::from(Arc::new(config)), bearer: None, idle: Mutex::default() })
+    }
+
+    /// The same, showing this secret with every question (`Authorization: Bearer …`).
+    #[must_use]
+    pub fn with_bearer(mut self, secret: Option<Private<String>>) -> Self {
+        self.bearer = secret;
+        self
+    }
+
+    /// Whom it asks.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Asks: with a body by POST, as JSON, without one by GET. Gives the status and at most `most` bytes of the answer.
+    ///
+    /// # Errors
+    /// [`NoAnswer`], after `time` at the latest.
+    pub async fn ask(
+        &self,
+        json: Option<Bytes>,
+        most: usize,
+        time: Duration,
+    ) -> Result<(StatusCode, Bytes), NoAnswer> {
+        timeout(time, self.exchange(json, most)).await.map_err(|_| NoAnswer::Late)?
+    }
+
+    async fn exchange(&self, json: Option<Bytes>, most: usize) -> Result<(StatusCode, Bytes), NoAnswer> {
+        if let Some(mut sender) = self.idle()
+            // The server may have closed it while it lay idle.
+            && let Ok(response) = sender.send_request(self.request(json.clone())?).await
+        {
+            return self.take(response, sender, most).await;
+        }
+        let mut sender = self.connect().await?;
+        let response = sender.send_request(self.request(json)?).await.map_err(|_| NoAnswer::Broken)?;
+        self.take(response, sender, most).await
+    }
+
+    fn request(&self, json: Option<Bytes>) -> Result<Request<Full<Bytes>>, NoAnswer> {
+        let url = &self.target.0;
+        let path =
+            url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let method = if json.is_some() { Method::POST } else { Method::GET };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.target.authority())
+            .header(USER_AGENT, concat!("streambox-cloud/", env!("CARGO_PKG_VERSION")));
+        if json.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some(secret) = &self.bearer {
+            let mut value =
+                HeaderValue::try_from(format!("Bearer {}", secret.expose())).map_err(|_| NoAnswer::Broken)?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        request.body(Full::new(json.unwrap_or_default())).map_err(|_| NoAnswer::Broken)
+    }
+
+    async fn take(
+        &self,
+        response: Response<Incoming>,
+        sender: SendRequest<Full<Bytes>>,
+        most: usize,
+    ) -> Result<(StatusCode, Bytes), NoAnswer> {
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, most).collect().await.map_err(|error| {
+            if error.is::<http_body_util::LengthLimitError>() { NoAnswer::TooLong } else { NoAnswer::Broken }
+        })?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT && !sender.is_closed() {
+            idle.push((sender, Instant::now()));
+        }
+        Ok((head.status, body.to_bytes()))
+    }
+
+    fn idle(&self) -> Option<SendRequest<Full<Bytes>>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(sender, since)| !sender.is_closed() && since.elapsed() < KEPT_FOR);
+        let ready = idle.iter().rposition(|(sender, _)| sender.is_ready())?;
+        Some(idle.swap_remove(ready).0)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, NoAnswer> {
+        let url = &self.target.0;
+        let port = url.port_or_known_default().unwrap_or(443);
+        let stream = match url.host().ok_or(NoAnswer::Unreachable)? {
+            Host::Domain(name) => TcpStream::connect((name, port)).await,
+            Host::Ipv4(address) => TcpStream::connect((address, port)).await,
+            Host::Ipv6(address) => TcpStream::connect((address, port)).await,
+        };
+        let stream = stream.map_err(|_| NoAnswer::Unreachable)?;
+        // Without it an answer comes a little later.
+        let _ = stream.set_nodelay(true);
+        if url.scheme() == "http" {
+            return shake(stream).await;
+        }
+        let name = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(name).map_err(|_| NoAnswer::Certificate)?;
+        let stream = self.tls.connect(name, stream).await.map_err(|_| NoAnswer::Certificate)?;
+        shake(stream).await
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+async fn shake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, NoAnswer>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| NoAnswer::Broken)?;
+    // Ends with the connection, which ends with its sender.
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    Ok(sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_question_leaves_this_machine_under_tls_only_and_its_address_is_not_printed() {
+        for good in
+            ["https://idp.example/keys?x=1", "http://127.0.0.1:9/", "http://[::1]/k", "http://localhost/k"]
+        {
+            assert!(Target::parse(good).is_some(), "{good}");
+        }
+        for bad in [
+            "http://idp.example/keys",
+            "http://10.0.0.1/",
+            "https://u:p@idp.example/",
+            "https://idp.example/#x",
+            "ftp://127.0.0.1/",
+            "http://127.0.0.1.example/",
+            "idp.example",
+        ] {
+            assert_eq!(Target::parse(bad), None, "{bad}");
+        }
+        let target = Target::parse("https://idp.example:8443/canary?canary=canary").unwrap();
+        assert_eq!(format!("{target} {target:?}"), "idp.example:8443 idp.example:8443");
+    }
+
+    /// A server that says this to everybody and then nothing more; counts its connections.
+    async fn server(says: &'static str) -> (Outgoing, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("http://{}/path?q=1", listener.local_addr().unwrap());
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hears = heard.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let hears = hears.clone();
+                tokio::spawn(async move {
+                    let mut buffer = [0; 4096];
+                    while let Ok(len @ 1..) = stream.read(&mut buffer).await {
+                        hears.lock().unwrap().push(String::from_utf8_lossy(&buffer[..len]).into_owned());
+                        stream.write_all(says.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        (Outgoing::new(Target::parse(&url).unwrap(), None).unwrap(), heard)
+    }
+
+    const SHORT: Duration = Duration::from_millis(300);
+
+    #[tokio::test]
+    async fn whatever_a_server_does_a_question_ends() {
+        let (ordinary, heard) = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+        let ordinary = ordinary.with_bearer(Some(Private::new("key".into())));
+        for _ in 0..2 {
+            let answer = ordinary.ask(Some(Bytes::from_static(b"{}")), 10, SHORT).await;
+            assert_eq!(answer, Ok((StatusCode::OK, Bytes::from_static(b"hi"))));
+        }
+        let first = heard.lock().unwrap()[0].to_ascii_lowercase();
+        assert!(first.starts_with("post /path?q=1 http/1.1\r\n"), "{first}");
+        assert!(first.contains("authorization: bearer key\r\n"), "{first}");
+        let cases = [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nhello world", NoAnswer::TooLong),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhi", NoAnswer::Late),
+            ("", NoAnswer::Late),
+            ("nonsense\r\n\r\n", NoAnswer::Broken),
+        ];
+        for (says, expected) in cases {
+            let (server, _) = server(says).await;
+            assert_eq!(server.ask(None, 10, SHORT).await, Err(expected), "{says:?}");
+        }
+        let nobody = Outgoing::new(Target::parse("http://127.0.0.1:1/").unwrap(), None).unwrap();
+        assert_eq!(nobody.ask(None, 10, SHORT).await, Err(NoAnswer::Unreachable));
+    }
+}
