@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::access::Access;
+use crate::access::{self, Access};
 use crate::config::{Config, Http, Tls};
 use crate::enrol::Enrolment;
 use crate::find::Finder;
@@ -139,7 +139,10 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
 
 /// What the portal's pages ask for: everything under `/api/v1` that is for people.
 pub fn portal(store: &Store, config: &Config) -> Router {
-    People::new(store.clone()).routes().layer(Extension(Gate::new(store.clone(), config)))
+    People::new(store.clone())
+        .routes()
+        .merge(access::routes(store.clone()))
+        .layer(Extension(Gate::new(store.clone(), config)))
 }
 
 /// Begins to take connections.

@@ -7,6 +7,7 @@
 pub mod hook;
 pub mod issuer;
 pub mod jwt;
+mod routes;
 pub mod share;
 
 use anyhow::Context as _;
@@ -19,6 +20,7 @@ use crate::store::{Directory, Store};
 
 use hook::{Hook, Said};
 use issuer::{Issuer, Opened, Wait};
+pub use routes::routes;
 
 /// Judges viewers.
 #[derive(Debug)]

@@ -25,6 +25,7 @@ mod portal;
 mod reports;
 mod session;
 mod setting;
+mod share;
 mod tenant;
 mod world;
 
@@ -50,6 +51,7 @@ pub use network::{InvalidNetwork, Network};
 pub use place::{CameraWords, SiteWords};
 pub use portal::{Access, Login, Node, Person, Portal, Role, Share, Site, Source, Table, Tenant, WirePeer};
 pub use session::{CODE_LIFE_S, HelloWords, Movement, SessionRow};
+pub use share::NewShare;
 pub use world::{System, World};
 
 use database::Database;
