@@ -117,7 +117,7 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
 
 /// The help: usage, then every key of the configuration.
 pub fn help() -> String {
-    let keys = settings::manual(KEYS, &[]);
+    let keys = settings::manual(KEYS, &["camera"]);
     format!("{USAGE}{keys}{CODES}")
 }
 

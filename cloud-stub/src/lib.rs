@@ -9,6 +9,7 @@
 //! * [`people`]: who asks, and what they may do.
 //! * [`updates`]: releases for boxes, and which of them a box is to have.
 //! * [`access`]: who may watch what not everybody may.
+//! * [`ingest`]: cameras without a box.
 //! * [`gateway`]: viewers' requests, answered from a cache or fetched from the box, once, however many watch.
 
 pub mod access;
@@ -19,6 +20,7 @@ pub mod find;
 pub mod gateway;
 pub mod http;
 pub mod hub;
+pub mod ingest;
 pub mod log;
 pub mod owner;
 pub mod people;

@@ -24,6 +24,7 @@ use crate::http::acme::Renewal;
 use crate::http::certificate::{Files, Shown};
 use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source};
 use crate::hub::{self, Hub};
+use crate::ingest::{self, Here};
 use crate::people::{Gate, People};
 use crate::store::{Options, Store, World};
 use crate::updates::Updates;
@@ -69,6 +70,8 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         .with_context(|| format!("cannot start the hub at UDP {} ([hub] listen)", config.hub.listen))?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![tokio::spawn(store.clone().follow())];
+    let floor = ingest::floor(&store).await?;
+    tasks.push(tokio::spawn(ingest::keep_floor(store.clone(), floor)));
 
     let challenges = Challenges::default();
     let acceptor = certificates(&config.http, &store, &challenges, &mut tasks).await?;
@@ -81,8 +84,12 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         limits: gateway::Limits::default(),
     };
     let access = Arc::new(Access::start(store.clone(), &config.access)?);
+    let here = Here::new(floor);
+    for camera in &config.cameras {
+        here.put(&camera.id, true);
+    }
     let gateway = Gateway::new(store.directory(), gateway::inside(hub.handle()), options);
-    let gateway = Arc::new(gateway.with_admission(access));
+    let gateway = Arc::new(gateway.with_admission(access).with_here(here.clone()));
     gateway.register(&mut registry);
     let routes = gateway::routes(gateway)
         .merge(hub.carrier_door().routes())

@@ -1,11 +1,13 @@
 //! What the operator may choose, read from a TOML file. [`KEYS`] is the one list of keys: the reader refuses what is not
 //! in it, and `cloud --help` prints it.
 
+mod cameras;
 mod keys;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+pub use cameras::{Camera, From};
 pub use keys::KEYS;
 use model::Private;
 pub use settings::Error;
@@ -31,6 +33,10 @@ pub struct Config {
     pub updates: Option<Updates>,
     /// Who else says who may watch.
     pub access: Access,
+    /// Cameras without a box that the operator names.
+    pub cameras: Vec<Camera>,
+    /// Whether cameras at addresses that are not public may be contacted.
+    pub allow_private: bool,
     /// Most memory for cached video, bytes.
     pub cache_bytes: u64,
     /// Logging.
@@ -144,10 +150,7 @@ pub enum LogFormat {
 }
 
 /// Sections that other versions will have.
-const LATER: [(&str, &str); 2] = [
-    ("camera", "[[camera]]: this version shows only the cameras of boxes; cameras without a box come later"),
-    ("rtmp", "[rtmp]: this version takes no RTMP; it comes later"),
-];
+const LATER: [(&str, &str); 1] = [("rtmp", "[rtmp]: this version takes no RTMP; it comes later")];
 
 impl Config {
     /// Reads a file's text; `file` is its name for errors.
@@ -169,6 +172,8 @@ impl Config {
             store.unwrap_or_else(|| Private::new("sqlite:/var/lib/streambox-cloud/cloud.db".to_owned()));
         let updates = updates(&root.section("updates")?)?;
         let access = access(&root.section("access")?)?;
+        let allow_private = cameras::allow_private(&root.section("pull")?)?;
+        let cameras = cameras::cameras(&root, allow_private)?;
         let cache_bytes = root.section("cache")?.integer("mib", 16..=65_536)?.unwrap_or(256) << 20;
         let log = root.section("log")?;
         let log = Log {
@@ -177,7 +182,7 @@ impl Config {
                 .unwrap_or(LogFormat::Text),
             level: log.choice("level", &LEVELS)?.unwrap_or(tracing::Level::INFO),
         };
-        Ok(Self { http, hub, store, updates, access, cache_bytes, log })
+        Ok(Self { http, hub, store, updates, access, cameras, allow_private, cache_bytes, log })
     }
 }
 

@@ -63,9 +63,22 @@ fn wrong_values_name_file_line_and_key() {
             "cloud.toml:2: [access]: hook_token: has no effect without jwks or hook",
         ),
         ("[cache]\nmib = 1\n", "cloud.toml:2: [cache]: mib: is not a whole number from 16 to 65536"),
+        ("[[camera]]\nid = \"x\"\n", "cloud.toml:2: [[camera]] x: id: needs one of url, exec and rtmp_key"),
         (
-            "[[camera]]\nid = \"x\"\n",
-            "cloud.toml:1: [[camera]]: this version shows only the cameras of boxes; cameras without a box come later",
+            "[[camera]]\nid = \"x\"\nulr = \"y\"\n",
+            "cloud.toml:3: [[camera]] x: unknown key \"ulr\" (did you mean \"url\"?)",
+        ),
+        (
+            "[[camera]]\nid = \"x\"\nexec = [\"a\"]\n[[camera]]\nid = \"x\"\nexec = [\"b\"]\n",
+            "cloud.toml:5: [[camera]] x: id: is another camera's, too",
+        ),
+        (
+            "[[camera]]\nid = \"x\"\nurl = \"rtsp://u:canary@10.0.0.1/1\"\n",
+            "cloud.toml:3: [[camera]] x: url: 10.0.0.1 is not a public address; the operator of this cloud can allow it ([pull] allow_private)",
+        ),
+        (
+            "[[camera]]\nid = \"x\"\nexec = [\"a\"]\npassword = \"p\"\n",
+            "cloud.toml:4: [[camera]] x: password: belongs to url only",
         ),
         ("\n[rtmp]\n", "cloud.toml:2: [rtmp]: this version takes no RTMP; it comes later"),
     ];
@@ -99,6 +112,30 @@ fn every_example_of_the_help_is_valid() {
             _ => "",
         };
         let acme = if key.name.starts_with("acme_") { "tls = \"acme\"\n" } else { "" };
+        if key.section == "camera" {
+            let id = if key.name == "id" { "" } else { "id = \"x\"\n" };
+            let more = match key.name {
+                "id" => "exec = [\"a\"]\n",
+                "user" | "password" => "url = \"rtsp://cam.example.org/1\"\n",
+                _ => "",
+            };
+            parse(&format!("[[camera]]\n{id}{more}{} = {}\n", key.name, key.example)).unwrap();
+            continue;
+        }
         parse(&format!("[{}]\n{rest}{acme}{} = {}\n", key.section, key.name, key.example)).unwrap();
     }
+}
+
+#[test]
+fn the_clouds_own_names_are_no_cameras() {
+    for own in
+        ["api", "assets", "find", "healthz", "metrics", "tunnel", "updates", "portal", "setup", "A", ""]
+    {
+        let error = parse(&format!("[[camera]]\nid = \"{own}\"\nexec = [\"a\"]\n")).unwrap_err();
+        assert!(error.starts_with("cloud.toml:2: ") && error.contains("own names"), "{own}: {error}");
+    }
+    let allowed = "[pull]\nallow_private = true\n[[camera]]\nid = \"gate\"\nurl = \"rtsp://u:canary@127.0.0.1:8554/1\"\n";
+    let config = parse(allowed).unwrap();
+    assert_eq!(config.cameras.len(), 1);
+    assert!(!format!("{config:?}").contains("canary"));
 }

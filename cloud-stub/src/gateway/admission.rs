@@ -16,8 +16,9 @@ use hyper::http::request::Parts;
 use model::{CameraId, Private};
 use tokio::sync::watch;
 
-use super::directory::{Directory, Place};
+use super::directory::{At, Directory, Place};
 use crate::http::Client;
+use crate::ingest::Here;
 
 /// How often whoever waits, or takes a large body, is judged again: with the directory's own delay still within a second.
 pub(super) const AGAIN: Duration = Duration::from_millis(250);
@@ -191,11 +192,12 @@ pub(super) enum Pass {
 pub(super) struct Judge<D> {
     pub(super) directory: watch::Receiver<Arc<D>>,
     pub(super) admission: Arc<dyn Admission<D>>,
+    pub(super) here: Here,
 }
 
 impl<D> Clone for Judge<D> {
     fn clone(&self) -> Self {
-        Self { directory: self.directory.clone(), admission: self.admission.clone() }
+        Self { directory: self.directory.clone(), admission: self.admission.clone(), here: self.here.clone() }
     }
 }
 
@@ -220,7 +222,9 @@ impl<D: Directory> Judge<D> {
     fn look(&self, caller: &Caller) -> Judged {
         let directory = self.directory.borrow();
         let place = directory.place(&caller.camera);
-        if place.is_some() && directory.public(&caller.camera) {
+        let open = place.is_none() && self.here.is_open(&caller.camera);
+        let place = place.or_else(|| open.then(|| Place { at: At::Here, camera: caller.camera.clone() }));
+        if open || (place.is_some() && directory.public(&caller.camera)) {
             let pass = if caller.in_path { Pass::Private } else { Pass::Public };
             return Judged::Over(place.map(|place| (place, pass)));
         }

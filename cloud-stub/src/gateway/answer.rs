@@ -144,7 +144,7 @@ fn keep(response: &mut Response<Body>, media: &Media) {
 }
 
 /// Whether the viewer has it already: If-None-Match compares weakly.
-fn known(request: &HeaderMap, etag: &HeaderValue) -> bool {
+pub(super) fn known(request: &HeaderMap, etag: &HeaderValue) -> bool {
     let Ok(etag) = etag.to_str() else { return false };
     let lists = request.get_all(IF_NONE_MATCH).iter().filter_map(|tags| tags.to_str().ok());
     lists
@@ -154,7 +154,7 @@ fn known(request: &HeaderMap, etag: &HeaderValue) -> bool {
 }
 
 /// Pages of any origin may fetch this.
-fn open<B>(mut response: Response<B>) -> Response<B> {
+pub(super) fn open<B>(mut response: Response<B>) -> Response<B> {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(

@@ -6,9 +6,10 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use model::status::CameraReport;
 use model::{CameraId, CameraState};
 
-use crate::store::Access;
+use crate::store::{Access, From};
 
 /// Where public links lead.
 pub trait Directory: Send + Sync + 'static {
@@ -38,6 +39,8 @@ pub enum At {
     Box(Ipv4Addr),
     /// Another cloud, at this address of the clouds' own network.
     Node(SocketAddr),
+    /// This cloud itself.
+    Here,
 }
 
 impl fmt::Display for At {
@@ -45,6 +48,7 @@ impl fmt::Display for At {
         match self {
             Self::Box(address) => address.fmt(f),
             Self::Node(address) => address.fmt(f),
+            Self::Here => f.write_str("here"),
         }
     }
 }
@@ -64,8 +68,11 @@ pub struct Camera {
 
 impl Directory for crate::store::Directory {
     fn place(&self, public_id: &CameraId) -> Option<Place> {
-        let watched = self.watched(public_id.as_str())?;
-        Some(Place { at: At::Box(watched.from.address), camera: watched.camera.camera_id.clone() })
+        let link = self.link(public_id.as_str()).filter(|link| link.on)?;
+        Some(match link.from {
+            From::Box(from, camera) => Place { at: At::Box(from.address), camera: camera.camera_id.clone() },
+            From::Source(_) => Place { at: At::Here, camera: public_id.clone() },
+        })
     }
 
     fn public(&self, public_id: &CameraId) -> bool {
@@ -80,12 +87,20 @@ impl Directory for crate::store::Directory {
     }
 
     fn camera(&self, public_id: &CameraId) -> Option<Camera> {
-        let watched = self.watched(public_id.as_str())?;
-        Some(Camera {
-            name: watched.camera.name.clone(),
-            state: Some(watched.camera.report.state.clone()),
-            since_ms: Some(watched.camera.since_ms),
-            heard_ms: watched.from.seen.last_ms(),
+        let link = self.link(public_id.as_str()).filter(|link| link.on)?;
+        let name = link.title().to_owned();
+        Some(match link.from {
+            From::Box(from, camera) => Camera {
+                name,
+                state: Some(camera.report.state.clone()),
+                since_ms: Some(camera.since_ms),
+                heard_ms: from.seen.last_ms(),
+            },
+            From::Source(source) => {
+                let report = serde_json::from_str::<CameraReport>(&source.report).ok();
+                let state = report.map(|report| report.state);
+                Camera { name, state, since_ms: Some(source.since_ms), heard_ms: None }
+            }
         })
     }
 }

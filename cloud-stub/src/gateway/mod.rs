@@ -3,7 +3,8 @@
 //! ```text
 //! viewer ─▶ Gateway::answer ─▶ Shelf: at hand? on its way? ─▶ Upstream: one GET to the box ─▶ tunnel
 //!                │                    ▲
-//!                └── Directory ───────┘ a link that is switched off: everything of it is dropped at once
+//!                ├── Directory ───────┘ a link that is switched off: everything of it is dropped at once
+//!                └── Here: cameras without a box, whose pictures this cloud has itself
 //! ```
 //!
 //! * [`Directory`] says which camera a public id stands for; nothing else of the cloud is known here.
@@ -20,6 +21,7 @@ mod admission;
 mod answer;
 mod cache;
 mod directory;
+mod here;
 mod inside;
 mod numbers;
 mod object;
@@ -51,9 +53,11 @@ pub use numbers::Numbers;
 use object::{Key, Object};
 pub use pieces::{Body, Dropped, Shared};
 pub use routes::routes;
-use shelf::{Asked, Failure, Order, Outcome, Shelf, Waiting};
+use shelf::{Asked, Failure, Order, Shelf};
 pub use upstream::{Connector, Limits, Stream};
 use upstream::{Upstream, now_ms};
+
+use crate::ingest::Here;
 
 /// How often what is over is dropped.
 const TIDY: Duration = Duration::from_secs(1);
@@ -91,7 +95,7 @@ impl<D: Directory> Gateway<D> {
         let upstream = Arc::new(Upstream::new(connector, options.limits));
         let closed = watch::Sender::new(());
         let keeper = tokio::spawn(keep(directory.clone(), shelf.clone(), upstream.clone(), closed.clone()));
-        let judge = Judge { directory, admission: Arc::new(Nobody) };
+        let judge = Judge { directory, admission: Arc::new(Nobody), here: Here::default() };
         Self { judge, shelf, upstream, numbers: Numbers::default(), url: options.url, closed, keeper }
     }
 
@@ -99,6 +103,13 @@ impl<D: Directory> Gateway<D> {
     #[must_use]
     pub fn with_admission(mut self, admission: Arc<dyn Admission<D>>) -> Self {
         self.judge.admission = admission;
+        self
+    }
+
+    /// The same, with the cameras whose pictures this cloud has itself.
+    #[must_use]
+    pub fn with_here(mut self, here: Here) -> Self {
+        self.judge.here = here;
         self
     }
 
@@ -165,11 +176,14 @@ impl<D: Directory> Gateway<D> {
             }
             Some(Ok(key)) => key,
         };
+        if place.at == At::Here {
+            return self.object_here(caller, place, &key, request).await;
+        }
         let asked = self.shelf.ask(&key, &place, Instant::now(), |order| self.fetch(&key, &place, order));
         let (outcome, by, pass) = match asked {
             Asked::Here(object) => (Ok(object), By::Hit, pass),
             Asked::Coming(waiting, first) => {
-                let Some((outcome, pass)) = self.wait(caller, &place, waiting).await else {
+                let Some((outcome, pass)) = self.wait(caller, &place, waiting.outcome()).await else {
                     return self.nothing().map(Body::Own);
                 };
                 (outcome, if first { By::Fetch } else { By::Wait }, pass)
@@ -197,11 +211,35 @@ impl<D: Directory> Gateway<D> {
         response
     }
 
-    /// What a fetch came to, for whoever may have it until the end; `None` when that is over, or the link leads elsewhere.
-    async fn wait(&self, caller: &Caller, place: &Place, waiting: Waiting) -> Option<(Outcome, Pass)> {
+    /// The same from memory: what a feed has needs no cache.
+    async fn object_here(&self, caller: &Caller, place: Place, key: &Key, request: &Parts) -> Response<Body> {
+        let Some(feed) = self.judge.here.feed(&place.camera) else {
+            return answer::unavailable(None).map(Body::Own);
+        };
+        let Some((response, pass)) = self.wait(caller, &place, here::object(&feed, key, request)).await
+        else {
+            return self.nothing().map(Body::Own);
+        };
+        if feed.is_closed() {
+            return self.nothing().map(Body::Own);
+        }
+        let sent = hyper::body::Body::size_hint(response.body()).lower();
+        self.numbers.answered(By::Here, if request.method == Method::HEAD { 0 } else { sent });
+        shown(response.map(Body::Own), pass)
+    }
+
+    /// What is waited for, for whoever may have it until the end; `None` when that is over, or the link leads elsewhere.
+    async fn wait<T>(
+        &self,
+        caller: &Caller,
+        place: &Place,
+        waiting: impl Future<Output = T>,
+    ) -> Option<(T, Pass)> {
         let mut closed = self.closed.subscribe();
-        let mut coming = pin!(waiting.outcome());
+        let mut coming = pin!(waiting);
         let mut outcome = None;
+        // Only of what is on the shelf is it known when it is closed.
+        let shelved = place.at != At::Here;
         loop {
             // Whatever came, and whoever was let in before: what was closed meanwhile is closed.
             let (now, pass) = self.judge.ask(caller).await?;
@@ -215,8 +253,8 @@ impl<D: Directory> Gateway<D> {
                 biased;
                 what = &mut coming => outcome = Some(what),
                 // A crowd that waits is not woken by what does not concern it.
-                _ = closed.changed(), if pass == Pass::Public => {}
-                () = tokio::time::sleep(AGAIN), if pass == Pass::Private => {}
+                _ = closed.changed(), if pass == Pass::Public && shelved => {}
+                () = tokio::time::sleep(AGAIN), if pass == Pass::Private || !shelved => {}
             }
         }
     }
@@ -241,12 +279,27 @@ impl<D: Directory> Gateway<D> {
     }
 
     fn away_since_ms(&self, id: &CameraId, at: At) -> Option<u64> {
-        let heard_ms = self.judge.directory.borrow().camera(id)?.heard_ms;
+        let heard_ms = self.camera(id)?.heard_ms;
         status::away(heard_ms, self.upstream.contact(at), now_ms())?.since_ms
     }
 
+    /// What is known of a link's camera: what this cloud sees itself is the newest.
+    fn camera(&self, id: &CameraId) -> Option<Camera> {
+        let here = &self.judge.here;
+        let known = self.judge.directory.borrow().camera(id);
+        let open = || {
+            let name = id.as_str().to_owned();
+            here.is_open(id).then_some(Camera { name, state: None, since_ms: None, heard_ms: None })
+        };
+        let camera = known.or_else(open)?;
+        Some(match here.feed(id) {
+            Some(feed) => here::seen(&feed, camera, now_ms()),
+            None => camera,
+        })
+    }
+
     fn page(&self, id: &CameraId, place: &Place) -> Response<Own> {
-        let Some(camera) = self.judge.directory.borrow().camera(id) else { return self.nothing() };
+        let Some(camera) = self.camera(id) else { return self.nothing() };
         let obstacle = status::obstacle(&camera, self.upstream.contact(place.at), now_ms());
         let html = player::player(player::Player {
             id: id.as_str(),
@@ -259,7 +312,7 @@ impl<D: Directory> Gateway<D> {
     }
 
     fn status(&self, id: &CameraId, place: &Place) -> Response<Own> {
-        let Some(camera) = self.judge.directory.borrow().camera(id) else { return self.nothing() };
+        let Some(camera) = self.camera(id) else { return self.nothing() };
         let now_ms = now_ms();
         let obstacle = status::obstacle(&camera, self.upstream.contact(place.at), now_ms);
         answer::plain("application/json", status::json(&camera, obstacle, now_ms).to_string())

@@ -33,6 +33,8 @@ pub(super) enum By {
     Wait,
     /// It was fetched for this request.
     Fetch,
+    /// This cloud has it itself.
+    Here,
     /// No such link or object name.
     Nothing,
     /// A request that cannot be answered as asked.
@@ -46,6 +48,7 @@ impl Numbers {
             By::Hit => "hit",
             By::Wait => "wait",
             By::Fetch => "fetch",
+            By::Here => "here",
             By::Nothing => "nothing",
             By::Refused => "refused",
         };

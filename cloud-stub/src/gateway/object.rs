@@ -16,7 +16,7 @@ const NO_SHARED: Duration = Duration::from_millis(500);
 /// Longest stay of an answer that the box allows to be kept: the box itself lists a segment for less.
 const LONGEST: Duration = Duration::from_secs(300);
 /// Longest stay in a browser or CDN, seconds: a link that was switched off must not live on in other people's caches.
-const LONGEST_OUTSIDE_S: u64 = 60;
+pub(super) const LONGEST_OUTSIDE_S: u64 = 60;
 
 /// One thing to be fetched, by its public name. Directives that the object does not know are gone, so it has one key only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -87,7 +87,7 @@ pub(crate) fn inherited() -> io::Result<Option<StdUnixDatagram>> {
     let Some(number) = std::env::var_os(VARIABLE) else { return Ok(None) };
     let number = number.to_str().and_then(|number| number.parse().ok());
     let number = number.filter(|number| *number > 2).ok_or(io::ErrorKind::InvalidInput)?;
-    let socket = StdUnixDatagram::from(kernel::inherited(number)?);
+    let socket = StdUnixDatagram::from(sandbox::inherited(number)?);
     socket.peer_addr()?;
     socket.set_nonblocking(true)?;
     prctl::set_pdeathsig(Signal::SIGTERM)?;

@@ -1,35 +1,22 @@
-//! The supervisor's end of the link to a worker: frames in, one buffer of the exact size each, into the feed.
-//!
-//! The worker is hostile input: lengths are checked before anything is allocated, and whatever breaks the protocol
-//! ends the link. Nothing is queued here: what the feed does not take stays in the socket and holds the worker back.
+//! The supervisor's end of the link to a worker: what the worker sends goes into the camera's feed.
 
 use std::convert::Infallible;
-use std::io::{self, IoSliceMut};
 use std::time::Duration;
 
-use bytes::Bytes;
-use camera::{Event, Login, wire};
+use camera::{Event, Login};
+use feed::{Link, LinkError};
 use model::CameraState;
 use model::status::Picture;
-use nix::sys::uio::readv;
-use tokio::io::Interest;
-use tokio::net::UnixStream;
 
 use crate::logins::Gate;
 use crate::state::Camera;
 
-/// Why a link ended.
+/// Why a worker's time was over.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LinkError {
-    /// The worker is gone.
-    #[error("the worker is gone")]
-    Closed,
-    /// The socket failed.
-    #[error("cannot read from the worker: {0}")]
-    Io(#[from] io::Error),
-    /// The worker broke the protocol.
-    #[error("the worker broke the protocol: {0}")]
-    Wire(#[from] wire::WireError),
+pub(crate) enum Ended {
+    /// The link ended.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// The camera's format passed the worker but cannot be packaged.
     #[error(transparent)]
     Format(#[from] media::UnusableFormat),
@@ -38,98 +25,47 @@ pub(crate) enum LinkError {
     Refused,
 }
 
-/// Reads frames from a worker.
-pub(crate) struct Link {
-    socket: UnixStream,
-    header: [u8; wire::HEADER_BYTES],
-    /// How much of `header` is there.
-    have: usize,
-}
-
-impl Link {
-    /// Takes the supervisor's end of the socket pair.
-    pub(crate) fn new(socket: UnixStream) -> Self {
-        Self { socket, header: [0; wire::HEADER_BYTES], have: 0 }
-    }
-
-    /// Moves everything that the worker sends into the feed, until the link ends. `gate` says when the camera's login may
-    /// be shown.
-    ///
-    /// # Errors
-    /// Always: why the link ended.
-    pub(crate) async fn feed(&mut self, camera: &Camera, gate: &Gate) -> Result<Infallible, LinkError> {
-        let feed = camera.feed();
-        let mut permit = None;
-        loop {
-            match self.next().await? {
-                Event::Login(Login::Wanted) => {
-                    permit = gate.permit().await.map_err(|_| LinkError::Refused)?;
-                    self.allow_login().await?;
-                }
-                Event::Login(outcome) => {
-                    let shown = permit.take();
-                    match (outcome, shown) {
-                        (Login::Accepted, Some(mut permit)) => permit.accepted(),
-                        (Login::Refused { locked_s }, shown) => {
-                            // ONVIF may have taken what RTSP refuses.
-                            if let Some(mut permit) = shown.or(gate.late_permit()) {
-                                permit.refused(Duration::from_secs(locked_s.into()));
-                                return Err(LinkError::Refused);
-                            }
+/// Moves everything that the worker sends into the feed, until the link ends. `gate` says when the camera's login may
+/// be shown.
+///
+/// # Errors
+/// Always: why the link ended.
+pub(crate) async fn feed(link: &mut Link, camera: &Camera, gate: &Gate) -> Result<Infallible, Ended> {
+    let feed = camera.feed();
+    let mut permit = None;
+    loop {
+        match link.next().await? {
+            Event::Login(Login::Wanted) => {
+                permit = gate.permit().await.map_err(|_| Ended::Refused)?;
+                link.allow_login().await.map_err(LinkError::from)?;
+            }
+            Event::Login(outcome) => {
+                let shown = permit.take();
+                match (outcome, shown) {
+                    (Login::Accepted, Some(mut permit)) => permit.accepted(),
+                    (Login::Refused { locked_s }, shown) => {
+                        // ONVIF may have taken what RTSP refuses.
+                        if let Some(mut permit) = shown.or(gate.late_permit()) {
+                            permit.refused(Duration::from_secs(locked_s.into()));
+                            return Err(Ended::Refused);
                         }
-                        // Dropped, a permit says that nothing is known.
-                        _ => {}
                     }
-                }
-                Event::Unit(unit) => feed.push(unit),
-                Event::Format(format) => feed.set_format(format)?,
-                Event::State(state) => report(camera, state),
-                Event::Interrupted => feed.interrupt(),
-                Event::Facts(facts) => {
-                    // Asked for its small picture, a device has no smaller one.
-                    if facts.has_small && camera.picture() == Picture::Main {
-                        camera.set_small(true);
-                    }
-                    feed.set_device(facts);
+                    // Dropped, a permit says that nothing is known.
+                    _ => {}
                 }
             }
-        }
-    }
-
-    async fn allow_login(&self) -> io::Result<()> {
-        loop {
-            self.socket.writable().await?;
-            match self.socket.try_write(&[wire::MAY_LOG_IN]) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return done.map(|_| ()),
+            Event::Unit(unit) => feed.push(unit),
+            Event::Format(format) => feed.set_format(format)?,
+            Event::State(state) => report(camera, state),
+            Event::Interrupted => feed.interrupt(),
+            Event::Facts(facts) => {
+                // Asked for its small picture, a device has no smaller one.
+                if facts.has_small && camera.picture() == Picture::Main {
+                    camera.set_small(true);
+                }
+                feed.set_device(facts);
             }
         }
-    }
-
-    /// The next event.
-    ///
-    /// # Errors
-    /// When the worker is gone or breaks the protocol.
-    pub(crate) async fn next(&mut self) -> Result<Event, LinkError> {
-        let whole = wire::HEADER_BYTES;
-        while self.have < whole {
-            let rest = self.header.get_mut(self.have..).unwrap_or_default();
-            self.have += read(&self.socket, &mut [IoSliceMut::new(rest)]).await?;
-        }
-        let header = wire::Header::decode(&self.header)?;
-        self.have = 0;
-        let mut body = vec![0; header.body_len()];
-        let mut filled = 0;
-        // The read that ends the body takes the next header along, if it is there already.
-        while filled < body.len() {
-            let rest = body.get_mut(filled..).unwrap_or_default();
-            let wanted = rest.len();
-            let got =
-                read(&self.socket, &mut [IoSliceMut::new(rest), IoSliceMut::new(&mut self.header)]).await?;
-            filled += got.min(wanted);
-            self.have = got.saturating_sub(wanted);
-        }
-        Ok(wire::decode_event(&header, Bytes::from(body))?)
     }
 }
 
@@ -148,133 +84,4 @@ pub(crate) fn report(camera: &Camera, state: CameraState) {
         CameraState::Connecting => {}
     }
     camera.feed().set_state(state);
-}
-
-/// One read, as soon as something is there. A short one has emptied the socket, so the readiness is given back at once
-/// instead of by another call that finds nothing (`epoll` reports every later arrival anew).
-async fn read(socket: &UnixStream, buffers: &mut [IoSliceMut<'_>]) -> Result<usize, LinkError> {
-    let room: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-    loop {
-        socket.readable().await?;
-        let mut got = None;
-        let outcome = socket.try_io(Interest::READABLE, || {
-            let read = readv(socket, buffers)?;
-            got = Some(read);
-            if read < room && read > 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        match (got, outcome) {
-            (Some(0), _) => return Err(LinkError::Closed),
-            (Some(read), _) => return Ok(read),
-            (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-            (None, Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
-                return Err(LinkError::Closed);
-            }
-            (None, Err(error)) => return Err(error.into()),
-            (None, Ok(())) => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use media::{AccessUnit, Track};
-    use tokio::io::AsyncWriteExt as _;
-
-    use super::*;
-
-    fn unit(len: usize, stamp: i64) -> Event {
-        Event::Unit(AccessUnit {
-            track: Track::Video,
-            stamp,
-            clock_rate: NonZeroU32::new(90_000).unwrap(),
-            arrival_us: 7,
-            random_access: stamp == 0,
-            loss: false,
-            data: (0..len).map(|i| (i as i64 + stamp) as u8).collect::<Vec<_>>().into(),
-        })
-    }
-
-    fn bytes(events: &[Event]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for event in events {
-            let frame = wire::encode_event(event).unwrap();
-            bytes.extend_from_slice(&frame.header);
-            bytes.extend_from_slice(&frame.body);
-        }
-        bytes
-    }
-
-    fn on_a_runtime<T>(test: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
-    }
-
-    #[test]
-    fn events_arrive_whole_however_the_bytes_are_cut() {
-        let events = [
-            Event::State(CameraState::Connecting),
-            unit(20_000, 0),
-            Event::Interrupted,
-            unit(0, 1),
-            unit(1, 2),
-            unit(500_000, 3),
-        ];
-        let all = bytes(&events);
-        for piece in [1, 31, 32, 33, 4096, all.len()] {
-            on_a_runtime(async {
-                let (ours, mut theirs) = UnixStream::pair().unwrap();
-                let mut link = Link::new(ours);
-                let write = async {
-                    for chunk in all.chunks(piece.max(all.len() / 4096)) {
-                        theirs.write_all(chunk).await.unwrap();
-                        tokio::task::yield_now().await;
-                    }
-                    drop(theirs);
-                };
-                let read = async {
-                    for event in &events {
-                        assert_eq!(&link.next().await.unwrap(), event);
-                    }
-                    assert!(matches!(link.next().await, Err(LinkError::Closed)));
-                };
-                tokio::join!(write, read);
-            });
-        }
-    }
-
-    #[test]
-    fn a_slow_worker_is_waited_for() {
-        on_a_runtime(async {
-            let (ours, mut theirs) = UnixStream::pair().unwrap();
-            let mut link = Link::new(ours);
-            let all = bytes(&[unit(100, 0), unit(100, 1)]);
-            // Half a header, half a body, a whole and half the next: each after the reader found the socket empty.
-            let write = async {
-                let mut from = 0;
-                for to in [16, 80, 140, 170, all.len()] {
-                    theirs.write_all(&all[from..to]).await.unwrap();
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    from = to;
-                }
-            };
-            let read = async {
-                assert_eq!(link.next().await.unwrap(), unit(100, 0));
-                assert_eq!(link.next().await.unwrap(), unit(100, 1));
-            };
-            let both = async { tokio::join!(write, read) };
-            tokio::time::timeout(Duration::from_secs(5), both).await.expect("no wake-up is lost");
-        });
-    }
-
-    #[test]
-    fn a_worker_that_announces_too_much_is_cut_off() {
-        on_a_runtime(async {
-            let (ours, mut theirs) = UnixStream::pair().unwrap();
-            let mut header = wire::encode_event(&unit(1, 0)).unwrap().header;
-            header[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
-            theirs.write_all(&header).await.unwrap();
-            assert!(matches!(Link::new(ours).next().await, Err(LinkError::Wire(_))));
-        });
-    }
 }

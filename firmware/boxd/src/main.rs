@@ -39,7 +39,6 @@ mod moved;
 mod names;
 mod owner;
 mod rest;
-mod sandbox;
 mod setup_process;
 mod state;
 mod supervisor;

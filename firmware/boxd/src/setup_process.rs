@@ -23,9 +23,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use crate::cloud::jittered;
-use crate::sandbox::{self, Duty};
 use crate::state::stopping;
 use crate::{kernel, log};
+use sandbox::Duty;
 
 /// Pause before the process is started again, the first time and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
@@ -144,9 +144,9 @@ fn start(listener: &UnixListener, claim: Duration) -> anyhow::Result<(Child, Uni
 pub(crate) fn run(claim: Duration) -> anyhow::Result<()> {
     const STARTED_BY_BOXD: &str = "the set-up page is started by boxd only";
     // However it was started: a heap for each thread would not leave room for a password's 19 MiB.
-    kernel::limit_heaps(1);
-    let desk: StdUnixStream = kernel::inherited(0).context(STARTED_BY_BOXD)?.into();
-    let listener: UnixListener = kernel::inherited(1).context(STARTED_BY_BOXD)?.into();
+    sandbox::limit_heaps(1);
+    let desk: StdUnixStream = sandbox::inherited(0).context(STARTED_BY_BOXD)?.into();
+    let listener: UnixListener = sandbox::inherited(1).context(STARTED_BY_BOXD)?.into();
     desk.peer_addr().context(STARTED_BY_BOXD)?;
     listener.local_addr().context(STARTED_BY_BOXD)?;
     let sandbox = sandbox::enter(Duty::Setup).context("cannot enter the sandbox")?;

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use camera::{Source, wire};
-use feed::{Feed, first_sequence_number};
+use feed::{Feed, Link, first_sequence_number};
 use media::Stream;
 use model::status::Picture;
 use model::{CameraId, CameraState, DeviceKey, Trouble};
@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 
 use crate::cloud::jittered;
 use crate::floor::Floor;
-use crate::link::{Link, LinkError};
+use crate::link::{self, Ended};
 use crate::logins::{Gate, Logins};
 use crate::rest::Alarm;
 use crate::state::{Camera, Shared, lock, stopping};
@@ -217,7 +217,7 @@ async fn keep(
             }),
         };
         if let Some((trouble, wait)) = idle {
-            crate::link::report(&camera, CameraState::Stopped { trouble });
+            link::report(&camera, CameraState::Stopped { trouble });
             let over = async {
                 match wait {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -241,8 +241,8 @@ async fn keep(
         let over = match Worker::start(&camera, frames.of(wanted)).await {
             Ok(mut worker) => {
                 let over = tokio::select! {
-                    Err(error) = worker.link.feed(&camera, &frames.gate) => match error {
-                        LinkError::Refused => Over::Refused,
+                    Err(error) = link::feed(&mut worker.link, &camera, &frames.gate) => match error {
+                        Ended::Refused => Over::Refused,
                         error => Over::Died(error.to_string()),
                     },
                     never = wake(&mut worker.alarm, &camera) => match never {},

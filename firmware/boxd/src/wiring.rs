@@ -90,7 +90,7 @@ pub(crate) enum End {
 /// # Errors
 /// When it cannot start.
 pub(crate) fn run(config: Config, lines: Lines) -> anyhow::Result<End> {
-    kernel::limit_heaps(HEAPS);
+    sandbox::limit_heaps(HEAPS);
     more_descriptors();
     let (listener, inherited) = listener(config.http.listen)?;
     let address = listener.local_addr().context("cannot ask for the pages' address")?;

@@ -3,7 +3,7 @@
 //! nobody watches it rests between looks at the camera ([`crate::rest`]).
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use model::CameraId;
 use nix::sys::prctl;
 
 use crate::rest::Rest;
-use crate::{kernel, sandbox};
 
 /// Stack of the threads that resolve names, bytes; the C library's resolver needs some 100 KiB.
 const RESOLVER_STACK: usize = 512 << 10;
@@ -24,7 +23,7 @@ const RESOLVER_STACK: usize = 512 << 10;
 /// # Errors
 /// When the process was not started by a supervisor, the sandbox is refused, or the link ends.
 pub(crate) fn run(id: &CameraId) -> anyhow::Result<()> {
-    let mut socket: UnixStream = kernel::inherited(0).context("a worker is started by boxd only")?.into();
+    let mut socket: UnixStream = sandbox::inherited(0).context("a worker is started by boxd only")?.into();
     let sandbox = sandbox::enter(sandbox::Duty::Camera).context("cannot enter the sandbox")?;
     if let Ok(name) = std::ffi::CString::new(id.as_str()) {
         // Only a name to be seen in `ps` and `top`.
@@ -93,38 +92,14 @@ fn bring(mut socket: &UnixStream, source: &Source, errand: Errand, seed: u64) ->
 }
 
 /// The worker's end of the link.
-///
-/// It is watched only while it is full: a socket that is always watched would wake the worker once for each frame, just
-/// to say that the supervisor has read it.
 struct Link {
     socket: UnixStream,
     rest: Arc<Rest>,
 }
 
-impl Link {
-    /// Waits until the supervisor has taken something.
-    async fn room(&self) -> io::Result<()> {
-        tokio::net::UnixStream::from_std(self.socket.try_clone()?)?.writable().await
-    }
-}
-
 impl Output for Link {
-    /// One system call for header and body, as long as the supervisor keeps up.
     async fn send(&mut self, event: Event) -> io::Result<()> {
-        let frame = wire::encode_event(&event).map_err(io::Error::other)?;
-        let mut slices = [IoSlice::new(&frame.header), IoSlice::new(&frame.body)];
-        let mut rest = &mut slices[..];
-        IoSlice::advance_slices(&mut rest, 0);
-        while !rest.is_empty() {
-            match self.socket.write_vectored(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut rest, written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.room().await?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        feed::send(&self.socket, &event).await
     }
 
     fn may_wait(&mut self, may: bool) {
@@ -192,7 +167,7 @@ mod tests {
             let mut full = std::pin::pin!(full);
             let early = tokio::time::timeout(Duration::from_millis(50), &mut full).await;
             assert!(early.is_err(), "2.4 MB do not fit a socket");
-            let mut reader = crate::link::Link::new(tokio::net::UnixStream::from_std(theirs).unwrap());
+            let mut reader = feed::Link::new(tokio::net::UnixStream::from_std(theirs).unwrap());
             let read = async {
                 for stamp in 0..8 {
                     assert_eq!(reader.next().await.unwrap(), unit(stamp));

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("assets", &[]),
     ("player", &["model", "assets"]),
     ("camera", &["model", "media"]),
+    ("sandbox", &[]),
     ("feed", &["model", "media", "camera", "door"]),
     (
         "boxd",
@@ -32,6 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "media",
             "camera",
             "feed",
+            "sandbox",
             "enrol",
             "tunnel",
             "update",
@@ -44,7 +46,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "cloud-stub",
-        &["model", "media", "camera", "feed", "enrol", "tunnel", "update", "settings", "door", "player"],
+        &["model", "media", "camera", "feed", "sandbox", "enrol", "tunnel", "update", "settings", "door", "player"],
     ),
     ("fuzz", &["model", "discovery", "media", "camera", "enrol", "tunnel", "update", "board"]),
     ("simcam", &[]),

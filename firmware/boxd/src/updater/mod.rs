@@ -35,8 +35,8 @@ pub(crate) use status::{Bytes, Outcome, Phase, Status};
 pub(crate) use work::{Work, is_under_way};
 
 use crate::config::Config;
-use crate::sandbox::{self, Duty};
 use crate::{cloud, kernel};
+use sandbox::Duty;
 
 /// Until the first look, and at most between two that failed, unless the configuration says less.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the board has no two slots.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
-    kernel::limit_heaps(1);
+    sandbox::limit_heaps(1);
     // Before anything is opened: it closes what it does not know.
     let sandbox = sandbox::enter(Duty::Updater).context("cannot enter the sandbox")?;
     if !sandbox.seccomp {

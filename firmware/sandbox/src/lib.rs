@@ -1,9 +1,11 @@
-//! What a camera's worker gives up before it reads its first byte from a camera, and the set-up page's process before it reads
-//! its first byte from a browser.
+//! What a process gives up before it reads its first byte from a stranger: a camera's worker before the camera speaks, the
+//! set-up page's process before a browser does.
 //!
 //! Order matters: descriptors and limits first, then the user id (which needs root), then what the change of user
 //! undoes (death signal, dumpable), last the system calls. The calls are a list of what is allowed; anything else
 //! fails with EPERM, so that a library that probes for a feature goes on without it.
+
+mod kernel;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +21,7 @@ use seccompiler::{
     TargetArch,
 };
 
-use crate::kernel;
+pub use kernel::{inherited, limit_heaps};
 
 /// Most address space of a camera's worker, bytes.
 const ADDRESS_SPACE: rlim_t = 256 << 20;
@@ -32,11 +34,17 @@ const NOBODY: u32 = 65534;
 
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Duty {
+pub enum Duty {
     /// One camera: it needs the network.
     Camera,
     /// The set-up page: it needs the sockets that it was given, nothing else.
     Setup,
+    /// Many cameras, none of which is looked after by name: it needs the network, and so much memory of its own, bytes
+    /// (RLIMIT_DATA: what is written and not a file's).
+    Cameras {
+        /// The limit.
+        data: rlim_t,
+    },
     /// Updates: it needs the network, the disk's node and the state directory. It stays the user that may write the disk.
     Updater,
 }
@@ -48,6 +56,8 @@ impl Duty {
         match self {
             Self::Camera | Self::Updater => ADDRESS_SPACE,
             Self::Setup => 512 << 20,
+            // What counts is `data`; this is only the room in which it lies.
+            Self::Cameras { .. } => 2 << 30,
         }
     }
 
@@ -56,17 +66,18 @@ impl Duty {
         match self {
             Self::Camera | Self::Updater => DESCRIPTORS,
             Self::Setup => 256,
+            Self::Cameras { .. } => 1024,
         }
     }
 }
 
 /// What could not be given up on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sandbox {
+pub struct Sandbox {
     /// Whether the system calls are restricted: not on a kernel without seccomp or on a processor without a filter.
-    pub(crate) seccomp: bool,
+    pub seccomp: bool,
     /// Whether the process left root. An ordinary user's process had nothing to leave.
-    pub(crate) left_root: bool,
+    pub left_root: bool,
 }
 
 /// Enters the sandbox. Only for a process with one thread: the system-call filter covers the calling thread and those
@@ -74,7 +85,7 @@ pub(crate) struct Sandbox {
 ///
 /// # Errors
 /// When anything but seccomp itself is refused.
-pub(crate) fn enter(duty: Duty) -> io::Result<Sandbox> {
+pub fn enter(duty: Duty) -> io::Result<Sandbox> {
     kernel::close_from(3)?;
     enter_with_descriptors(duty)
 }
@@ -88,6 +99,9 @@ fn enter_with_descriptors(duty: Duty) -> io::Result<Sandbox> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_NOFILE, descriptors, descriptors)?;
     setrlimit(Resource::RLIMIT_AS, address_space, address_space)?;
+    if let Duty::Cameras { data } = duty {
+        setrlimit(Resource::RLIMIT_DATA, data, data)?;
+    }
     let left_root = duty != Duty::Updater && geteuid().is_root() && leave_root()?;
     // A change of user clears both.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -278,7 +292,7 @@ mod tests {
     use super::*;
 
     const INSIDE: &str = "BOXD_TEST_INSIDE_SANDBOX";
-    const NAME: &str = "sandbox::tests::a_worker_can_neither_run_programs_nor_write_files";
+    const NAME: &str = "tests::a_worker_can_neither_run_programs_nor_write_files";
 
     #[test]
     fn a_worker_can_neither_run_programs_nor_write_files() {
@@ -349,7 +363,27 @@ mod tests {
         println!("tried everything");
     }
 
-    const UPDATER: &str = "sandbox::tests::the_updater_writes_files_and_runs_no_program";
+    const CAMERAS: &str = "tests::who_reads_many_cameras_has_its_memory_counted";
+
+    #[test]
+    fn who_reads_many_cameras_has_its_memory_counted() {
+        if std::env::var_os(INSIDE).is_some() {
+            let data = 64 << 20;
+            assert!(
+                enter_with_descriptors(Duty::Cameras { data }).unwrap().seccomp,
+                "this kernel has no seccomp"
+            );
+            refused(std::fs::write("/dev/null", "x"));
+            refused(Command::new("/bin/true").spawn());
+            assert!(vec![0_u8; 16 << 20].iter().all(|byte| *byte == 0));
+            assert!(Vec::<u8>::new().try_reserve(data as usize).is_err());
+            println!("tried everything");
+            return;
+        }
+        tries_everything_in_a_child(CAMERAS);
+    }
+
+    const UPDATER: &str = "tests::the_updater_writes_files_and_runs_no_program";
 
     #[test]
     fn the_updater_writes_files_and_runs_no_program() {
@@ -372,7 +406,7 @@ mod tests {
         tries_everything_in_a_child(UPDATER);
     }
 
-    const PAGE: &str = "sandbox::tests::the_page_has_no_network_and_no_file";
+    const PAGE: &str = "tests::the_page_has_no_network_and_no_file";
 
     #[test]
     fn the_page_has_no_network_and_no_file() {
