@@ -135,8 +135,8 @@ impl Vars {
 pub enum Reset {
     /// Power came, or somebody asked for a restart.
     Normal,
-    /// The watchdog or a panic ended it.
-    Crash,
+    /// The watchdog or a panic ended it while this slot ran.
+    Crash(SlotName),
 }
 
 #[cfg(test)]

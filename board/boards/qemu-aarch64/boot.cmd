@@ -49,7 +49,7 @@ if virtio read 48000000 a000 1 && itest.l *48000000 == 53584253 && itest.l *4800
 setexpr.l count *48000008
 if itest ${count} > 0 && itest ${count} <= 1fff8 && virtio read 48000000 a008 ${count} && itest.l *48000000 == edfe0dd0; then
 setenv bootargs "console=ttyAMA0 panic=5 quiet slot=a reset=${reset} marker=0x5c000000"
-mw.l 5c000000 52584253
+mw.l 5c000000 61584253
 if bootm 48000000#conf 48000000#conf ${fdtcontroladdr}; then setenv started a; else mw.l 5c000000 0; fi
 fi; fi
 '
@@ -67,14 +67,17 @@ setenv good_a '
 if test -z "${started}" && test "${a_state}" = g; then run start_a; fi
 '
 setenv rest_a '
-if test -z "${started}" && test "${a_state}" != g; then run start_a; fi
+if test -z "${started}" && test "${a_state}" != x; then run start_a; fi
+'
+setenv failed_a '
+if test -z "${started}" && test "${a_state}" = x; then run start_a; fi
 '
 setenv start_b '
 if virtio read 48000000 6a000 1 && itest.l *48000000 == 53584253 && itest.l *48000004 == 31544f4c; then
 setexpr.l count *48000008
 if itest ${count} > 0 && itest ${count} <= 1fff8 && virtio read 48000000 6a008 ${count} && itest.l *48000000 == edfe0dd0; then
 setenv bootargs "console=ttyAMA0 panic=5 quiet slot=b reset=${reset} marker=0x5c000000"
-mw.l 5c000000 52584253
+mw.l 5c000000 62584253
 if bootm 48000000#conf 48000000#conf ${fdtcontroladdr}; then setenv started b; else mw.l 5c000000 0; fi
 fi; fi
 '
@@ -92,20 +95,28 @@ setenv good_b '
 if test -z "${started}" && test "${b_state}" = g; then run start_b; fi
 '
 setenv rest_b '
-if test -z "${started}" && test "${b_state}" != g; then run start_b; fi
+if test -z "${started}" && test "${b_state}" != x; then run start_b; fi
+'
+setenv failed_b '
+if test -z "${started}" && test "${b_state}" = x; then run start_b; fi
 '
 setenv main '
 virtio scan
 setenv started; setenv newest; setenv best 00000000; setenv word; setenv slot
-if itest.l *5c000000 == 52584253; then setenv reset crash; else setenv reset normal; fi
+setenv reset normal; setenv back
+if itest.l *5c000000 == 61584253; then setenv reset crash; setenv back a; fi
+if itest.l *5c000000 == 62584253; then setenv reset crash; setenv back b; fi
 mw.l 5c000000 0
 run copy_1
 run copy_2
 run import
 echo "Boot: order ${order}, a ${a_state}${a_tries}${a_rounds}, b ${b_state}${b_tries}${b_rounds}, reset ${reset}"
 for slot in ${list}; do run try_${slot}; done
-for slot in ${list}; do run good_${slot}; done
+if test "${back}" = a; then setenv list b a; fi
+if test "${back}" = b; then setenv list a b; fi
+if test -z "${back}"; then for slot in ${list}; do run good_${slot}; done; fi
 for slot in ${list}; do run rest_${slot}; done
+for slot in ${list}; do run failed_${slot}; done
 if test -z "${started}"; then
 echo "No slot holds a system that is signed for this box."
 echo "Write a disk image to it: start the board from a card, or connect it by its cable. Looking again in 10 s."

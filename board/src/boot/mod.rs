@@ -5,7 +5,7 @@
 pub mod script;
 mod table;
 
-pub use table::{Count, Table, TableError};
+pub use table::{Count, LastResort, Table, TableError, Turn};
 
 use crate::slot::{Record, Reset, SlotName, State, Vars};
 
@@ -26,6 +26,10 @@ pub enum Start {
 /// A slot with tries left is started in order. A start of one that has not shown itself to be good is counted first, so that a
 /// system that hangs is not tried for ever; a good one only when a crash came before, so that no number of power cuts makes the
 /// box leave it.
+///
+/// When no tries are left there is still a last resort: a good slot before others, one that has failed after all, and after a
+/// crash whichever did not crash, so that a box never starts only what crashes while the other slot is whole. A failed system is
+/// not given a turn before one that is not: it has been seen running and was found wanting.
 pub fn boot(
     table: &Table,
     mut vars: Vars,
@@ -50,10 +54,13 @@ pub fn boot(
             save(&vars);
         }
     }
-    let good = |slot: SlotName| vars.of(slot).state == State::Good;
-    let good_first = order.into_iter().filter(|slot| good(*slot));
-    let then_any = order.into_iter().filter(|slot| !good(*slot));
-    good_first.chain(then_any).find(|slot| signed(*slot)).map_or(Start::Recovery, Start::LastResort)
+    let back = table.stands_back(reset);
+    let mut last = order;
+    last.sort_by_key(|slot| {
+        let state = vars.of(*slot).state;
+        (state == State::Failed, back == Some(*slot), state != State::Good)
+    });
+    last.into_iter().find(|slot| signed(*slot)).map_or(Start::Recovery, Start::LastResort)
 }
 
 /// Changes of what is said of a slot. Each gives the new state of the environment, or `None` if nothing changes, so that nothing is

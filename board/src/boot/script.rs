@@ -21,8 +21,11 @@ use crate::header;
 use crate::map::BoardMap;
 use crate::slot::{Record, Reset, SlotName, State, Vars};
 
-/// The word at [`Board::marker`] while a system runs that nobody has asked to restart: "SBXR" in the order of memory.
-pub const MARKER: u32 = u32::from_le_bytes(*b"SBXR");
+/// The word at [`Board::marker`] while this slot's system runs and nobody has asked it to restart: "SBXa" in the order of memory.
+pub const fn marker(slot: SlotName) -> u32 {
+    u32::from_le_bytes([b'S', b'B', b'X', slot.letter() as u8])
+}
+
 /// How a FIT begins, as a word of memory (devicetree specification 0.4, 5.2: 0xd00dfeed, big-endian).
 const FIT: u32 = 0xd00d_feed_u32.swap_bytes();
 /// The one configuration of a FIT. It is named, because U-Boot may be built to take whichever fits best.
@@ -119,10 +122,14 @@ pub fn script(table: &Table, map: &BoardMap, board: &Board, purpose: Purpose) ->
     for slot in SlotName::BOTH {
         function(&format!("start_{slot}"), &start(map, board, slot, purpose));
         function(&format!("try_{slot}"), &attempt(*table, slot));
-        for (name, is) in [("good", "="), ("rest", "!=")] {
-            let good = State::Good.letter();
+        let (good, failed) = (State::Good.letter(), State::Failed.letter());
+        for (name, is) in [
+            ("good", format!("= {good}")),
+            ("rest", format!("!= {failed}")),
+            ("failed", format!("= {failed}")),
+        ] {
             let body = format!(
-                "if test -z \"${{started}}\" && test \"${{{slot}_state}}\" {is} {good}; then run start_{slot}; fi\n"
+                "if test -z \"${{started}}\" && test \"${{{slot}_state}}\" {is}; then run start_{slot}; fi\n"
             );
             function(&format!("{name}_{slot}"), &body);
         }
@@ -136,7 +143,7 @@ pub fn script(table: &Table, map: &BoardMap, board: &Board, purpose: Purpose) ->
         ),
         Purpose::Rehearsal => "setenv started none\n".to_owned(),
     };
-    function("main", &main(board, &recovery));
+    function("main", &main(table, board, &recovery));
     if purpose == Purpose::Box {
         text += "run main\n";
     }
@@ -241,13 +248,14 @@ fn start(map: &BoardMap, board: &Board, slot: SlotName, purpose: Purpose) -> Str
          if itest ${{count}} > 0 && itest ${{count}} <= {most:x} && {read} {load:x} {behind:x} ${{count}} && \
          itest.l *{load:x} == {FIT:x}; then\n\
          setenv bootargs \"{arguments} slot={slot} reset=${{reset}} marker=0x{marker:x}\"\n\
-         mw.l {marker:x} {MARKER:x}\n\
+         mw.l {marker:x} {:x}\n\
          if {bootm} {boot}; then setenv started {slot}; else mw.l {marker:x} 0; fi\n\
          fi; fi\n",
         magic[0],
         load + 4,
         magic[1],
-        load + 8
+        load + 8,
+        self::marker(slot)
     )
 }
 
@@ -256,7 +264,7 @@ fn attempt(table: Table, slot: SlotName) -> String {
     let mut counted = String::new();
     for state in State::ALL {
         for (reset, word) in RESETS {
-            if table.counts(state, reset) {
+            if table.counts(state, reset(slot)) {
                 let _ = write!(counted, " {}-{word}", state.letter());
             }
         }
@@ -274,26 +282,47 @@ fn attempt(table: Table, slot: SlotName) -> String {
 }
 
 /// How each end of the last run is written on the kernel's command line.
-const RESETS: [(Reset, &str); 2] = [(Reset::Normal, "normal"), (Reset::Crash, "crash")];
+const RESETS: [(fn(SlotName) -> Reset, &str); 2] = [(|_| Reset::Normal, "normal"), (Reset::Crash, "crash")];
 
-fn main(board: &Board, recovery: &str) -> String {
+fn main(table: &Table, board: &Board, recovery: &str) -> String {
     let Board { prepare, marker, .. } = board;
     let [(_, normal), (_, crash)] = RESETS;
+    let (mut crashes, mut turns) = (String::new(), String::new());
+    for slot in SlotName::BOTH {
+        let word = self::marker(slot);
+        let _ = writeln!(
+            crashes,
+            "if itest.l *{marker:x} == {word:x}; then setenv reset {crash}; setenv back {slot}; fi"
+        );
+        if table.stands_back(Reset::Crash(slot)).is_some() {
+            let _ = writeln!(
+                turns,
+                "if test \"${{back}}\" = {slot}; then setenv list {} {slot}; fi",
+                slot.other()
+            );
+        }
+    }
+    // Whoever stands back does so even if good.
+    let good = if turns.is_empty() { "" } else { "if test -z \"${back}\"; then " };
     format!(
         "{prepare}\n\
          setenv started; setenv newest; setenv best 00000000; setenv word; setenv slot\n\
-         if itest.l *{marker:x} == {MARKER:x}; then setenv reset {crash}; else setenv reset {normal}; fi\n\
+         setenv reset {normal}; setenv back\n\
+         {crashes}\
          mw.l {marker:x} 0\n\
          run copy_1\n\
          run copy_2\n\
          run import\n\
          echo \"Boot: order ${{order}}, a ${{a_state}}${{a_tries}}${{a_rounds}}, b ${{b_state}}${{b_tries}}${{b_rounds}}, reset ${{reset}}\"\n\
          for slot in ${{list}}; do run try_${{slot}}; done\n\
-         for slot in ${{list}}; do run good_${{slot}}; done\n\
+         {turns}\
+         {good}for slot in ${{list}}; do run good_${{slot}}; done{}\n\
          for slot in ${{list}}; do run rest_${{slot}}; done\n\
+         for slot in ${{list}}; do run failed_${{slot}}; done\n\
          if test -z \"${{started}}\"; then\n\
          {recovery}\
-         fi\n"
+         fi\n",
+        if turns.is_empty() { "" } else { "; fi" }
     )
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::slot::{Reset, State};
+use crate::slot::{Reset, SlotName, State};
 
 /// When a start of a slot is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -41,6 +41,25 @@ pub struct Counted {
     pub failed: Count,
 }
 
+/// Which slot is the last resort after a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Turn {
+    /// The one that did not crash, so that two which take turns are both given time.
+    #[serde(rename = "the other one")]
+    Other,
+    /// The same as without a crash.
+    #[serde(rename = "the same one")]
+    Same,
+}
+
+/// What is started when no slot has tries left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastResort {
+    /// When the watchdog or a panic ended what ran before.
+    pub after_a_crash: Turn,
+}
+
 /// The table. Its fields are public so that a test can weaken it and show that this is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +70,8 @@ pub struct Table {
     pub tries: Tries,
     /// When one is counted.
     pub count: Counted,
+    /// What is started when no slot has tries left.
+    pub last_resort: LastResort,
 }
 
 /// Why a table is refused.
@@ -100,7 +121,15 @@ impl Table {
         };
         match count {
             Count::Always => true,
-            Count::AfterCrash => matches!(reset, Reset::Crash),
+            Count::AfterCrash => matches!(reset, Reset::Crash(_)),
+        }
+    }
+
+    /// The slot that is not the last resort as long as there is another, because it has just crashed.
+    pub(super) const fn stands_back(&self, reset: Reset) -> Option<SlotName> {
+        match (self.last_resort.after_a_crash, reset) {
+            (Turn::Other, Reset::Crash(slot)) => Some(slot),
+            _ => None,
         }
     }
 }

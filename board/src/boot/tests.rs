@@ -44,7 +44,7 @@ fn every(mut check: impl FnMut(Vars, Reset, &[SlotName])) {
     for first in SlotName::BOTH {
         for a in &records {
             for b in &records {
-                for reset in [Reset::Normal, Reset::Crash] {
+                for reset in [Reset::Normal, Reset::Crash(A), Reset::Crash(B)] {
                     for signed in [&[][..], &[A], &[B], &[A, B]] {
                         check(Vars { first, a: *a, b: *b }, reset, signed);
                     }
@@ -64,7 +64,7 @@ fn whatever_the_environment_says_a_signed_slot_is_started_if_there_is_one_and_no
             Start::Recovery => assert_eq!(signed, [], "{before:?}"),
         }
     });
-    assert_eq!(cases, 2 * 80 * 80 * 2 * 4);
+    assert_eq!(cases, 2 * 80 * 80 * 3 * 4);
 }
 
 #[test]
@@ -83,8 +83,16 @@ fn the_boot_script_only_ever_takes_tries_and_at_most_two_writes_for_each_slot() 
             assert_eq!(before.of(slot).tries - after.of(slot).tries, u8::from(!free), "{before:?} {reset:?}");
         }
         if let Start::LastResort(slot) = started {
-            let better = before.of(slot.other()).state == State::Good && before.of(slot).state != State::Good;
-            assert!(!(better && signed.contains(&slot.other())), "{before:?}: a good slot comes first");
+            let (state, other) = (before.of(slot).state, before.of(slot.other()).state);
+            if signed.contains(&slot.other()) {
+                let failed = (state == State::Failed, other == State::Failed);
+                assert_ne!(failed, (true, false), "{before:?}: one that has failed comes last");
+                let crashed = reset == Reset::Crash(slot);
+                assert!(!crashed || failed == (false, true), "{before:?}: the other one has its turn");
+                let better = other == State::Good && state != State::Good;
+                let other_crashed = reset == Reset::Crash(slot.other());
+                assert!(!better || other_crashed, "{before:?}: a good slot comes first");
+            }
             assert_eq!(after.of(slot).tries, 0);
         }
     });
@@ -101,11 +109,24 @@ fn a_good_slot_is_started_without_a_write_however_often_power_fails() {
 }
 
 /// Starts again and again, nothing being written by what runs, and gives the slots that were started.
-fn starts(mut vars: Vars, reset: Reset, times: usize) -> Vec<Start> {
+fn starts(vars: Vars, times: usize) -> Vec<Start> {
+    ended(vars, times, |_| Reset::Normal)
+}
+
+/// The same, and each time what was started crashes.
+fn crashes(vars: Vars, times: usize) -> Vec<Start> {
+    ended(vars, times, Reset::Crash)
+}
+
+fn ended(mut vars: Vars, times: usize, how: impl Fn(SlotName) -> Reset) -> Vec<Start> {
+    let mut reset = how(vars.first);
     (0..times)
         .map(|_| {
             let (started, after, _) = start(vars, reset, &[A, B]);
             vars = after;
+            if let Start::Slot(slot) | Start::LastResort(slot) = started {
+                reset = how(slot);
+            }
             started
         })
         .collect()
@@ -115,20 +136,39 @@ fn starts(mut vars: Vars, reset: Reset, times: usize) -> Vec<Start> {
 fn a_trial_without_a_verdict_is_started_twice_then_the_good_one() {
     let trial = table().activate(&vars("ab g30 e00"), B).unwrap();
     let expected = [Start::Slot(B), Start::Slot(B), Start::Slot(A), Start::Slot(A)];
-    assert_eq!(starts(trial, Reset::Normal, 4), expected);
+    assert_eq!(starts(trial, 4), expected);
 }
 
 #[test]
 fn a_good_slot_that_crashes_three_times_makes_room_for_the_other_and_is_the_last_resort() {
     let expected = [Start::Slot(A), Start::Slot(A), Start::Slot(A), Start::Slot(B)];
-    assert_eq!(starts(vars("ab g30 g30"), Reset::Crash, 4), expected);
-    assert_eq!(starts(vars("ab g30 x00"), Reset::Crash, 4)[3], Start::LastResort(A));
+    assert_eq!(crashes(vars("ab g30 g30"), 4), expected);
+    assert_eq!(crashes(vars("ab g30 x00"), 9)[3..], [Start::LastResort(A); 6]);
 }
 
 #[test]
 fn a_lost_environment_tries_each_slot_once_and_then_any_that_is_signed() {
     let expected = [Start::Slot(A), Start::Slot(B), Start::LastResort(A), Start::LastResort(A)];
-    assert_eq!(starts(Vars::LOST, Reset::Normal, 4), expected);
+    assert_eq!(starts(Vars::LOST, 4), expected);
+}
+
+#[test]
+fn what_crashes_as_the_last_resort_makes_room_for_the_other_each_time_without_a_write() {
+    let [a, b] = SlotName::BOTH.map(Start::LastResort);
+    // Both were counted and neither has run: from power-on.
+    for spent in ["ab u01 u01", "ab t00 u01", "ab g00 u01", "ab g00 t02", "ab e00 t00"] {
+        let (first, after, writes) = start(vars(spent), Reset::Normal, &[A, B]);
+        assert_eq!((first, after, writes), (a, vars(spent), 0), "{spent}");
+        let expected = [b, a, b, a];
+        assert_eq!(crashes(vars(spent), 4), expected, "{spent}");
+        // One alone is started however often it crashes.
+        assert_eq!(start(vars(spent), Reset::Crash(A), &[A]).0, a);
+    }
+    let same = Table { last_resort: LastResort { after_a_crash: Turn::Same }, ..table() };
+    for slot in SlotName::BOTH {
+        let started = boot(&same, vars("ab u01 u01"), Reset::Crash(slot), |_| true, |_| panic!("a write"));
+        assert_eq!(started, a);
+    }
 }
 
 #[test]
@@ -193,7 +233,7 @@ fn only_a_good_slot_gives_the_other_another_round_and_only_to_a_trial_that_is_sp
 #[test]
 fn a_failed_system_is_not_started_again_and_the_other_one_is() {
     let now = table().fail(&vars("ba g30 t10"), B).unwrap();
-    assert_eq!(starts(now, Reset::Normal, 1), [Start::Slot(A)]);
+    assert_eq!(starts(now, 1), [Start::Slot(A)]);
     assert_eq!(table().fail(&now, B), None);
 }
 
@@ -216,6 +256,8 @@ fn a_table_with_a_number_that_means_nothing_is_refused_and_names_it() {
         ("trial = 2", "trial = 16", "tries.trial"),
         ("good = 3", "god = 3", "god"),
         ("\"after a crash\"", "\"never\"", "never"),
+        ("\"the other one\"\n", "\"nobody\"\n", "nobody"),
+        ("[last_resort]", "[last_resorts]", "last_resorts"),
     ] {
         assert!(ours.contains(from));
         let error = Table::parse(&ours.replace(from, to)).unwrap_err().to_string();

@@ -42,7 +42,7 @@ pub struct Case {
     pub env: [Vec<u8>; 2],
     /// Which of the variants lies in A and in B.
     pub fit: [usize; 2],
-    /// Whether the marker is set.
+    /// What the marker says.
     pub reset: Reset,
 }
 
@@ -53,8 +53,8 @@ pub struct Outcome {
     pub started: Option<SlotName>,
     /// Both copies of the environment afterwards.
     pub env: [Vec<u8>; 2],
-    /// Whether the reset marker was left set, which is to be so while a slot runs and never else.
-    pub marked: bool,
+    /// The slot that the reset marker was left at, which is to be so while that slot runs and never else.
+    pub marked: Option<SlotName>,
 }
 
 /// A board and what its U-Boot trusts.
@@ -95,7 +95,10 @@ impl Stage<'_> {
                 disk.write_all_at(block, at + copy * env::BYTES as u64)?;
             }
             let [a, b] = case.fit.map(|variant| variants_at / SECTOR + variant as u64 * VARIANT);
-            let marker = if case.reset == Reset::Crash { script::MARKER } else { 0 };
+            let marker = match case.reset {
+                Reset::Crash(slot) => script::marker(slot),
+                Reset::Normal => 0,
+            };
             let words = [u32::try_from(a)?, u32::try_from(b)?, marker];
             let words: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             disk.write_all_at(&words, at + 2 * env::BYTES as u64)?;
@@ -181,6 +184,6 @@ fn outcome(disk: &File, at: u64) -> Result<Outcome> {
     Ok(Outcome {
         started,
         env: [read(at, env::BYTES)?, read(at + copy, env::BYTES)?],
-        marked: mark == script::MARKER.to_le_bytes(),
+        marked: SlotName::BOTH.into_iter().find(|slot| mark == script::marker(*slot).to_le_bytes()),
     })
 }

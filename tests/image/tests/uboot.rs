@@ -181,7 +181,7 @@ fn ours(case: &Case, map: &BoardMap, table: Table) -> Outcome {
         Start::Slot(slot) | Start::LastResort(slot) => Some(slot),
         Start::Recovery => None,
     };
-    Outcome { started, env: disk.blocks, marked: started.is_some() }
+    Outcome { started, env: disk.blocks, marked: started }
 }
 
 /// Two environments are alike if they say the same; one that says nothing must have the same bytes.
@@ -210,7 +210,7 @@ fn compare(cases: &[Case], name: &str, within: Duration) {
                 .each_ref()
                 .map(|block| Env::decode(&[block.as_slice(), &vec![0; env::BYTES - block.len()]].concat()));
             wrong.push(format!(
-                "case {index:x}: {before:?}, {:?}, A {a:?}, B {b:?}\n  U-Boot: {:?} marked {} {:?}\n  Rust:   {:?} {:?}",
+                "case {index:x}: {before:?}, {:?}, A {a:?}, B {b:?}\n  U-Boot: {:?} marked {:?} {:?}\n  Rust:   {:?} {:?}",
                 case.reset,
                 theirs.started,
                 theirs.marked,
@@ -250,7 +250,7 @@ fn product(every: usize) -> Vec<Case> {
             .flatten()
         {
             for (tries_a, tries_b) in tries.iter().flat_map(|a| tries.map(|b| (*a, b))) {
-                for reset in [Reset::Normal, Reset::Crash] {
+                for reset in [Reset::Normal, Reset::Crash(SlotName::A), Reset::Crash(SlotName::B)] {
                     let a = Record { state: state_a, tries: tries_a, rounds: 0 };
                     let b = Record { state: state_b, tries: tries_b, rounds: 2 };
                     let new = block(8, Vars { first, a, b });
@@ -379,7 +379,7 @@ fn each_pair_of_copies_is_read_and_written_as_rust_does() {
             cases.push(Case { env: env.clone(), fit: fit.map(lies), reset: Reset::Normal });
         }
         let fit = [Lies::Signed, Lies::Flipped].map(lies);
-        cases.push(Case { env, fit, reset: Reset::Crash });
+        cases.push(Case { env, fit, reset: Reset::Crash(SlotName::A) });
     }
     compare(&cases, "copies", Duration::from_secs(400));
 }

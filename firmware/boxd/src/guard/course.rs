@@ -81,16 +81,28 @@ pub(super) struct Course {
 }
 
 enum Role {
-    /// A board with one system, or one that the environment knows nothing good of.
+    /// A board with one system, or one that runs because no better one can and is not well.
     Alone,
     /// On trial.
     Trial {
         health: Health,
-        /// Whether a bad end has consequences: not for a system that nobody put on trial.
-        strict: bool,
+        /// Why it is looked at.
+        put: Put,
     },
     /// The system to fall back to.
     Good(Good),
+}
+
+/// Why a system is on trial.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Put {
+    /// It was installed: a bad end has consequences.
+    Installed,
+    /// The environment was lost: nobody knows which of the two was good. The one that is well is.
+    Lost,
+    /// The last resort, which failed once or was about to be overwritten: no other is signed. If it is well now it is kept, as
+    /// only from a good system can the box be updated; without a network nothing shows that it is.
+    LastResort,
 }
 
 struct Good {
@@ -134,19 +146,17 @@ impl Course {
                     outside && !matches!(last.end, Ending::Committed | Ending::CommittedBlind)
                 });
                 let health = Health::new(times.limits, found.before, retried, now_ms);
-                Role::Trial { health, strict: true }
+                Role::Trial { health, put: Put::Installed }
             }
-            // The environment was lost: nobody knows which of the two was good. The one that is well is.
-            State::Unknown => {
+            state @ (State::Unknown | State::Empty | State::Failed) => {
                 let health = Health::new(times.limits, Some(Before::default()), false, now_ms);
-                Role::Trial { health, strict: false }
+                Role::Trial { health, put: if state == State::Unknown { Put::Lost } else { Put::LastResort } }
             }
             State::Good => {
                 let other = Other::of(found, same(&found.other_system), times.limits, now_ms);
                 let refresh = found.running.tries < found.full || found.running.rounds > 0;
                 Role::Good(Good { well_since: None, refresh, kept: found.before, fresh: None, other })
             }
-            State::Empty | State::Failed => Role::Alone,
         };
         Self { times, began_ms: now_ms, role, facts: None, pending: None }
     }
@@ -225,15 +235,15 @@ impl Course {
         let late = now_ms.saturating_sub(self.began_ms) >= self.times.retry_ms;
         match &mut self.role {
             Role::Alone => None,
-            Role::Trial { health, strict } => match health.verdict(now_ms) {
+            Role::Trial { health, put } => match health.verdict(now_ms) {
                 Verdict::Wait { .. } => None,
-                Verdict::Commit { blind } => Some(Act::Commit { blind }),
-                Verdict::RollBack { .. } | Verdict::Inconclusive { .. } if !*strict => {
+                Verdict::Commit { blind } if !blind || *put != Put::LastResort => Some(Act::Commit { blind }),
+                Verdict::RollBack { why } if *put == Put::Installed => Some(Act::Fail(why)),
+                Verdict::Inconclusive { why } if *put == Put::Installed => Some(Act::LetGo(why)),
+                Verdict::Commit { .. } | Verdict::RollBack { .. } | Verdict::Inconclusive { .. } => {
                     self.role = Role::Alone;
                     None
                 }
-                Verdict::RollBack { why } => Some(Act::Fail(why)),
-                Verdict::Inconclusive { why } => Some(Act::LetGo(why)),
             },
             Role::Good(good) => good.decide(self.times.limits, now_ms, online, late),
         }

@@ -192,9 +192,20 @@ fn a_board_with_one_system_never_decides_anything() {
         course.ended(false);
         assert_eq!(course.next(now), None);
     }
+}
+
+#[test]
+fn a_last_resort_that_is_well_is_kept_as_only_a_good_system_installs_updates() {
     for state in [State::Failed, State::Empty] {
         let last_resort = found(record(state, 0), record(State::Failed, 0));
-        assert_eq!(acts(&last_resort, well(), HOUR), [], "{state:?}");
+        assert_eq!(
+            acts(&last_resort, well(), 6 * MINUTE),
+            [(5 * MINUTE, Act::Commit { blind: false })],
+            "{state:?}"
+        );
+        for unwell in [alone(), Facts { page_answers: false, ..well() }] {
+            assert_eq!(acts(&last_resort, unwell, HOUR), [], "{state:?} {unwell:?}");
+        }
     }
 }
 

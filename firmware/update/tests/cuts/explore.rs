@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use board::mem_disk::{Medium, Moment};
-use board::slot::{Reset, State};
+use board::slot::{Reset, SlotName, State};
 
 use super::life::{End, Life, Make, Nature, floor, live};
 use super::rig::{ENV, Rig, torn_within};
@@ -100,10 +100,11 @@ impl Search {
     fn after<'a>(&'a self, point: &'a Point, moment: &'a Moment) -> impl Iterator<Item = Point> + 'a {
         let torn = if self.tears { torn_within(moment) } else { Vec::new() };
         let cut = move |medium: Medium| Point { medium, reset: Reset::Normal, ..point.clone() };
-        let crash = (point.crashes < self.crashes).then(|| moment.arrived());
-        let crash = crash.map(|medium| Point {
-            medium,
-            reset: Reset::Crash,
+        // Whichever slot ran.
+        let crashed = if point.crashes < self.crashes { &SlotName::BOTH[..] } else { &[] };
+        let crash = crashed.iter().map(|slot| Point {
+            medium: moment.arrived(),
+            reset: Reset::Crash(*slot),
             crashes: point.crashes + 1,
             erased: point.erased,
         });

@@ -226,14 +226,14 @@ fn run(
         starts.push((system.version, before.of(slot).state, whole));
         if !whole {
             // dm-verity.
-            reset = Reset::Crash;
+            reset = Reset::Crash(slot);
             continue;
         }
         let nature = if system.version == make.brought { make.nature } else { Nature::Well };
         match running(make, disk, slot, system, nature, refused) {
             Then::Rest(end) => return end,
             Then::Restart => reset = Reset::Normal,
-            Then::Bitten => reset = Reset::Crash,
+            Then::Bitten => reset = Reset::Crash(slot),
         }
     }
     End::Restless
@@ -298,7 +298,15 @@ fn running(
                 return Then::Restart;
             }
         }
-        State::Empty | State::Failed => return Then::Rest(End::Makeshift(system.version, record.state)),
+        // The last resort.
+        State::Empty | State::Failed if nature != Nature::Well => {
+            return Then::Rest(End::Makeshift(system.version, record.state));
+        }
+        State::Empty | State::Failed => {
+            if slots.commit().is_err() {
+                return Then::Restart;
+            }
+        }
     }
     if raise(slots.into_disk(), make.map.id(), system.header.security).is_err() {
         return Then::Restart;
