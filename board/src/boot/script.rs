@@ -263,8 +263,8 @@ fn start(map: &BoardMap, board: &Board, slot: SlotName, purpose: Purpose) -> Str
 fn attempt(table: Table, slot: SlotName) -> String {
     let mut counted = String::new();
     for state in State::ALL {
-        for (reset, word) in RESETS {
-            if table.counts(state, reset(slot)) {
+        for (reset, word) in [(Reset::Normal, NORMAL), (Reset::Crash(slot), CRASH)] {
+            if table.counts(state, reset) {
                 let _ = write!(counted, " {}-{word}", state.letter());
             }
         }
@@ -282,17 +282,17 @@ fn attempt(table: Table, slot: SlotName) -> String {
 }
 
 /// How each end of the last run is written on the kernel's command line.
-const RESETS: [(fn(SlotName) -> Reset, &str); 2] = [(|_| Reset::Normal, "normal"), (Reset::Crash, "crash")];
+const NORMAL: &str = "normal";
+const CRASH: &str = "crash";
 
 fn main(table: &Table, board: &Board, recovery: &str) -> String {
     let Board { prepare, marker, .. } = board;
-    let [(_, normal), (_, crash)] = RESETS;
     let (mut crashes, mut turns) = (String::new(), String::new());
     for slot in SlotName::BOTH {
         let word = self::marker(slot);
         let _ = writeln!(
             crashes,
-            "if itest.l *{marker:x} == {word:x}; then setenv reset {crash}; setenv back {slot}; fi"
+            "if itest.l *{marker:x} == {word:x}; then setenv reset {CRASH}; setenv back {slot}; fi"
         );
         if table.stands_back(Reset::Crash(slot)).is_some() {
             let _ = writeln!(
@@ -307,7 +307,7 @@ fn main(table: &Table, board: &Board, recovery: &str) -> String {
     format!(
         "{prepare}\n\
          setenv started; setenv newest; setenv best 00000000; setenv word; setenv slot\n\
-         setenv reset {normal}; setenv back\n\
+         setenv reset {NORMAL}; setenv back\n\
          {crashes}\
          mw.l {marker:x} 0\n\
          run copy_1\n\
