@@ -32,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sdp", sdp),
     ("wire", wire),
     ("nal", nal),
+    ("rtmp", rtmp),
     ("wireguard", wireguard),
     ("wg_quick", wg_quick),
     ("tuf_metadata", tuf_metadata),
@@ -101,6 +102,37 @@ pub fn nal(data: &[u8]) {
     if let Some((sps, pps)) = h265.as_ref().zip(pps) {
         assert!(sps.facts(&[]).width <= media::MAX_SIDE);
         let _ = (sps.codec(), sps.slice_order(pps, data));
+    }
+}
+
+/// What an RTMP publisher sends: as a stranger from its first byte on, and after a handshake, with every key accepted.
+pub fn rtmp(data: &[u8]) {
+    let mut stranger = rtmp::Session::new(1);
+    let mut rest = data;
+    while let Ok(Some(_)) = stranger.next(&mut rest) {}
+    assert!(stranger.held_bytes() < rtmp::STRANGER_BYTES);
+
+    let (mut session, mut tracks) = (rtmp::Session::new(2), rtmp::Tracks::new());
+    let mut hello = vec![3];
+    hello.resize(1 + 2 * 1536, 0);
+    let _ = session.next(&mut hello.as_slice());
+    for mut piece in data.chunks(1000) {
+        while let Ok(Some(event)) = session.next(&mut piece) {
+            let taken = match event {
+                rtmp::Event::Publish(_) => {
+                    session.accept();
+                    continue;
+                }
+                rtmp::Event::Video { timestamp, body } => tracks.video(timestamp, &body, 0),
+                rtmp::Event::Audio { timestamp, body } => tracks.audio(timestamp, &body, 0),
+                rtmp::Event::End => return,
+            };
+            if let Ok(Some(unit)) = taken.map(|taken| taken.unit) {
+                assert!(unit.data.len() <= rtmp::MOST_UNIT_BYTES);
+            }
+        }
+        session.output();
+        assert!(session.held_bytes() < rtmp::PUBLISHER_BYTES);
     }
 }
 

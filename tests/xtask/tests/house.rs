@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("discovery", &["model"]),
     ("media", &["model"]),
+    ("rtmp", &["model", "media"]),
     ("enrol", &["model"]),
     ("tunnel", &["model"]),
     ("update", &["model"]),
@@ -46,9 +47,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "cloud-stub",
-        &["model", "media", "camera", "feed", "sandbox", "enrol", "tunnel", "update", "settings", "door", "player"],
+        &[
+            "model", "media", "rtmp", "camera", "feed", "sandbox", "enrol", "tunnel", "update", "settings",
+            "door", "player",
+        ],
     ),
-    ("fuzz", &["model", "discovery", "media", "camera", "enrol", "tunnel", "update", "board"]),
+    ("fuzz", &["model", "discovery", "media", "rtmp", "camera", "enrol", "tunnel", "update", "board"]),
     ("simcam", &[]),
     ("lab", &["simcam", "model", "enrol"]),
     ("image", &["lab", "board", "update"]),
@@ -57,7 +61,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that name no socket, file, clock or runtime, and crates that would bring one.
-const PURE: &[&str] = &["model", "discovery", "media", "enrol", "update"];
+const PURE: &[&str] = &["model", "discovery", "media", "rtmp", "enrol", "update"];
 const IMPURE: &[&str] =
     &["tokio", "hyper", "hyper-util", "nix", "socket2", "retina", "rustls", "mio", "async-io", "mdns-sd"];
 
