@@ -7,6 +7,7 @@
 //! * [`enrol`]: how boxes come in. [`find`]: how people find a box's page. [`http`]: what strangers reach, and its limits, certificates and figures.
 //! * [`hub`]: the cloud's end of every box's tunnel.
 //! * [`people`]: who asks, and what they may do.
+//! * [`things`]: a tenant's sites, boxes and cameras.
 //! * [`updates`]: releases for boxes, and which of them a box is to have.
 //! * [`access`]: who may watch what not everybody may.
 //! * [`ingest`]: cameras without a box.
@@ -25,5 +26,6 @@ pub mod log;
 pub mod owner;
 pub mod people;
 pub mod store;
+pub mod things;
 pub mod updates;
 pub mod wiring;

@@ -27,6 +27,7 @@ use crate::hub::{self, Hub};
 use crate::ingest::{self, Here};
 use crate::people::{Gate, People};
 use crate::store::{Options, Store, World};
+use crate::things::Things;
 use crate::updates::Updates;
 
 /// Most connections in all. Each waiting box, carrier and viewer is one.
@@ -149,6 +150,7 @@ pub fn portal(store: &Store, config: &Config) -> Router {
     People::new(store.clone())
         .routes()
         .merge(access::routes(store.clone()))
+        .merge(Things::new(store.clone()).routes())
         .layer(Extension(Gate::new(store.clone(), config)))
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn look(
     Ok(told(json!({
         "email": invitation.email,
         "tenant_name": tenant.map(|tenant| &tenant.name),
-        "role": if invitation.operator { "operator" } else { invitation.role.name() },
+        "role": (!invitation.operator).then_some(invitation.role),
         "known": had(&people, &invitation).is_some() && !invitation.renews(),
     })))
 }

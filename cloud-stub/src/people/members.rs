@@ -75,13 +75,13 @@ pub(super) async fn list(State(people): State<Arc<People>>, who: Who, Path(tenan
     let members = directory.portal().people.iter().filter_map(|(id, person)| {
         let role = person.roles.get(&tenant)?;
         let mail = &person.email;
-        Some(json!({ "id": id, "email": mail, "name": person.name, "role": role, "expires_ms": null }))
+        Some(json!({ "id": id, "email": mail, "name": person.name, "role": role, "active": true }))
     });
     let mut members: Vec<Value> = members.collect();
     members.sort_by(|a, b| a["email"].as_str().cmp(&b["email"].as_str()));
     members.extend(invited.iter().map(|invited| {
         let (mail, role, until) = (&invited.email, invited.role, invited.expires_ms);
-        json!({ "id": null, "email": mail, "name": "", "role": role, "expires_ms": until })
+        json!({ "id": mail, "email": mail, "name": "", "role": role, "active": false, "expires_ms": until })
     }));
     Ok(told(members))
 }
@@ -141,7 +141,7 @@ pub(super) async fn remove(
     Ok(told(json!({})))
 }
 
-/// Which part of the audit log: `before` is the `next` of the page before.
+/// Which part of the audit log: `before` is a time or, so that nothing is left out, `{at_ms}-{id}` of the last row known.
 #[derive(Deserialize)]
 pub(super) struct Part {
     before: Option<String>,
@@ -158,27 +158,23 @@ pub(super) async fn audit(
     let before = part.before.as_deref().map(|before| {
         let (at_ms, id) = before.split_once('-').unwrap_or((before, ""));
         let wrong =
-            || Failure::new(hyper::StatusCode::BAD_REQUEST, "before is a time, or the next of a page.");
+            || Failure::new(hyper::StatusCode::BAD_REQUEST, "before is a time, or {at_ms}-{id} of a row.");
         at_ms.parse().map(|at_ms: u64| (at_ms, id)).map_err(|_| wrong())
     });
     let limit = part.limit.unwrap_or(AUDIT.1).clamp(1, AUDIT.0);
     let rows = people.store.audited(&tenant, before.transpose()?, limit).await?;
     let directory = people.store.directory().borrow().clone();
-    let entries = rows.iter().map(|row| {
-        let email = directory.portal().people.get(&row.person).map(|person| person.email.as_str());
+    let rows = rows.iter().map(|row| {
+        let known = directory.portal().people.get(&row.person);
         json!({
             "id": row.id,
             "at_ms": row.at_ms,
-            "person": row.person,
-            "email": email,
+            "person": known.map_or(row.person.as_str(), |person| &person.email),
             "address": row.address,
             "what": row.what,
             "subject": row.subject,
             "detail": row.detail,
         })
     });
-    let entries: Vec<Value> = entries.collect();
-    let full = rows.len() == limit as usize;
-    let next = rows.last().filter(|_| full).map(|row| format!("{}-{}", row.at_ms, row.id));
-    Ok(told(json!({ "entries": entries, "next": next })))
+    Ok(told(rows.collect::<Vec<Value>>()))
 }

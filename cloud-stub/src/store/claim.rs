@@ -6,9 +6,11 @@
 use enrol::Code;
 use model::BoxId;
 
+use super::audit::{Audit, By};
 use super::database::{Fields, Write};
 use super::follow::SESSION;
 use super::member::may_have;
+use super::place::{NAME, its_site, text};
 use super::session::{CODE_LIFE_S, Row, WRONG_CLAIMS};
 use super::{Error, Refused, Store, tenant};
 
@@ -31,6 +33,15 @@ pub struct Claimed {
     pub owner: String,
 }
 
+/// What a claimed box is to be called, and where it is to stand; empty: nothing, nowhere in particular.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClaimWords {
+    /// What people call it.
+    pub name: String,
+    /// The id of a site.
+    pub site: String,
+}
+
 impl Store {
     /// The owner has typed a code. Claiming the same code by the same name again gives the same answer.
     ///
@@ -38,8 +49,23 @@ impl Store {
     /// [`Refused::NoCode`], [`Refused::TooManyClaims`], [`Refused::OtherOwner`], [`Refused::Revoked`],
     /// [`Refused::OwnerName`], or the database's.
     pub async fn claim(&self, code: &Code, owner: &str) -> Result<Claimed, Error> {
+        self.claim_by(code, owner, &ClaimWords::default(), By::COMMAND_LINE).await
+    }
+
+    /// The same in a person's name, with what the box is to be called.
+    ///
+    /// # Errors
+    /// As [`Store::claim`], and [`Refused::NotThere`] when the site is none of the tenant's.
+    pub async fn claim_by(
+        &self,
+        code: &Code,
+        owner: &str,
+        words: &ClaimWords,
+        by: By<'_>,
+    ) -> Result<Claimed, Error> {
         const DOING: &str = "claim a code";
         let owner = owner_name(owner)?;
+        let name = text(&words.name, 0, NAME)?;
         let database = &self.0.database;
         database
             .within(DOING, async {
@@ -72,15 +98,24 @@ impl Store {
                 };
                 may_have(&mut write, &row.box_id, &owner).await?;
                 if row.owner.is_none() {
-                    sqlx::query("UPDATE session SET owner = $2, expires_ms = $3 WHERE id = $1")
+                    tenant::make(&mut write, &owner, self.random(DOING)?, now).await?;
+                    let tenant = tenant::id_of(&mut write, &owner).await?.unwrap_or_default();
+                    its_site(&mut write, &tenant, &words.site).await?;
+                    let update =
+                        "UPDATE session SET owner = $2, expires_ms = $3, name = $4, site = $5 WHERE id = $1";
+                    sqlx::query(update)
                         .bind(&row.id)
                         .bind(&owner)
                         .bind((now + u64::from(CODE_LIFE_S) * 1000) as i64)
+                        .bind(&name)
+                        .bind(&words.site)
                         .execute(&mut *write.tx)
                         .await
                         .map_err(error)?;
                     write.change(SESSION, &row.id, now).await?;
-                    tenant::make(&mut write, &owner, self.random(DOING)?, now).await?;
+                    let (subject, tenant) = (row.box_id.as_str(), tenant.as_str());
+                    let audit = Audit { by, tenant, what: "box.claim", subject, detail: &name };
+                    self.audit(&mut write, audit).await?;
                     write.commit().await?;
                     self.0.nudge.notify_one();
                 }

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use model::{BoxId, CameraId};
 
+use super::audit::{Audit, By};
 use super::directory::BoxState;
 use super::follow::BOX;
-use super::{Error, Refused, Store};
+use super::member::member;
+use super::{Error, Refused, Store, tenant};
 
 impl Store {
     /// Takes a box out for good: its peer goes, its links go, its identity is refused. Again is no error.
@@ -14,7 +16,15 @@ impl Store {
     /// # Errors
     /// [`Refused::NoBox`], or the database's.
     pub async fn revoke_box(&self, id: &BoxId) -> Result<(), Error> {
-        self.set_state("revoke a box", id, BoxState::Revoked).await
+        self.revoke_box_by(id, None, By::COMMAND_LINE).await
+    }
+
+    /// The same in a person's name; only if the box is this owner's.
+    ///
+    /// # Errors
+    /// As [`Store::revoke_box`].
+    pub async fn revoke_box_by(&self, id: &BoxId, owner: Option<&str>, by: By<'_>) -> Result<(), Error> {
+        self.set_state("revoke a box", id, BoxState::Revoked, owner, by).await
     }
 
     /// Lets another owner claim a box. Until somebody does, it has no peer and no links; its last owner gets the same
@@ -23,37 +33,48 @@ impl Store {
     /// # Errors
     /// [`Refused::NoBox`], [`Refused::Revoked`], or the database's.
     pub async fn release_box(&self, id: &BoxId) -> Result<(), Error> {
-        self.set_state("release a box", id, BoxState::Released).await
+        self.release_box_by(id, None, By::COMMAND_LINE).await
     }
 
-    async fn set_state(&self, doing: &'static str, id: &BoxId, state: BoxState) -> Result<(), Error> {
-        let database = &self.0.database;
-        database
-            .within(doing, async {
-                let now = self.now_ms();
-                let mut write = database.write(doing).await?;
-                let error = write.error();
-                let known: Option<String> = sqlx::query_scalar("SELECT state FROM boxes WHERE id = $1")
-                    .bind(id.as_str())
-                    .fetch_optional(&mut *write.tx)
-                    .await
-                    .map_err(error)?;
-                let known = known.ok_or_else(|| Refused::NoBox(id.to_string()))?;
-                if known == BoxState::Revoked.name() && state != BoxState::Revoked {
-                    return Err(Refused::Revoked.into());
-                }
-                sqlx::query("UPDATE boxes SET state = $2 WHERE id = $1")
-                    .bind(id.as_str())
-                    .bind(state.name())
-                    .execute(&mut *write.tx)
-                    .await
-                    .map_err(error)?;
-                write.change(BOX, id.as_str(), now).await?;
-                write.commit().await?;
-                self.0.nudge.notify_one();
-                Ok(())
-            })
-            .await
+    /// The same in a person's name; only if the box is this owner's.
+    ///
+    /// # Errors
+    /// As [`Store::release_box`].
+    pub async fn release_box_by(&self, id: &BoxId, owner: Option<&str>, by: By<'_>) -> Result<(), Error> {
+        self.set_state("release a box", id, BoxState::Released, owner, by).await
+    }
+
+    async fn set_state(
+        &self,
+        doing: &'static str,
+        id: &BoxId,
+        state: BoxState,
+        owner: Option<&str>,
+        by: By<'_>,
+    ) -> Result<(), Error> {
+        self.writing(doing, async {
+            let mut write = self.0.database.write(doing).await?;
+            let error = write.error();
+            let known = member(&mut write, id).await?;
+            let known = known.filter(|known| owner.is_none_or(|owner| owner == known.owner));
+            let known = known.ok_or_else(|| Refused::NoBox(id.to_string()))?;
+            if known.state == BoxState::Revoked && state != BoxState::Revoked {
+                return Err(Refused::Revoked.into());
+            }
+            sqlx::query("UPDATE boxes SET state = $2 WHERE id = $1")
+                .bind(id.as_str())
+                .bind(state.name())
+                .execute(&mut *write.tx)
+                .await
+                .map_err(error)?;
+            write.change(BOX, id.as_str(), self.now_ms()).await?;
+            let tenant = tenant::id_of(&mut write, &known.owner).await?.unwrap_or_default();
+            let what = if state == BoxState::Revoked { "box.revoke" } else { "box.release" };
+            let (tenant, subject) = (tenant.as_str(), id.as_str());
+            self.audit(&mut write, Audit { by, tenant, what, subject, detail: "" }).await?;
+            write.commit().await
+        })
+        .await
     }
 
     /// Switches a camera's public link on or off.
@@ -62,26 +83,37 @@ impl Store {
     /// [`Refused::NoCamera`], or the database's.
     pub async fn set_camera(&self, public_id: &CameraId, on: bool) -> Result<(), Error> {
         const DOING: &str = "switch a link";
-        let database = &self.0.database;
-        database
-            .within(DOING, async {
-                let now = self.now_ms();
-                let mut write = database.write(DOING).await?;
-                let error = write.error();
-                let of: Option<String> =
-                    sqlx::query_scalar("UPDATE camera SET is_on = $2 WHERE public_id = $1 RETURNING box_id")
-                        .bind(public_id.as_str())
-                        .bind(i64::from(on))
-                        .fetch_optional(&mut *write.tx)
-                        .await
-                        .map_err(error)?;
-                let of = of.ok_or_else(|| Refused::NoCamera(public_id.to_string()))?;
-                write.change(BOX, &of, now).await?;
-                write.commit().await?;
-                self.0.nudge.notify_one();
-                Ok(())
-            })
+        self.writing(DOING, async {
+            let mut write = self.0.database.write(DOING).await?;
+            let error = write.error();
+            let of: Option<String> =
+                sqlx::query_scalar("UPDATE camera SET is_on = $2 WHERE public_id = $1 RETURNING box_id")
+                    .bind(public_id.as_str())
+                    .bind(i64::from(on))
+                    .fetch_optional(&mut *write.tx)
+                    .await
+                    .map_err(error)?;
+            let of = of.ok_or_else(|| Refused::NoCamera(public_id.to_string()))?;
+            write.change(BOX, &of, self.now_ms()).await?;
+            let tenant = sqlx::query_scalar(
+                "SELECT tenant.id FROM tenant JOIN boxes ON boxes.owner = tenant.name WHERE boxes.id = $1",
+            )
+            .bind(&of)
+            .fetch_optional(&mut *write.tx)
             .await
+            .map_err(error)?;
+            let tenant: String = tenant.unwrap_or_default();
+            let audit = Audit {
+                by: By::COMMAND_LINE,
+                tenant: &tenant,
+                what: "camera.change",
+                subject: public_id.as_str(),
+                detail: if on { "on" } else { "off" },
+            };
+            self.audit(&mut write, audit).await?;
+            write.commit().await
+        })
+        .await
     }
 
     /// The page of a public link.

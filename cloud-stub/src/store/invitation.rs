@@ -105,17 +105,12 @@ impl Store {
         self.writing(DOING, async {
             let now = self.now_ms();
             let mut write = self.0.database.write(DOING).await?;
-            let error = write.error();
             let (id, role) = match what {
                 None => (String::new(), Role::Owner),
                 Some((name, role)) => {
                     let name = super::claim::owner_name(name)?;
                     tenant::make(&mut write, &name, self.random(DOING)?, now).await?;
-                    let id = sqlx::query_scalar("SELECT id FROM tenant WHERE name = $1")
-                        .bind(name)
-                        .fetch_one(&mut *write.tx)
-                        .await
-                        .map_err(error)?;
+                    let id = tenant::id_of(&mut write, &name).await?.unwrap_or_default();
                     (id, role)
                 }
             };
@@ -129,7 +124,7 @@ impl Store {
 
     /// The link of an invitation. The secret stands behind the `#`, so no server and no proxy ever logs it.
     pub fn invitation_url(&self, secret: &Private<String>) -> String {
-        format!("{}/portal/#/invitation/{}", self.0.options.url, secret.expose())
+        format!("{}/#invitation/{}", self.0.options.url, secret.expose())
     }
 
     async fn put_invitation(

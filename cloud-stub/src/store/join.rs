@@ -181,8 +181,9 @@ async fn change_box(
     enrolled_ms: u64,
 ) -> Result<(), Error> {
     let error = write.error();
-    let update = "UPDATE boxes SET tunnel_key = $2, owner = $3, state = $4, enrolled_ms = $5, version = $6, session = $7 \
-                  WHERE id = $1";
+    let update = "UPDATE boxes SET tunnel_key = $2, owner = $3, state = $4, enrolled_ms = $5, version = $6, session = $7, \
+                  name = CASE WHEN owner = $3 AND $8 = '' THEN name ELSE $8 END, \
+                  site = CASE WHEN owner = $3 AND $9 = '' THEN site ELSE $9 END WHERE id = $1";
     sqlx::query(update)
         .bind(session.box_id.as_str())
         .bind(&join.tunnel_key)
@@ -191,6 +192,8 @@ async fn change_box(
         .bind(enrolled_ms as i64)
         .bind(&session.version)
         .bind(&session.id)
+        .bind(&session.name)
+        .bind(&session.site)
         .execute(&mut *write.tx)
         .await
         .map_err(error)?;
@@ -207,7 +210,7 @@ async fn add_box(
 ) -> Result<(), Error> {
     let error = write.error();
     let insert = "INSERT INTO boxes (id, identity, tunnel_key, address, owner, state, enrolled_ms, version, \
-                  last_report_ms, session) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9)";
+                  last_report_ms, session, name, site) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)";
     sqlx::query(insert)
         .bind(session.box_id.as_str())
         .bind(STANDARD.encode(session.identity))
@@ -218,6 +221,8 @@ async fn add_box(
         .bind(now as i64)
         .bind(&session.version)
         .bind(&session.id)
+        .bind(&session.name)
+        .bind(&session.site)
         .execute(&mut *write.tx)
         .await
         .map_err(error)?;

@@ -38,7 +38,7 @@ use ring::hmac;
 use tokio::sync::{Notify, watch};
 
 pub use audit::{Audit, Audited, By};
-pub use claim::Claimed;
+pub use claim::{ClaimWords, Claimed};
 pub use directory::{BoxRow, BoxState, CameraRow, Directory, Seen, Watched};
 pub use error::{Error, Refused};
 pub use follow::POLL;

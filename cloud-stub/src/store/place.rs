@@ -9,7 +9,7 @@ use super::portal::{Access, Row as _, Site, Source};
 use super::{Error, From, Refused, Store};
 
 /// Longest name of a site, box or camera, characters.
-const NAME: usize = 100;
+pub(super) const NAME: usize = 100;
 /// Longest address, characters.
 const ADDRESS: usize = 300;
 /// Longest name of a time zone; the longest IANA has is 30, bytes.
@@ -203,7 +203,8 @@ impl Store {
         let directory = self.0.directory.borrow().clone();
         let link = directory.link(public_id.as_str()).ok_or(Refused::NotThere)?;
         let of_box = matches!(link.from, From::Box(..));
-        if of_box && words.site.is_some() {
+        let moved = words.site.as_deref().is_some_and(|site| site != link.site);
+        if of_box && moved {
             return Err(Refused::Unfit("This camera stands where its box does: change the box.").into());
         }
         let title = words.title.as_ref().map(|title| text(title, usize::from(!of_box), NAME)).transpose()?;
@@ -285,7 +286,7 @@ pub(super) async fn its_site(write: &mut Write, tenant: &str, place: &str) -> Re
 }
 
 /// A text as it is kept: without spaces around it.
-fn text(text: &str, least: usize, most: usize) -> Result<String, Refused> {
+pub(super) fn text(text: &str, least: usize, most: usize) -> Result<String, Refused> {
     let text = text.trim();
     let fits = (least..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     if fits { Ok(text.to_owned()) } else { Err(Refused::Unfit("A name has 1 to 100 letters.")) }

@@ -53,6 +53,8 @@ pub struct SessionRow {
     pub identity: [u8; 32],
     /// How far it has come.
     pub progress: Progress,
+    /// Who has claimed it.
+    pub owner: Option<String>,
 }
 
 /// A row of the table `session`.
@@ -65,6 +67,8 @@ pub(super) struct Row {
     pub(super) expires_ms: u64,
     pub(super) owner: Option<String>,
     pub(super) joined: bool,
+    pub(super) name: String,
+    pub(super) site: String,
 }
 
 impl Store {
@@ -154,7 +158,8 @@ impl Store {
                 }
                 let row = Row::read(&row, DOING)?;
                 let progress = row.progress(self.now_ms());
-                Ok(SessionRow { id: row.id, box_id: row.box_id, identity: row.identity, progress })
+                let (id, box_id, identity, owner) = (row.id, row.box_id, row.identity, row.owner);
+                Ok(SessionRow { id, box_id, identity, progress, owner })
             })
             .await
     }
@@ -235,6 +240,8 @@ impl Row {
             expires_ms: row.number("expires_ms")?,
             owner: row.maybe_text("owner")?,
             joined: row.maybe_number("joined_ms")?.is_some(),
+            name: row.text("name")?,
+            site: row.text("site")?,
         })
     }
 

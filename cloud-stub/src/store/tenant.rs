@@ -49,6 +49,16 @@ pub(super) async fn make(write: &mut Write, name: &str, bits: [u8; 16], now_ms: 
     Ok(made)
 }
 
+/// The id of the tenant of this name.
+pub(super) async fn id_of(write: &mut Write, name: &str) -> Result<Option<String>, Error> {
+    let error = write.error();
+    sqlx::query_scalar("SELECT id FROM tenant WHERE name = $1")
+        .bind(name)
+        .fetch_optional(&mut *write.tx)
+        .await
+        .map_err(error)
+}
+
 /// Whether there is a tenant of this id.
 pub(super) async fn exists(write: &mut Write, id: &str) -> Result<bool, Error> {
     let error = write.error();
