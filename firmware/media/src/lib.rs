@@ -31,6 +31,7 @@ mod object;
 mod packaging;
 mod picture;
 mod playlist;
+mod pulse;
 mod segmenter;
 mod stream;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use facts::Facts;
 pub use object::{Answer, Body, Cache, Container, ObjectName, Request};
 pub use packaging::UnusableFormat;
 pub use picture::{MAX_SIDE, ParameterSetError, PictureFacts};
+pub use pulse::{Mark, Pulse};
 pub use stream::{Options, Progress, Stream};
 pub use timeline::{Repairs, Timed, Timeline};
 pub use unit::{AccessUnit, AudioFormat, Format, Track, VideoFormat};
