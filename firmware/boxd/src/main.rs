@@ -38,6 +38,7 @@ mod logins;
 mod moved;
 mod names;
 mod owner;
+mod ping;
 mod rest;
 mod setup_process;
 mod state;

@@ -40,6 +40,7 @@ use crate::logins::Logins;
 use crate::moved;
 use crate::names::Names;
 use crate::owner::{self, Owner};
+use crate::ping;
 use crate::setup_process;
 use crate::state::Shared;
 use crate::supervisor::{Supervisor, now};
@@ -206,12 +207,15 @@ fn door(
     let serve = move || {
         runtime.block_on(async {
             let mut doors = JoinSet::new();
+            // This thread rests from nothing, so that what is measured is the way and not the thread.
+            let pings = tokio::spawn(ping::keep(shared.clone()));
             for (listener, tls) in listeners {
                 let listener = TcpListener::from_std(listener)?;
                 let (shared, hosts, stopped) = (shared.clone(), hosts.clone(), stopped.clone());
                 doors.spawn(door::serve(listener, tls, shared, hosts, way.clone(), stopped));
             }
             doors.join_all().await;
+            pings.abort();
             Ok(())
         })
     };

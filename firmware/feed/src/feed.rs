@@ -7,10 +7,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use camera::DeviceFacts;
-use media::{AccessUnit, Format, Stream, UnusableFormat};
+use media::{AccessUnit, Format, Mark, Pulse, Stream, UnusableFormat};
+use model::status::CameraReport;
 use model::{CameraState, Trouble};
 use tokio::sync::{Notify, watch};
 
@@ -24,6 +25,7 @@ pub struct Feed(Arc<Inner>);
 struct Inner {
     stream: Mutex<Stream>,
     status: Mutex<Status>,
+    pulse: Mutex<Pulse>,
     progress: watch::Sender<u64>,
     received_bytes: AtomicU64,
     closed: AtomicBool,
@@ -61,6 +63,7 @@ impl Feed {
         Self(Arc::new(Inner {
             stream: Mutex::new(stream),
             status: Mutex::new(status),
+            pulse: Mutex::new(Pulse::new(Instant::now())),
             progress: watch::Sender::new(0),
             received_bytes: AtomicU64::new(0),
             closed: AtomicBool::new(false),
@@ -150,7 +153,12 @@ impl Feed {
         if unit.loss {
             lock(&self.0.status).lost_units += 1;
         }
+        let now = Instant::now();
+        lock(&self.0.pulse).unit(&unit, now);
         let progress = lock(&self.0.stream).push(unit);
+        if progress.part_closed {
+            lock(&self.0.pulse).part(now, wall_us());
+        }
         if progress.part_closed || progress.segment_closed {
             self.wake();
         }
@@ -169,6 +177,7 @@ impl Feed {
     /// Notes that the session with the camera ended: what comes next belongs to another one.
     pub fn interrupt(&self) {
         lock(&self.0.stream).interrupt();
+        lock(&self.0.pulse).interrupt();
         lock(&self.0.status).interruptions += 1;
         self.wake();
     }
@@ -182,6 +191,7 @@ impl Feed {
             CameraState::Waiting { trouble, .. } | CameraState::Stopped { trouble } => {
                 let since = status.trouble.as_ref().map_or(now, |(_, since)| *since);
                 status.trouble = Some((trouble.clone(), since));
+                lock(&self.0.pulse).trouble(trouble.code());
             }
             CameraState::Connecting => {}
         }
@@ -209,6 +219,36 @@ impl Feed {
         lock(&self.0.status).device = Some(facts);
     }
 
+    /// How its pictures flow.
+    pub fn pulse<T>(&self, ask: impl FnOnce(&mut Pulse, Instant) -> T) -> T {
+        ask(&mut lock(&self.0.pulse), Instant::now())
+    }
+
+    /// Adds to a report what is measured here, with at most `room` outages; more come with the next one. Once the report
+    /// has arrived, the mark goes to [`Self::acknowledge`].
+    pub fn measure(&self, report: CameraReport, room: usize) -> (CameraReport, Mark) {
+        self.pulse(|pulse, now| {
+            let (mut outages, mut mark) = pulse.outages(now);
+            if outages.len() > room {
+                (outages, mark) = (Vec::new(), Mark::default());
+            }
+            let report = CameraReport {
+                last_frame_age_ms: pulse.last_frame_age_ms(now),
+                keyframe_age_ms: pulse.keyframe_age_ms(now),
+                latency_ms: pulse.latency_ms(now),
+                ping_ms: pulse.ping_ms(),
+                outages,
+                ..report
+            };
+            (report, mark)
+        })
+    }
+
+    /// What a report told of outages has been heard.
+    pub fn acknowledge(&self, mark: Mark) {
+        lock(&self.0.pulse).acknowledge(mark);
+    }
+
     fn wake(&self) {
         self.0.progress.send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -225,9 +265,42 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The clock that stamps arrivals, microseconds since 1970.
+fn wall_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_report_tells_of_outages_is_told_until_it_was_heard() {
+        let feed = Feed::new(Stream::new(media::Options::default(), 0));
+        let began = Instant::now() - Duration::from_secs(60);
+        feed.pulse(|pulse, _| *pulse = Pulse::new(began));
+        feed.set_state(CameraState::Waiting { trouble: Trouble::Closed, retry_in_ms: 0 });
+        feed.push(AccessUnit {
+            track: media::Track::Video,
+            stamp: 0,
+            clock_rate: std::num::NonZeroU32::MIN,
+            arrival_us: wall_us(),
+            random_access: true,
+            loss: false,
+            data: bytes::Bytes::from_static(b"x"),
+        });
+        let report: CameraReport = serde_json::from_str(
+            r#"{"id":"gate","name":"Gate","state":{"state":"connecting"},"stream":"main","fps":0.0,"bit_rate":0}"#,
+        )
+        .unwrap();
+        assert!(feed.measure(report.clone(), 0).0.outages.is_empty(), "there is no room");
+        let (told, mark) = feed.measure(report.clone(), 9);
+        assert_eq!((told.outages.len(), told.outages[0].reason.as_str()), (1, "closed"));
+        assert!(told.last_frame_age_ms.is_some_and(|age| age < 5_000), "{told:?}");
+        feed.acknowledge(mark);
+        assert!(feed.measure(report, 9).0.outages.is_empty());
+    }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_crowd_of_viewers_is_told_of_once() {

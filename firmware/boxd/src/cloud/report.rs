@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdTcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::tunnel::client::ClientStatus;
@@ -12,6 +13,7 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use media::Mark;
 use model::CameraId;
 use model::status::{Answer, CameraReport, Picture, Report, Uplink};
 use tokio::net::{TcpSocket, TcpStream};
@@ -20,7 +22,7 @@ use tokio::sync::watch;
 use super::time::Time;
 use super::view::Counters;
 use crate::door;
-use crate::state::Shared;
+use crate::state::{Camera, Shared};
 
 /// Between two reports.
 pub(crate) const EVERY: Duration = Duration::from_secs(30);
@@ -38,9 +40,16 @@ const MOST: usize = 256 << 10;
 /// Where every hub listens inside the tunnel.
 const PORT: u16 = 80;
 
-/// What makes a report worth sending at once.
+/// Most ended outages in one report, all cameras together; the rest comes with the next one.
+const OUTAGES: usize = 200;
+
+/// What makes a report worth sending at once: of each camera what it does, which picture goes out, whether its port
+/// answers, and whether there is a picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Gist(Vec<(CameraId, &'static str, Picture)>);
+struct Gist(Vec<(CameraId, &'static str, Picture, bool, bool)>);
+
+/// How far each camera's outages are in a report.
+type Marks = Vec<(Arc<Camera>, Mark)>;
 
 /// Reports for ever, while the tunnel stands and at once when it does again. `inner` is the hub in use.
 pub(crate) async fn keep(
@@ -74,10 +83,14 @@ pub(crate) async fn keep(
                 settled && now > since || now.saturating_duration_since(since) >= AT_MOST
             });
         if urgent || now >= next {
-            let sent = tokio::time::timeout(TIME, send(shared, time, handle, inner())).await;
+            let (report, marks) = report(shared, time);
+            let sent = tokio::time::timeout(TIME, send(&report, handle, inner())).await;
             match sent.unwrap_or_else(|_| Err("no answer in time".into())) {
                 Ok(answer) => {
                     Counters::add(&shared.cloud().counters().reports, 1);
+                    for (camera, mark) in marks {
+                        camera.feed().acknowledge(mark);
+                    }
                     take(shared, time, answer);
                     told = Some(gist);
                     differs = None;
@@ -96,33 +109,45 @@ pub(crate) async fn keep(
 }
 
 fn gist(shared: &Shared) -> Gist {
-    let row = |camera: &std::sync::Arc<crate::state::Camera>| {
+    let row = |camera: &Arc<Camera>| {
         // Trouble lasts over the next tries: they are not worth a report each.
         let trouble = camera.feed().trouble().map(|(trouble, _)| trouble.code());
         let word = trouble.unwrap_or_else(|| door::state_word(&camera.feed().state()));
-        (camera.id().clone(), word, camera.picture())
+        let (answers, out) = camera.feed().pulse(|pulse, now| (pulse.ping_ms().is_some(), pulse.is_out(now)));
+        (camera.id().clone(), word, camera.picture(), answers, out)
     };
     Gist(shared.cameras().iter().map(row).collect())
 }
 
-/// What is reported now.
-fn report(shared: &Shared, time: &Time) -> Report {
+/// What is reported now, and how far outages are in it.
+fn report(shared: &Shared, time: &Time) -> (Report, Marks) {
     let status = shared.cloud().status();
+    let (mut marks, mut room) = (Marks::new(), OUTAGES);
     let cameras = door::camera_views(shared)
         .into_iter()
         .filter_map(|view| {
             let id = CameraId::new(&view.id).ok()?;
-            Some(CameraReport {
-                stream: shared.camera(&view.id)?.picture(),
+            let camera = shared.camera(&view.id)?;
+            let report = CameraReport {
+                stream: camera.picture(),
                 id,
                 name: view.name,
                 state: view.state,
                 fps: view.facts.fps as f32,
                 bit_rate: view.facts.bit_rate,
-            })
+                last_frame_age_ms: None,
+                keyframe_age_ms: None,
+                latency_ms: None,
+                ping_ms: None,
+                outages: Vec::new(),
+            };
+            let (told, mark) = camera.feed().measure(report, room);
+            room -= told.outages.len();
+            marks.push((camera, mark));
+            Some(told)
         })
         .collect();
-    Report {
+    let report = Report {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: shared.uptime().as_secs(),
         time_ms: u64::try_from(time.now().as_millis()).unwrap_or(u64::MAX),
@@ -134,7 +159,8 @@ fn report(shared: &Shared, time: &Time) -> Report {
             cap_bit_rate: status.uplink.cap_bit_rate,
         },
         findable: shared.whereabouts().findable(),
-    }
+    };
+    (report, marks)
 }
 
 /// Takes what the cloud answered.
@@ -155,8 +181,8 @@ fn take(shared: &Shared, time: &Time, answer: Answer) {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-async fn send(shared: &Shared, time: &Time, handle: &Handle, inner: Ipv4Addr) -> Result<Answer, Failure> {
-    let body = serde_json::to_vec(&report(shared, time))?;
+async fn send(report: &Report, handle: &Handle, inner: Ipv4Addr) -> Result<Answer, Failure> {
+    let body = serde_json::to_vec(report)?;
     let stream = connect(handle, SocketAddr::from((inner, PORT))).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::builder()
@@ -223,13 +249,25 @@ mod tests {
     }
 
     #[test]
+    fn a_camera_whose_port_stops_answering_is_worth_a_report() {
+        let shared = shared();
+        let gate = shared.camera("gate").unwrap();
+        gate.feed().pulse(|pulse, _| pulse.set_ping(Some(3)));
+        let answering = gist(&shared);
+        gate.feed().pulse(|pulse, _| pulse.set_ping(Some(250)));
+        assert_eq!(gist(&shared), answering, "a slower answer is an answer");
+        gate.feed().pulse(|pulse, _| pulse.set_ping(None));
+        assert_ne!(gist(&shared), answering);
+    }
+
+    #[test]
     fn a_report_tells_each_camera_and_its_answer_gives_the_links_and_the_time() {
         let scratch = Scratch::new("report");
         let clock = Fake::at(4_000_000_000);
         let time = Time::open(scratch.files(), Box::new(clock));
         let shared = shared();
         shared.camera("gate").unwrap().set_picture(Picture::Sub);
-        let told = report(&shared, &time);
+        let (told, _) = report(&shared, &time);
         assert_eq!(told.time_ms, 4_000_000_000_000);
         assert_eq!((told.cameras[0].id.as_str(), told.cameras[0].stream), ("gate", Picture::Sub));
         assert_eq!(told.uplink.cap_bit_rate, Some(5));

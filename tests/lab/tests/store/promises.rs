@@ -440,6 +440,11 @@ fn report_of(cameras: &[&str], streams: bool) -> Report {
         stream: Picture::Main,
         fps: 25.0,
         bit_rate: 4_000_000,
+        last_frame_age_ms: Some(20),
+        keyframe_age_ms: Some(400),
+        latency_ms: Some(90),
+        ping_ms: Some(1),
+        outages: Vec::new(),
     };
     Report {
         version: "1.0".to_owned(),
