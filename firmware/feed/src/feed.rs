@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn what_a_report_tells_of_outages_is_told_until_it_was_heard() {
         let feed = Feed::new(Stream::new(media::Options::default(), 0));
-        let began = Instant::now() - Duration::from_secs(60);
+        let began = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
         feed.pulse(|pulse, _| *pulse = Pulse::new(began));
         feed.set_state(CameraState::Waiting { trouble: Trouble::Closed, retry_in_ms: 0 });
         feed.push(AccessUnit {

@@ -239,10 +239,8 @@ mod tests {
 
         fn outages(&self, ms: u64) -> Vec<(u64, Option<u64>, String)> {
             let told = self.pulse.outages(self.at(ms)).0.into_iter();
-            told.map(|outage| {
-                (ms - outage.from_age_ms, outage.to_age_ms.map(|age| ms - age), outage.reason)
-            })
-            .collect()
+            told.map(|outage| (ms - outage.from_age_ms, outage.to_age_ms.map(|age| ms - age), outage.reason))
+                .collect()
         }
     }
 
