@@ -11,6 +11,7 @@
 //! * [`updates`]: releases for boxes, and which of them a box is to have.
 //! * [`access`]: who may watch what not everybody may.
 //! * [`ingest`]: cameras without a box.
+//! * [`portal`]: the page on which people sign in and do their work, made of `web/`.
 //! * [`gateway`]: viewers' requests, answered from a cache or fetched from the box, once, however many watch.
 
 pub mod access;
@@ -25,6 +26,7 @@ pub mod ingest;
 pub mod log;
 pub mod owner;
 pub mod people;
+pub mod portal;
 pub mod store;
 pub mod things;
 pub mod updates;

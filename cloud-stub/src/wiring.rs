@@ -26,6 +26,7 @@ use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source};
 use crate::hub::{self, Hub};
 use crate::ingest::{self, Here};
 use crate::people::{Gate, People};
+use crate::portal;
 use crate::store::{Options, Store, World};
 use crate::things::Things;
 use crate::updates::Updates;
@@ -93,6 +94,7 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     let gateway = Arc::new(gateway.with_admission(access).with_here(here.clone()));
     gateway.register(&mut registry);
     let routes = gateway::routes(gateway)
+        .merge(portal::routes())
         .merge(hub.carrier_door().routes())
         .merge(Finder::new(store.clone()).routes())
         .merge(Enrolment::new(store.clone(), &config, &hub.public_key().to_string()).routes());

@@ -14,17 +14,17 @@ const PACKAGES: [(&str, &str); 4] = [
     ("htm/dist/htm.mjs", "htm.js"),
     ("uqr/dist/index.mjs", "uqr.js"),
 ];
+/// What set-up page and portal share.
+const SHARED: &[&str] =
+    &["icon.svg", "style.css", "language.js", "figures.js", "password.js", "words.js", "parts.js"];
 /// The page's own files. A file comes after those that it imports.
 const FILES: &[&str] = &[
-    "icon.svg",
-    "style.css",
     "words/kk.json",
     "words/ru.json",
     "words/en.json",
     "logic.js",
-    "words.js",
+    "obstacle.js",
     "api.js",
-    "parts.js",
     "store.js",
     "start.js",
     "find.js",
@@ -43,6 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(texts) => {
             for ((_, name), text) in PACKAGES.iter().zip(texts) {
                 web.add_text(name, &text)?;
+            }
+            for name in SHARED {
+                web.share(name)?;
             }
             for name in FILES {
                 web.add(name)?;

@@ -17,6 +17,8 @@ use std::process::{Command, Stdio};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+/// Where the files stand that several rooms' pages share, and the end of the path by which modules import them.
+const SHARED: (&str, &str) = (concat!(env!("CARGO_MANIFEST_DIR"), "/web"), "/assets/web/");
 /// A build script ends with whatever went wrong.
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -54,6 +56,15 @@ impl Web {
         self.add_text(name, &text)
     }
 
+    /// Adds a file that several rooms' pages share. Modules import it by its path, which ends with `assets/web/` and its name.
+    ///
+    /// # Errors
+    /// As [`Web::add`].
+    pub fn share(&mut self, name: &str) -> Result<()> {
+        let text = read(&Path::new(SHARED.0).join(name))?;
+        self.add_text(name, &text)
+    }
+
     /// Adds a text under a name, as [`Web::add`] adds a file.
     ///
     /// # Errors
@@ -66,6 +77,7 @@ impl Web {
                 .replace(&format!("\"./{known}\""), &format!("\"./{served}\""))
                 .replace(&format!("from \"{package}\""), &format!("from \"./{served}\""))
                 .replace(&format!("from\"{package}\""), &format!("from\"./{served}\""));
+            text = by_path(&text, &format!("{}{known}", SHARED.1), served);
         }
         let hash = fnv1a(text.as_bytes());
         let (stem, extension) = name.rsplit_once('.').ok_or("a file of a page has an extension")?;
@@ -162,10 +174,30 @@ impl Web {
     }
 
     fn read(&self, name: &str) -> Result<String> {
-        let path = self.dir.join(name);
-        println!("cargo::rerun-if-changed={}", path.display());
-        fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()).into())
+        read(&self.dir.join(name))
     }
+}
+
+fn read(path: &Path) -> Result<String> {
+    println!("cargo::rerun-if-changed={}", path.display());
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+/// A module in which quoted paths that end with `tail` have become the name as served.
+fn by_path(text: &str, tail: &str, served: &str) -> String {
+    let end = format!("{tail}\"");
+    let mut pieces = text.split(end.as_str()).peekable();
+    let mut whole = String::with_capacity(text.len());
+    while let Some(piece) = pieces.next() {
+        match piece.rfind('"').filter(|_| pieces.peek().is_some()) {
+            Some(quote) => {
+                whole.push_str(piece.get(..=quote).unwrap_or_default());
+                whole.extend(["./", served, "\""]);
+            }
+            None => whole.push_str(piece),
+        }
+    }
+    whole
 }
 
 /// FNV-1a, 64 bits: tells versions of our own files apart, the same with every compiler.
@@ -208,6 +240,7 @@ fn npm_ci(web: &Path, dir: &Path) -> std::result::Result<(), String> {
         .args([
             "ci",
             "--ignore-scripts",
+            "--omit=dev",
             "--no-audit",
             "--no-fund",
             "--fetch-retries=1",

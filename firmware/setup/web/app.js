@@ -37,9 +37,10 @@ import { Cloud } from "./cloud.js";
 import { Access, Find } from "./find.js";
 import { Help } from "./help.js";
 import { Links } from "./links.js";
-import { clock, readersTime, STEPS } from "./logic.js";
-import { html } from "./parts.js";
-import { Closed, FirstPassword, Language, LanguageSelect, SignIn } from "./start.js";
+import { clock } from "../../assets/web/figures.js";
+import { readersTime, STEPS } from "./logic.js";
+import { html, LanguageSelect } from "../../assets/web/parts.js";
+import { Closed, FirstPassword, Language, SignIn } from "./start.js";
 import { Store } from "./store.js";
 
 const VIEWS = {

@@ -2,8 +2,10 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { clock, duration, heldAs, kilobits, megabits, readersTime, strength } from "./logic.js";
-import { Action, Field, Form, html, Password, Sure, Title } from "./parts.js";
+import { clock, duration, megabits } from "../../assets/web/figures.js";
+import { strength } from "../../assets/web/password.js";
+import { heldAs, kilobits, readersTime } from "./logic.js";
+import { Action, Field, Form, html, Password, Sure, Title } from "../../assets/web/parts.js";
 
 /** How often the history is asked for anew. Milliseconds. */
 const EVERY = 5000;

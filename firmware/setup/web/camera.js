@@ -3,9 +3,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { get } from "./api.js";
-import { condition, current, deviceTitle, format, host, improvements, megabits, moved, obstacles } from "./logic.js";
+import { megabits } from "../../assets/web/figures.js";
+import { condition, current, deviceTitle, format, host, improvements, moved, obstacles } from "./logic.js";
 import { Obstacles } from "./find.js";
-import { Action, Field, Form, html, Password, Refusal, Sure } from "./parts.js";
+import { Action, Field, Form, html, Password, Refusal, Sure } from "../../assets/web/parts.js";
 
 /** How often a still picture is asked for anew. Milliseconds. */
 const STILL = 30_000;

@@ -2,8 +2,8 @@
 
 import { fixable, condition, missingChannels, deviceTitle, host, previewed } from "./logic.js";
 import { Camera } from "./camera.js";
-import { Action, Field, Form, html, Password, Title } from "./parts.js";
-import { refusal } from "./words.js";
+import { Action, Field, Form, html, Password, Title } from "../../assets/web/parts.js";
+import { refusal } from "../../assets/web/words.js";
 
 export function Cameras({ app }) {
   const { say, overview, wizard } = app;

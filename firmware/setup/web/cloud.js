@@ -1,7 +1,7 @@
 // Joining the cloud: a code for the service, its question with the check words, and how the connection is.
 
-import { duration } from "./logic.js";
-import { Action, html, Qr, Title } from "./parts.js";
+import { duration } from "../../assets/web/figures.js";
+import { Action, html, Qr, Title } from "../../assets/web/parts.js";
 
 export function Cloud({ app }) {
   const { say, overview, wizard } = app;

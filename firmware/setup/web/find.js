@@ -1,8 +1,8 @@
 // Cameras appear while one looks; the owner ticks them and says once what opens them.
 
 import { addable, choice, deviceTitle, deviceUrl, sortDevices, suggested } from "./logic.js";
-import { Action, Field, Form, html, Password, Title } from "./parts.js";
-import { obstacleWords } from "./words.js";
+import { Action, Field, Form, html, Password, Title } from "../../assets/web/parts.js";
+import { obstacleWords } from "./obstacle.js";
 
 export function Find({ app }) {
   const { say, overview } = app;

@@ -1,6 +1,6 @@
 // Help that needs no internet: the questions that owners ask, and each maker's own menus.
 
-import { html, Title } from "./parts.js";
+import { html, Title } from "../../assets/web/parts.js";
 
 /** Makers, with the menu in which each lets others in, in the menu's own words, where it is known (`camera::vendor::menu`). */
 const MAKERS = [

@@ -1,7 +1,7 @@
 // The links, each with a QR code; printed, this view is the sheet for the wall.
 
 import { nearLink } from "./logic.js";
-import { html, Copy, Qr, Title } from "./parts.js";
+import { html, Copy, Qr, Title } from "../../assets/web/parts.js";
 
 export function Links({ app }) {
   const { say, overview, wizard } = app;

@@ -1,14 +1,6 @@
 // What the page decides, free of the page: no DOM, no network, no clock. Times are milliseconds since 1970 unless a name says
 // otherwise.
 
-export const LANGUAGES = ["kk", "ru", "en"];
-
-/** The language to show: what was chosen on this page, what the box keeps, what the browser prefers, Russian. */
-export function chooseLanguage({ chosen, kept, preferred }) {
-  const wanted = [chosen, kept, ...preferred.map((tag) => tag.toLowerCase().split("-")[0])];
-  return wanted.find((language) => LANGUAGES.includes(language)) ?? "ru";
-}
-
 /** Pages of a signed-in owner, by the address's hash. */
 export const PAGES = ["find", "access", "cameras", "cloud", "links", "history", "box", "help"];
 /** The steps that a new owner sees counted. */
@@ -34,18 +26,6 @@ export function view({ state, chosen, hash, cameras, picks }) {
 export function onward({ page, join }) {
   if (page !== "cloud" || !join) return null;
   return join.state === "joined" || join.state === "off" ? "links" : null;
-}
-
-/** How good a password is: `short` is refused by the box, `weak` is easy to guess, `fair`, `good`. */
-export function strength(password) {
-  const length = [...password].length;
-  if (length < 8) return "short";
-  const kinds = [/\p{Ll}/u, /\p{Lu}/u, /\p{Nd}/u, /[^\p{L}\p{Nd}]/u].filter((kind) => kind.test(password)).length;
-  const different = new Set(password.toLowerCase()).size;
-  const guessed = /^(.)\1*$|12345|qwert|йцук|passw|парол|құпия|admin|streambox/iu.test(password);
-  if (guessed || different < 5) return "weak";
-  if (length >= 16 || (length >= 12 && kinds >= 2) || (length >= 10 && kinds >= 3)) return "good";
-  return "fair";
 }
 
 /** How a device presents itself: maker and model, else its own name, else nothing. */
@@ -171,36 +151,8 @@ export function moved(ids, id, by) {
 /** A box's time as the reader's clock would have shown it: clocks of boxes may be off. */
 export const readersTime = (ms, boxNow, now) => ms - boxNow + now;
 
-/** Whose numbers and dates a language takes. Many browsers know no Kazakh ones and say they do; the Russian ones look the same. */
-const customs = (language) => ({ kk: "ru", en: "en-GB" })[language] ?? language;
-
-/** A time for people: the hour, with the day when it is not today. */
-export function clock(ms, now, language, timeZone) {
-  const day = (at) => new Intl.DateTimeFormat("en-CA", { timeZone, dateStyle: "short" }).format(at);
-  const hour = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone };
-  const date = language === "en" ? { day: "numeric", month: "short" } : { day: "2-digit", month: "2-digit" };
-  return new Intl.DateTimeFormat(customs(language), day(ms) === day(now) ? hour : { ...hour, ...date }).format(ms);
-}
-
-/** How long something lasts, largest unit first, two units: for example [["d", 3], ["h", 4]]. Seconds. */
-export function duration(seconds) {
-  const units = [
-    ["d", Math.floor(seconds / 86_400)],
-    ["h", Math.floor(seconds / 3600) % 24],
-    ["m", Math.floor(seconds / 60) % 60],
-  ];
-  const from = units.findIndex(([, count]) => count > 0);
-  return from < 0 ? [["m", 1]] : units.slice(from, from + 2).filter(([, count]) => count > 0);
-}
-
 /** In which words the system in the other slot is told of: one that is not whole is nothing yet. */
 export const heldAs = ({ version, state }) => (version ? (state === "empty" ? "unknown" : state) : "empty");
-
-/** bit/s as Mbit/s for people. */
-export function megabits(bits, language) {
-  const value = bits / 1e6;
-  return new Intl.NumberFormat(customs(language), { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
-}
 
 /** Mbit/s as somebody types them, as kbit/s: null for "no limit", undefined when it is no number. */
 export function kilobits(text) {

@@ -1,11 +1,10 @@
 // Before one is signed in: the language, the first password, the way in.
 
-import { LANGUAGES, strength } from "./logic.js";
-import { Form, html, Password, Title } from "./parts.js";
+import { LANGUAGES, NAMES } from "../../assets/web/language.js";
+import { strength } from "../../assets/web/password.js";
+import { Form, html, Password, Title } from "../../assets/web/parts.js";
 
 /** The first choice. It stands in all three languages, because nobody has chosen one yet. */
-const NAMES = { kk: "Қазақша", ru: "Русский", en: "English" };
-
 export function Language({ app }) {
   return html`<${Title} quiet>
       <span lang="kk">Тіл</span> · <span lang="ru">Язык</span> · <span lang="en">Language</span>
@@ -16,16 +15,6 @@ export function Language({ app }) {
           class=${language === app.language ? "primary" : ""} onClick=${() => app.choose(language)}>${NAMES[language]}</button>`,
       )}
     </div>`;
-}
-
-/** The small choice in the header. */
-export function LanguageSelect({ app }) {
-  return html`<label class="language">
-    <span class="aside">${app.say("language.label")}</span>
-    <select data-test="language" onChange=${(event) => app.choose(event.target.value)}>
-      ${LANGUAGES.map((language) => html`<option key=${language} value=${language} lang=${language} selected=${language === app.language}>${NAMES[language]}</option>`)}
-    </select>
-  </label>`;
 }
 
 export function FirstPassword({ app }) {

@@ -2,8 +2,9 @@
 // and calls `changed` after everything that a reader could notice. Nothing that was typed is dropped before it arrived.
 
 import { call, get, post } from "./api.js";
-import { chooseLanguage, onward, picks, view } from "./logic.js";
-import { speaker } from "./words.js";
+import { chooseLanguage } from "../../assets/web/language.js";
+import { onward, picks, view } from "./logic.js";
+import { speaker } from "../../assets/web/words.js";
 
 /** How often the box is asked: while somebody looks, while nobody does, while it is silent. Milliseconds. */
 const EVERY = { seen: 1500, unseen: 10_000, silent: 2000 };

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use lab::paths;
 
 use crate::step::{self, cargo};
+use crate::web;
 
 /// The cargo-deny that the rules in `.cargo/deny.toml` are written for.
 const DENY_VERSION: &str = "0.20.2";
@@ -54,10 +55,13 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         &mut cargo(&["test", "--quiet", "--package", "xtask", "--test", "house", "--test", "release"]),
     )?;
     if step::there("node", "--version") {
-        for web in ["firmware/player/web", "firmware/setup/web"] {
+        for web in ["firmware/assets/web", "firmware/player/web", "firmware/setup/web", "cloud-stub/web"] {
             let mut pages = std::process::Command::new("node");
             pages.arg("--test").current_dir(paths::workspace().join(web));
             step("pages", "the pages' own logic, in Node.js", &mut pages)?;
+        }
+        if let Some(mut check) = web::types().with_context(|| failed("types", start))? {
+            step("types", "the types of the portal's modules", &mut check)?;
         }
     }
     if !quick {

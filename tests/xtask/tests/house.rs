@@ -49,7 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cloud-stub",
         &[
             "model", "media", "rtmp", "camera", "feed", "sandbox", "enrol", "tunnel", "update", "settings",
-            "door", "player",
+            "door", "player", "assets",
         ],
     ),
     ("fuzz", &["model", "discovery", "media", "rtmp", "camera", "enrol", "tunnel", "update", "board"]),

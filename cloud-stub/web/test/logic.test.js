@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import * as logic from "../logic.js";
+
+const tenant = (role) => ({ id: "t1", name: "ACME", role });
+const me = (role, operator = false) => ({
+  person: { id: "p1", email: "a@b.kz", name: "A", language: "kk", operator },
+  tenants: role ? [tenant(role)] : [],
+  csrf: "c",
+});
+const see = (role, hash, operator) => logic.view({ me: me(role, operator), tenant: role ? tenant(role) : null, hash });
+
+test("each role sees the pages of its work and no other, whatever the address says", () => {
+  assert.deepEqual(logic.navigation(me("viewer"), tenant("viewer")), ["wall", "profile"]);
+  assert.deepEqual(logic.navigation(me("installer"), tenant("installer")), ["wall", "cameras", "boxes", "sites", "uptime", "profile"]);
+  assert.deepEqual(logic.navigation(me("owner"), tenant("owner")), ["wall", "cameras", "boxes", "sites", "uptime", "people", "alerts", "audit", "profile"]);
+  assert.deepEqual(logic.navigation(me(null, true), null), ["operator", "profile"]);
+  for (const page of ["people", "alerts", "audit", "operator"]) assert.equal(see("installer", `#${page}`), "wall", page);
+  for (const page of ["people", "boxes", "claim/AB", "camera/x", "add", "sheet", "uptime"]) assert.equal(see("viewer", `#${page}`), "wall", page);
+  assert.equal(see("owner", "#people"), "people");
+  assert.equal(see("owner", "#operator"), "wall");
+  assert.equal(see(null, "#operator", true), "operator");
+  assert.equal(see(null, "", true), "operator", "an operator who is nobody's begins there");
+  assert.equal(see(null, "#wall"), "nothing");
+  assert.equal(see("owner", "#constructor"), "wall");
+});
+
+test("before one is signed in there is the way in, and an invitation opens for everybody", () => {
+  const view = (who, hash) => logic.view({ me: who, tenant: null, hash });
+  assert.equal(view(undefined, "#people"), "loading");
+  assert.equal(view(null, "#people"), "signin");
+  assert.equal(view(null, "#invitation/abc"), "invitation");
+  assert.equal(view(me("owner"), "#invitation/abc"), "invitation");
+});
+
+test("an address is a page and what it is about; nonsense stays text", () => {
+  assert.deepEqual(logic.route("#sheet/site/a%2Fb"), { page: "sheet", rest: ["site", "a/b"] });
+  assert.deepEqual(logic.route("#/wall"), { page: "wall", rest: [] });
+  assert.deepEqual(logic.route("#claim/%E0%A4"), { page: "claim", rest: ["%E0%A4"] });
+  assert.deepEqual(logic.route(""), { page: "", rest: [] });
+  assert.equal(logic.within("camera"), "cameras");
+  assert.equal(logic.within("people"), "people");
+});
+
+test("the tenant is the one chosen before while it is there", () => {
+  const all = [tenant("owner"), { id: "t2", name: "B", role: "viewer" }];
+  assert.equal(logic.chosenTenant(all, "t2").id, "t2");
+  assert.equal(logic.chosenTenant(all, "gone").id, "t1");
+  assert.equal(logic.chosenTenant([], "t2"), null);
+});
+
+test("a long list is turned page by page, and never beyond its ends", () => {
+  const list = Array.from({ length: 19 }, (_, index) => index);
+  assert.deepEqual(logic.paged(list, 9, 2), { items: [18], page: 2, pages: 3 });
+  assert.equal(logic.paged(list, 9, 7).page, 2, "pictures that were taken away leave no empty page");
+  assert.equal(logic.paged(list, 9, -1).page, 0);
+  assert.deepEqual(logic.paged([], 9, 3), { items: [], page: 0, pages: 1 });
+});
+
+test("a camera's condition is a word that the portal knows", () => {
+  const word = (state, on = true) => logic.condition({ on, state });
+  assert.equal(word({ state: "streaming" }), "live");
+  assert.equal(word("streaming"), "live");
+  assert.equal(word("streaming", false), "off");
+  assert.equal(word("offline"), "away");
+  assert.equal(word("constructor"), "unknown");
+  assert.equal(word(null), "unknown");
+});
+
+test("cameras stand by sites and names, numbers as people count, those without a site last", () => {
+  const camera = (id, title, site) => ({ id, title, site });
+  const sites = [{ id: "s2", name: "Yard" }, { id: "s1", name: "Hall" }, { id: "s3", name: "Empty" }];
+  const groups = logic.bySite([camera("a", "Gate 10", "s1"), camera("b", "Gate 9", "s1"), camera("c", "X", "gone"), camera("d", "Y", "s2")], sites, "en");
+  assert.deepEqual(groups.map(({ site, cameras }) => [site?.id ?? null, cameras.map(({ id }) => id)]), [["s1", ["b", "a"]], ["s2", ["d"]], [null, ["c"]]]);
+});
+
+test("the graph draws no line over what was not measured or not answered", () => {
+  const minute = 60_000;
+  const [times, pings] = logic.graph([[0, 5], [minute, null], [2 * minute, 7], [9 * minute, 8]], minute);
+  assert.deepEqual(times, [0, 60, 120, 180, 540]);
+  assert.deepEqual(pings, [5, null, 7, null, 8]);
+  assert.deepEqual(logic.graph([[minute, 1], [0, 2], [minute, 3]], minute)[0], [60], "time never goes back");
+});
+
+test("the table says of each hour what the graph shows", () => {
+  const hour = 3_600_000;
+  assert.deepEqual(logic.hours([[hour + 2, 30], [hour + 1, 10], [hour + 3, null], [hour + 4, 20], [5, null]]), [
+    { from_ms: 0, median: null, worst: null, lost: 1 },
+    { from_ms: hour, median: 20, worst: 30, lost: 1 },
+  ]);
+  assert.equal(logic.median([3, 1, 2]), 2);
+});
+
+test("months follow each other over the ends of years", () => {
+  assert.equal(logic.month(Date.UTC(2026, 10, 22)), "2026-11");
+  assert.equal(logic.monthBeside("2026-01", -1), "2025-12");
+  assert.equal(logic.monthBeside("2026-12", 1), "2027-01");
+});
+
+test("a share ends after what was chosen, or never", () => {
+  assert.equal(logic.expiry("hour", 1000), 3_601_000);
+  assert.equal(logic.expiry("week", 0), 7 * 86_400_000);
+  assert.equal(logic.expiry("never", 0), null);
+});
+
+test("addresses are told from what is none", () => {
+  for (const good of ["rtsp://203.0.113.5:554/stream", "RTSPS://cam.example/x?y=1", "rtsp://[2001:db8::1]/a"]) assert.ok(logic.isAddress(good, ["rtsp:", "rtsps:"]), good);
+  for (const bad of ["", "cam.example", "http://cam.example", "rtsp://", "rtsp://a b/", "javascript:alert(1)"]) assert.ok(!logic.isAddress(bad, ["rtsp:", "rtsps:"]), bad);
+  for (const good of ["a@b.kz", "first.last@mail.example.com", "ops@localhost"]) assert.ok(logic.isEmail(good), good);
+  for (const bad of ["", "a@b", "a b@c.kz", "a@b..kz", "@c.kz"]) assert.ok(!logic.isEmail(bad), bad);
+  assert.deepEqual(logic.listed(" a@b.kz,\n c@d.kz;e@f.kz "), ["a@b.kz", "c@d.kz", "e@f.kz"]);
+});
+
+test("a code is read as people type it", () => {
+  assert.equal(logic.code(" abcd-efgh "), "ABCD-EFGH");
+  assert.equal(logic.code("a".repeat(99)).length, 32);
+});
+
+test("what is pasted into another page means itself there", () => {
+  const html = logic.embedding("https://v.kz/a~b/", '"><script>');
+  assert.ok(html.startsWith('<iframe src="https://v.kz/a~b/"') && !html.includes("<script>"), html);
+  assert.equal(logic.onPaper("https://v.kz/abc/"), "v.kz/abc/");
+});
+
+test("a month with one bad second was not perfect", () => {
+  assert.equal(logic.percent(1, "en"), "100");
+  assert.equal(logic.percent(1 - 1 / 2_592_000, "en"), "99.999");
+  assert.equal(logic.percent(0.5, "ru"), "50");
+});

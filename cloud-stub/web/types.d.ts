@@ -1,0 +1,172 @@
+// What the cloud's API sends and takes; `openapi.json` says the same to programs. Times are milliseconds since 1970.
+
+import type { Language } from "../../firmware/assets/web/language.js";
+
+/** What somebody may do in a tenant, least first. */
+export type Role = "viewer" | "installer" | "owner";
+
+export interface Me {
+  person: { id: string; email: string; name: string; language: string; operator: boolean };
+  tenants: Tenant[];
+  csrf: string;
+}
+
+export interface Tenant {
+  id: string;
+  name: string;
+  role: Role;
+}
+
+export interface Invitation {
+  email: string;
+  tenant_name: string | null;
+  role: Role | "operator";
+  /** Whether the person has a password already, which they then must know. */
+  known: boolean;
+}
+
+/** Somebody in a tenant; without an id: somebody who is only invited, until `expires_ms`. */
+export interface Person {
+  id: string | null;
+  email: string;
+  name: string;
+  role: Role;
+  expires_ms: number | null;
+}
+
+export interface Site {
+  id: string;
+  name: string;
+  address: string;
+  time_zone: string;
+}
+
+export interface Box {
+  id: string;
+  name: string;
+  site: string;
+  online: boolean;
+  last_seen_ms: number | null;
+  version: string | null;
+  cameras: number;
+  state?: string;
+  tenant?: string;
+}
+
+export interface Claimed {
+  box: string;
+  check_words: string;
+  session?: string;
+}
+
+export type Kind = "box" | "pull" | "push" | "peer";
+
+export interface Camera {
+  id: string;
+  title: string;
+  url: string;
+  on: boolean;
+  access: "public" | "private";
+  site: string;
+  box: string | null;
+  kind: Kind;
+  state: string;
+  since_ms: number | null;
+  fps?: number | null;
+  bit_rate?: number | null;
+  sentence?: string | null;
+}
+
+export interface Share {
+  id: string;
+  kind: "link" | "embed";
+  label: string;
+  made_ms: number;
+  expires_ms: number | null;
+  made_by?: string;
+  /** Once, when it is made. */
+  url?: string;
+  token?: string;
+}
+
+export interface Status {
+  state: string;
+  since_ms: number | null;
+  sentence?: string | null;
+  video?: string | null;
+  width?: number | null;
+  height?: number | null;
+  fps?: number | null;
+  bit_rate?: number | null;
+  last_frame_age_ms?: number | null;
+  keyframe_age_ms?: number | null;
+  latency_ms?: number | null;
+  ping_ms?: number | null;
+  tunnel?: string | null;
+  heard_ms?: number | null;
+}
+
+/** A minute or so: its start, and the ping in milliseconds, null where nothing answered. */
+export type Point = [number, number | null, ...unknown[]];
+
+export interface Latency {
+  step_ms: number;
+  points: Point[];
+}
+
+export interface CameraEvent {
+  at_ms: number;
+  what: string;
+  reason?: string | null;
+  lasted_ms?: number | null;
+}
+
+export interface Uptime {
+  id: string;
+  title: string;
+  share: number | null;
+  outages: number;
+  away_ms: number;
+}
+
+export interface Alerts {
+  emails: string[];
+  webhooks: string[];
+  after_s: number;
+}
+
+export interface AuditRow {
+  id: string;
+  at_ms: number;
+  person: string;
+  email: string | null;
+  address: string;
+  what: string;
+  subject: string;
+  detail: string;
+}
+
+export interface Audit {
+  entries: AuditRow[];
+  /** The `before` of the page after this one. */
+  next: string | null;
+}
+
+export interface Summary {
+  boxes: number;
+  online: number;
+  cameras: number;
+  tenants: number;
+}
+
+/** A source just made, with what is shown once. */
+export interface Made {
+  camera?: Camera;
+  id?: string;
+  push?: { url: string; key: string };
+  peer?: { config: string; qr?: string };
+}
+
+/** The words of a language by their keys. */
+export type Words = Record<string, string>;
+export type Files = Record<Language, string>;
