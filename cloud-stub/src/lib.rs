@@ -5,6 +5,7 @@
 //! * [`store`]: what must survive a restart, in SQLite or PostgreSQL, and the [`store::Directory`] in memory that hub and
 //!   gateway read: a database that is gone does not stop a stream.
 //! * [`enrol`]: how boxes come in. [`find`]: how people find a box's page. [`http`]: what strangers reach, and its limits, certificates and figures.
+//! * [`nodes`]: several clouds on one database.
 //! * [`hub`]: the cloud's end of every box's tunnel.
 //! * [`people`]: who asks, and what they may do.
 //! * [`things`]: a tenant's sites, boxes and cameras.
@@ -24,6 +25,7 @@ pub mod http;
 pub mod hub;
 pub mod ingest;
 pub mod log;
+pub mod nodes;
 pub mod owner;
 pub mod people;
 pub mod portal;

@@ -25,9 +25,10 @@ use crate::http::certificate::{Files, Shown};
 use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source};
 use crate::hub::{self, Hub};
 use crate::ingest::{self, Here};
+use crate::nodes::{self, Hubs, InnerDoor, Seal, Telling};
 use crate::people::{Gate, People};
 use crate::portal;
-use crate::store::{Options, Store, World};
+use crate::store::{Node, Options, Store, World};
 use crate::things::Things;
 use crate::updates::Updates;
 
@@ -66,9 +67,11 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     let handed_down = door::inherited()?;
     let options = Options { network: config.hub.network, url: config.http.base() };
     let store = Store::open(config.store.expose(), options, world).await?;
+    let cluster = Cluster::come_in(&config, &store).await?;
     let hub =
         hub::Options { key: store.hub_key().await?, listen: config.hub.listen, network: config.hub.network };
-    let hub = Hub::start(&hub, store.directory(), store.clone())
+    let hubs = Hubs::new(&config, &hub.public_key().to_string(), store.directory());
+    let hub = Hub::start(&hub, store.directory(), Telling::new(store.clone(), hubs))
         .with_context(|| format!("cannot start the hub at UDP {} ([hub] listen)", config.hub.listen))?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![tokio::spawn(store.clone().follow())];
@@ -93,6 +96,14 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     let gateway = Gateway::new(store.directory(), gateway::inside(hub.handle()), options);
     let gateway = Arc::new(gateway.with_admission(access).with_here(here.clone()));
     gateway.register(&mut registry);
+    let mut doors = Vec::new();
+    if let Some(cluster) = &cluster {
+        gateway.seal(cluster.seal.clone());
+        tasks.push(tokio::spawn(nodes::beat(store.clone(), cluster.id.clone(), cluster.node.clone())));
+        let service = InnerDoor::new(gateway.clone(), cluster.seal.clone());
+        let listener = cluster.listener.try_clone().context("cannot use [cluster] listen")?;
+        doors.push(open(listener, None, nodes::LIMITS, Arc::default(), service, &stopped)?);
+    }
     let routes = gateway::routes(gateway)
         .merge(portal::routes())
         .merge(hub.carrier_door().routes())
@@ -110,7 +121,6 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
 
     let limits = Limits { seats: SEATS, seats_per_peer: SEATS_PER_PEER, proxies: proxies.addresses() };
     let address = front.local_addr().context("cannot ask for the pages' address")?;
-    let mut doors = Vec::new();
     // Whoever opened it for us stands before it, as a proxy would.
     if let Some(plain) = handed_down {
         doors.push(open(plain, None, limits.clone(), counters.clone(), service.clone(), &stopped)?);
@@ -137,6 +147,9 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         for task in &tasks {
             task.abort();
         }
+        if let Some(cluster) = &cluster {
+            store.leave(&cluster.id).await?;
+        }
         store.close().await
     };
     match tokio::time::timeout(END, end).await {
@@ -154,6 +167,26 @@ pub fn portal(store: &Store, config: &Config) -> Router {
         .merge(access::routes(store.clone()))
         .merge(Things::new(store.clone()).routes())
         .layer(Extension(Gate::new(store.clone(), config)))
+}
+
+/// This cloud among those that share its database.
+struct Cluster {
+    id: String,
+    node: Node,
+    seal: Seal,
+    listener: std::net::TcpListener,
+}
+
+impl Cluster {
+    /// Opens its door and writes it down, where the configuration wants that.
+    async fn come_in(config: &Config, store: &Store) -> anyhow::Result<Option<Self>> {
+        let Some(cluster) = &config.cluster else { return Ok(None) };
+        let listener = door::listen(cluster.listen, "[cluster] listen")?;
+        let node = Node { url: cluster.url.clone(), endpoint: config.hub.endpoint.clone() };
+        let id = nodes::id_of(&node.url);
+        store.come_in(&id, &node).await?;
+        Ok(Some(Self { id, node, seal: Seal::new(&store.cluster_key().await?), listener }))
+    }
 }
 
 /// Begins to take connections.

@@ -86,6 +86,20 @@ pub const KEYS: &[Key] = &[
         "endpoints of other hubs that share the database",
     ),
     key(
+        "cluster",
+        "listen",
+        "",
+        "\"10.0.0.1:8444\"",
+        "where the other clouds of the same database reach this one: address and port of a private network",
+    ),
+    key(
+        "cluster",
+        "url",
+        "http:// and listen",
+        "\"http://10.0.0.1:8444\"",
+        "what they are told: http://, an IP address and a port",
+    ),
+    key(
         "store",
         "url",
         "\"sqlite:/var/lib/streambox-cloud/cloud.db\"",

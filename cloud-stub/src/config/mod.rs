@@ -27,6 +27,8 @@ pub struct Config {
     pub http: Http,
     /// WireGuard.
     pub hub: Hub,
+    /// Among several clouds of one database.
+    pub cluster: Option<Cluster>,
     /// The database: `sqlite:PATH` or `postgres://…`, which may hold a password.
     pub store: Private<String>,
     /// Releases for boxes, if it has any.
@@ -107,6 +109,15 @@ pub struct Hub {
     pub more: Vec<String>,
 }
 
+/// This cloud among several of one database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Where the others reach it.
+    pub listen: SocketAddr,
+    /// What they are told: `http://ADDRESS:PORT`.
+    pub url: String,
+}
+
 /// Releases for boxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Updates {
@@ -165,6 +176,7 @@ impl Config {
         let root = Table::root(file, text, &document, KEYS)?;
         let http = http(&root.section("http")?)?;
         let hub = hub(&root.section("hub")?, &http)?;
+        let cluster = cluster(&root.section("cluster")?)?;
         let store = root.section("store")?;
         let form = "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME";
         let store = store.parsed("url", form, store_url)?;
@@ -182,7 +194,7 @@ impl Config {
                 .unwrap_or(LogFormat::Text),
             level: log.choice("level", &LEVELS)?.unwrap_or(tracing::Level::INFO),
         };
-        Ok(Self { http, hub, store, updates, access, cameras, allow_private, cache_bytes, log })
+        Ok(Self { http, hub, cluster, store, updates, access, cameras, allow_private, cache_bytes, log })
     }
 }
 
@@ -310,6 +322,23 @@ fn hub(table: &Section<'_>, http: &Http) -> Result<Hub, Error> {
         );
     }
     Ok(Hub { listen, endpoint, network, more })
+}
+
+fn cluster(table: &Section<'_>) -> Result<Option<Cluster>, Error> {
+    let form = "an address and port such as \"10.0.0.1:8444\"";
+    let listen = table.parsed("listen", form, |text| text.parse::<SocketAddr>().ok())?;
+    let form = "an address such as \"http://10.0.0.1:8444\" without a path";
+    let told = |text: &str| text.strip_prefix("http://")?.trim_end_matches('/').parse::<SocketAddr>().ok();
+    let url = table.parsed("url", form, told)?;
+    if listen.is_none() && url.is_none() {
+        return Ok(None);
+    }
+    let listen = table.required("listen", listen)?;
+    let url = url.unwrap_or(listen);
+    if url.ip().is_unspecified() || url.port() == 0 {
+        return Err(table.error("url", "must say by which address the other clouds reach this one"));
+    }
+    Ok(Some(Cluster { listen, url: format!("http://{url}") }))
 }
 
 /// `host:port`, as boxes are told.

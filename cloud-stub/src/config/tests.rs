@@ -97,6 +97,27 @@ fn the_databases_password_is_never_shown() {
 }
 
 #[test]
+fn other_clouds_are_told_an_address_that_leads_here() {
+    let url = |text: &str| parse(text).map(|config| config.cluster.map(|cluster| cluster.url));
+    assert_eq!(url(""), Ok(None));
+    assert_eq!(url("[cluster]\nlisten = \"10.0.0.1:8444\"\n"), Ok(Some("http://10.0.0.1:8444".into())));
+    let both = "[cluster]\nlisten = \"0.0.0.0:8444\"\nurl = \"http://10.0.0.1:8444/\"\n";
+    assert_eq!(url(both), Ok(Some("http://10.0.0.1:8444".into())));
+    for wrong in ["listen = \"0.0.0.0:8444\"", "url = \"http://10.0.0.1:8444\"", "listen = \"10.0.0.1:0\""] {
+        assert!(url(&format!("[cluster]\n{wrong}\n")).is_err(), "{wrong}");
+    }
+    for name in [
+        "https://10.0.0.1:8444",
+        "http://cloud-a:8444",
+        "http://10.0.0.1:8444/x",
+        "http://u:canary@10.0.0.1:1",
+    ] {
+        let error = url(&format!("[cluster]\nlisten = \"0.0.0.0:8444\"\nurl = \"{name}\"\n")).unwrap_err();
+        assert!(error.contains("cloud.toml:3") && !error.contains("canary"), "{error}");
+    }
+}
+
+#[test]
 fn every_example_of_the_help_is_valid() {
     for key in KEYS {
         let rest = match key.name {
@@ -104,6 +125,7 @@ fn every_example_of_the_help_is_valid() {
             "key" if key.section == "updates" => "dir = \"d\"\n",
             "audience" => "jwks = \"https://login.example.org/keys\"\n",
             "hook_token" | "ca" if key.section == "access" => "hook = \"https://door.example.org/\"\n",
+            "url" if key.section == "cluster" => "listen = \"0.0.0.0:8444\"\n",
             "cert" => "tls = \"files\"\nkey = \"k\"\n",
             "key" => "tls = \"files\"\ncert = \"c\"\n",
             "acme_directory" | "acme_contact" | "acme_ca" | "tls" => {

@@ -14,12 +14,13 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::{Request, StatusCode};
-use model::enrol::{Hello, Hub, Join, Joined, Progress};
+use model::enrol::{Hello, Join, Joined, Progress};
 use serde::Deserialize;
 use url::Url;
 
 use crate::config::Config;
 use crate::http::{Bucket, Client, failed, gone_wrong, json, not_found, sentence};
+use crate::nodes::Hubs;
 use crate::store::{Error, HelloWords, Store};
 
 /// How long a question with `wait=1` waits for a session to move.
@@ -37,7 +38,7 @@ pub struct Enrolment {
     store: Store,
     url: Url,
     hosts: Vec<String>,
-    hubs: Vec<Hub>,
+    hubs: Hubs,
     hellos: Bucket,
     questions: Bucket,
 }
@@ -45,24 +46,11 @@ pub struct Enrolment {
 impl Enrolment {
     /// Enrolment into this store; `hub_key` is the hub's WireGuard public key, base64.
     pub fn new(store: Store, config: &Config, hub_key: &str) -> Self {
-        let inner = config.hub.network.hub();
-        let mut carrier = config.http.url.clone();
-        let scheme = if carrier.scheme() == "https" { "wss" } else { "ws" };
-        carrier.set_path("/tunnel/v1");
-        let carrier = carrier.set_scheme(scheme).ok().map(|()| carrier.to_string());
-        let hub = |endpoint: &String, carrier| Hub {
-            public_key: hub_key.to_owned(),
-            endpoints: vec![endpoint.clone()],
-            carrier,
-            inner,
-        };
-        let first = hub(&config.hub.endpoint, carrier);
-        let more = config.hub.more.iter().map(|endpoint| hub(endpoint, None));
         Self {
+            hubs: Hubs::new(config, hub_key, store.directory()),
             store,
             url: config.http.url.clone(),
             hosts: config.http.hosts.clone(),
-            hubs: std::iter::once(first).chain(more).collect(),
             hellos: Bucket::new(HELLOS.0, HELLOS.1),
             questions: Bucket::new(QUESTIONS.0, QUESTIONS.1),
         }
@@ -186,7 +174,7 @@ async fn join(
                 address: admitted.address,
                 owner: admitted.owner,
                 url: enrolment.url.origin().ascii_serialization(),
-                hubs: enrolment.hubs.clone(),
+                hubs: enrolment.hubs.list(),
                 time_ms: enrolment.store.now_ms(),
             })
         }

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use model::status::CameraReport;
 use model::{CameraId, CameraState};
 
+use crate::nodes::{elsewhere, holder};
 use crate::store::{Access, From};
 
 /// Where public links lead.
@@ -28,7 +29,7 @@ pub trait Directory: Send + Sync + 'static {
 pub struct Place {
     /// Who has its pictures.
     pub at: At,
-    /// The camera's name there.
+    /// The camera's name there: a box's own, the public id at another cloud.
     pub camera: CameraId,
 }
 
@@ -69,9 +70,16 @@ pub struct Camera {
 impl Directory for crate::store::Directory {
     fn place(&self, public_id: &CameraId) -> Option<Place> {
         let link = self.link(public_id.as_str()).filter(|link| link.on)?;
-        Some(match link.from {
-            From::Box(from, camera) => Place { at: At::Box(from.address), camera: camera.camera_id.clone() },
-            From::Source(_) => Place { at: At::Here, camera: public_id.clone() },
+        let node = match link.from {
+            From::Box(from, _) => from.node.as_str(),
+            From::Source(_) => holder(self, public_id.as_str()).unwrap_or_default(),
+        };
+        Some(match (elsewhere(self, node), link.from) {
+            (Some(address), _) => Place { at: At::Node(address), camera: public_id.clone() },
+            (None, From::Box(from, camera)) => {
+                Place { at: At::Box(from.address), camera: camera.camera_id.clone() }
+            }
+            (None, From::Source(_)) => Place { at: At::Here, camera: public_id.clone() },
         })
     }
 

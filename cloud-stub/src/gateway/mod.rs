@@ -53,11 +53,12 @@ pub use numbers::Numbers;
 use object::{Key, Object};
 pub use pieces::{Body, Dropped, Shared};
 pub use routes::routes;
-use shelf::{Asked, Failure, Order, Shelf};
+use shelf::{Asked, Failure, Order, Outcome, Shelf};
 pub use upstream::{Connector, Limits, Stream};
 use upstream::{Upstream, now_ms};
 
 use crate::ingest::Here;
+use crate::nodes::Seal;
 
 /// How often what is over is dropped.
 const TIDY: Duration = Duration::from_secs(1);
@@ -154,6 +155,52 @@ impl<D: Directory> Gateway<D> {
         shown(own.map(Body::Own), pass)
     }
 
+    /// Seals what is asked of other clouds.
+    pub fn seal(&self, seal: Seal) {
+        self.upstream.seal(seal);
+    }
+
+    /// Answers another cloud, which has admitted its viewer, for an object of a box that this one holds or of a camera that it
+    /// takes in. What would have to be asked of a third is unavailable here; a box that cannot be reached is 502, so that the other knows it from a camera that
+    /// sends nothing.
+    pub async fn for_cloud(&self, request: &Parts) -> Response<Body> {
+        let path = request.uri.path().strip_prefix('/').unwrap_or_default();
+        let named = path.split_once('/').and_then(|(id, name)| Some((CameraId::new(id).ok()?, name)));
+        let place = |id: &CameraId| self.judge.directory.borrow().place(id);
+        let found = named.and_then(|(id, name)| {
+            let key = Key::parse(&id, name, request.uri.query().unwrap_or_default())?.ok()?;
+            Some((place(&id)?, key))
+        });
+        let Some((at, key)) = found else { return self.nothing().map(Body::Own) };
+        if matches!(at.at, At::Node(_)) {
+            return answer::unavailable(None).map(Body::Own);
+        }
+        if at.at == At::Here {
+            let Some(feed) = self.judge.here.feed(&key.camera) else {
+                return answer::unavailable(None).map(Body::Own);
+            };
+            return here::object(&feed, &key, request).await.map(Body::Own);
+        }
+        let asked = self.shelf.ask(&key, &at, Instant::now(), |order| self.fetch(&key, &at, order));
+        let (outcome, by) = match asked {
+            Asked::Here(object) => (Ok(object), By::Hit),
+            Asked::Coming(waiting, first) => {
+                (waiting.outcome().await, if first { By::Fetch } else { By::Wait })
+            }
+            Asked::Busy => (Err(Failure::Busy), By::Refused),
+        };
+        // Whatever came: a link that was switched off meanwhile is dead.
+        if place(&key.camera).as_ref() != Some(&at) {
+            return self.nothing().map(Body::Own);
+        }
+        let lost = outcome.as_ref().is_err_and(|_| self.upstream.contact(&at).is_lost());
+        let mut response = self.said(&key, &at, &outcome, by, request);
+        if lost {
+            *response.status_mut() = StatusCode::BAD_GATEWAY;
+        }
+        response
+    }
+
     fn nothing(&self) -> Response<Own> {
         self.numbers.answered(By::Nothing, 0);
         answer::not_found()
@@ -190,12 +237,22 @@ impl<D: Directory> Gateway<D> {
             }
             Asked::Busy => (Err(Failure::Busy), By::Refused, pass),
         };
+        let mut response = shown(self.said(&key, &place, &outcome, by, request), pass);
+        if let Body::Shared(shared) = response.body_mut() {
+            let mut standing = Standing::new(self.judge.clone(), caller.clone(), place);
+            shared.only_while(Box::new(move |cx| standing.may_go_on(cx)));
+        }
+        response
+    }
+
+    /// The answer that a fetch came to, counted.
+    fn said(&self, key: &Key, place: &Place, outcome: &Outcome, by: By, request: &Parts) -> Response<Body> {
         let response = match outcome.as_ref().map(|object| (object, &**object)) {
             Ok((object, Object::Media(media))) => answer::media(key.object, object, media, request),
             Ok((_, Object::Missing)) => answer::not_found().map(Body::Own),
             Ok((_, Object::Malformed)) => answer::malformed().map(Body::Own),
             Ok((_, Object::Unready)) | Err(Failure::Busy) => answer::unavailable(None).map(Body::Own),
-            Err(_) => answer::unavailable(self.away_since_ms(id, place.at)).map(Body::Own),
+            Err(_) => answer::unavailable(self.away_since_ms(&key.camera, place)).map(Body::Own),
         };
         let bytes = if request.method == Method::HEAD {
             0
@@ -203,11 +260,6 @@ impl<D: Directory> Gateway<D> {
             hyper::body::Body::size_hint(response.body()).lower()
         };
         self.numbers.answered(by, bytes);
-        let mut response = shown(response, pass);
-        if let Body::Shared(shared) = response.body_mut() {
-            let mut standing = Standing::new(self.judge.clone(), caller.clone(), place);
-            shared.only_while(Box::new(move |cx| standing.may_go_on(cx)));
-        }
         response
     }
 
@@ -278,9 +330,9 @@ impl<D: Directory> Gateway<D> {
         task.abort_handle()
     }
 
-    fn away_since_ms(&self, id: &CameraId, at: At) -> Option<u64> {
+    fn away_since_ms(&self, id: &CameraId, place: &Place) -> Option<u64> {
         let heard_ms = self.camera(id)?.heard_ms;
-        status::away(heard_ms, self.upstream.contact(at), now_ms())?.since_ms
+        status::away(heard_ms, self.upstream.contact(place), now_ms())?.since_ms
     }
 
     /// What is known of a link's camera: what this cloud sees itself is the newest.
@@ -300,7 +352,7 @@ impl<D: Directory> Gateway<D> {
 
     fn page(&self, id: &CameraId, place: &Place) -> Response<Own> {
         let Some(camera) = self.camera(id) else { return self.nothing() };
-        let obstacle = status::obstacle(&camera, self.upstream.contact(place.at), now_ms());
+        let obstacle = status::obstacle(&camera, self.upstream.contact(place), now_ms());
         let html = player::player(player::Player {
             id: id.as_str(),
             name: &camera.name,
@@ -314,7 +366,7 @@ impl<D: Directory> Gateway<D> {
     fn status(&self, id: &CameraId, place: &Place) -> Response<Own> {
         let Some(camera) = self.camera(id) else { return self.nothing() };
         let now_ms = now_ms();
-        let obstacle = status::obstacle(&camera, self.upstream.contact(place.at), now_ms);
+        let obstacle = status::obstacle(&camera, self.upstream.contact(place), now_ms);
         answer::plain("application/json", status::json(&camera, obstacle, now_ms).to_string())
     }
 

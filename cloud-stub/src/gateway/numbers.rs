@@ -60,7 +60,7 @@ impl Numbers {
     pub(super) fn fetched(&self, outcome: Result<u64, Failure>) {
         let word = match outcome {
             Ok(_) => "ok",
-            Err(Failure::Unreachable) => "unreachable",
+            Err(Failure::Unreachable | Failure::Offline) => "unreachable",
             Err(Failure::Broken) => "broken",
             Err(Failure::Late) => "late",
             Err(Failure::TooLarge) => "too_large",

@@ -26,8 +26,10 @@ const ENTRY: u64 = 512;
 /// Why nothing came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The box cannot be reached.
+    /// The box cannot be reached, or the other cloud.
     Unreachable,
+    /// The other cloud says that it cannot reach the box.
+    Offline,
     /// The box broke off, or said what no box says.
     Broken,
     /// The box was too slow.

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use super::directory::{At, Place};
 use super::object::{Key, Object};
 use super::pieces::{Coming, Pieces};
 use super::shelf::{Failure, Room};
+use crate::nodes::{self, Seal};
 
 /// A connection to a box.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -72,24 +73,34 @@ impl Default for Limits {
     }
 }
 
-/// Kept connections to one box. Its front door closes idle ones after 10 s.
+/// Kept connections to one box, and to one cloud. Their front doors close idle ones after 10 s.
 const KEPT: usize = 8;
+const KEPT_OF_CLOUD: usize = 256;
+/// Another cloud stands for many boxes: requests to it at a time, and bytes on their way from it.
+const PER_CLOUD: usize = 4096;
+const BYTES_PER_CLOUD: u64 = 256 << 20;
 const KEPT_FOR: Duration = Duration::from_secs(8);
 /// A box that nobody asked for this long is forgotten.
 const FORGET: Duration = Duration::from_secs(600);
 /// A connection that takes longer than this to be free again is not kept.
 const FREE_AGAIN: Duration = Duration::from_millis(250);
 
-/// All boxes.
+/// All boxes, and other clouds.
 pub(super) struct Upstream {
     connector: Connector,
     limits: Limits,
     boxes: Mutex<HashMap<At, Arc<Line>>>,
+    /// What fetches from other clouds have shown of boxes there.
+    away: Mutex<HashMap<Place, (Contact, Instant)>>,
+    /// For requests to other clouds.
+    seal: OnceLock<Seal>,
 }
 
-/// The way to one box.
+/// The way to one box, or to another cloud.
 struct Line {
     places: Semaphore,
+    most: u64,
+    most_idle: usize,
     kept: Mutex<Kept>,
     /// Bytes of bodies on their way.
     coming: AtomicU64,
@@ -107,6 +118,13 @@ pub(super) struct Contact {
     pub(super) failed_ms: Option<u64>,
 }
 
+impl Contact {
+    /// Whether it could not be reached since it last answered.
+    pub(super) fn is_lost(self) -> bool {
+        self.failed_ms > self.answered_ms
+    }
+}
+
 struct Kept {
     idle: Vec<(SendRequest<Empty<Bytes>>, Instant)>,
     used: Instant,
@@ -121,7 +139,12 @@ pub(super) struct Reusable {
 impl Upstream {
     /// Boxes behind this connector.
     pub(super) fn new(connector: Connector, limits: Limits) -> Self {
-        Self { connector, limits, boxes: Mutex::default() }
+        Self { connector, limits, boxes: Mutex::default(), away: Mutex::default(), seal: OnceLock::new() }
+    }
+
+    /// Seals what is asked of other clouds.
+    pub(super) fn seal(&self, seal: Seal) {
+        let _ = self.seal.set(seal);
     }
 
     /// Fetches an object: what it is, how long it may be shared, and the connection for [`Reusable::keep`].
@@ -138,23 +161,41 @@ impl Upstream {
         let asked = timeout(self.limits.queue, line.places.acquire()).await;
         let _place = asked.map_err(|_| Failure::Busy)?.map_err(|_| Failure::Busy)?;
         let outcome = self.exchange(&line, place, key, room).await;
-        match &outcome {
-            Ok(_) => line.answered_ms.store(now_ms(), Ordering::Relaxed),
-            Err(Failure::Unreachable) => line.failed_ms.store(now_ms(), Ordering::Relaxed),
-            Err(_) => {}
+        match (place.at, &outcome) {
+            (At::Node(_), Ok(_)) => self.note(place, |contact| contact.answered_ms = Some(now_ms())),
+            (At::Node(_), Err(Failure::Offline)) => {
+                self.note(place, |contact| contact.failed_ms = Some(now_ms()));
+            }
+            // That another cloud cannot be reached says nothing of its boxes.
+            (At::Node(_), Err(_)) => {}
+            (_, Ok(_)) => line.answered_ms.store(now_ms(), Ordering::Relaxed),
+            (_, Err(Failure::Unreachable)) => line.failed_ms.store(now_ms(), Ordering::Relaxed),
+            (_, Err(_)) => {}
         }
         outcome
     }
 
-    /// When this box last answered here, and when it last could not be reached.
-    pub(super) fn contact(&self, at: At) -> Contact {
-        let Some(line) = lock(&self.boxes).get(&at).cloned() else { return Contact::default() };
+    fn note(&self, place: &Place, note: impl FnOnce(&mut Contact)) {
+        let mut away = lock(&self.away);
+        let (contact, used) =
+            away.entry(place.clone()).or_insert_with(|| (Contact::default(), Instant::now()));
+        note(contact);
+        *used = Instant::now();
+    }
+
+    /// When the box of this place last answered here, and when it last could not be reached.
+    pub(super) fn contact(&self, place: &Place) -> Contact {
+        if matches!(place.at, At::Node(_)) {
+            return lock(&self.away).get(place).map_or_else(Contact::default, |(contact, _)| *contact);
+        }
+        let Some(line) = lock(&self.boxes).get(&place.at).cloned() else { return Contact::default() };
         let known = |at: &AtomicU64| Some(at.load(Ordering::Relaxed)).filter(|at| *at != 0);
         Contact { answered_ms: known(&line.answered_ms), failed_ms: known(&line.failed_ms) }
     }
 
     /// Closes connections that were idle for long and forgets boxes that nobody asks.
     pub(super) fn tidy(&self, now: Instant) {
+        lock(&self.away).retain(|_, (_, used)| now - *used < FORGET);
         lock(&self.boxes).retain(|_, line| {
             let mut kept = lock(&line.kept);
             kept.idle.retain(|(sender, since)| !sender.is_closed() && now - *since < KEPT_FOR);
@@ -164,8 +205,11 @@ impl Upstream {
 
     fn line(&self, at: At) -> Arc<Line> {
         let mut boxes = lock(&self.boxes);
-        let line = boxes.entry(at).or_insert_with(|| Arc::new(Line::new(self.limits.per_box)));
-        line.clone()
+        let limits = match at {
+            At::Node(_) => (PER_CLOUD, BYTES_PER_CLOUD, KEPT_OF_CLOUD),
+            _ => (self.limits.per_box, self.limits.bytes_per_box, KEPT),
+        };
+        boxes.entry(at).or_insert_with(|| Arc::new(Line::new(limits))).clone()
     }
 
     async fn exchange(
@@ -208,10 +252,12 @@ impl Upstream {
         place: &Place,
         key: &Key,
     ) -> Result<Response<Incoming>, Failure> {
-        let request = Request::get(format!("/{}/{}{}", place.camera, key.object, key.query()))
-            .header(HOST, place.at.to_string())
-            .body(Empty::new())
-            .map_err(|_| Failure::Broken)?;
+        let path = format!("/{}/{}{}", place.camera, key.object, key.query());
+        let mut request = Request::get(&path).header(HOST, place.at.to_string());
+        if let (At::Node(_), Some(seal)) = (place.at, self.seal.get()) {
+            request = request.header(nodes::HEADER, seal.sign("GET", &path, now_ms()));
+        }
+        let request = request.body(Empty::new()).map_err(|_| Failure::Broken)?;
         match timeout(self.limits.head, sender.send_request(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_parse() => Err(Failure::Broken),
@@ -233,7 +279,7 @@ impl Upstream {
         if length > self.limits.body {
             return Err(Failure::TooLarge);
         }
-        let _share = Share::take(line, length, self.limits.bytes_per_box).ok_or(Failure::Busy)?;
+        let _share = Share::take(line, length).ok_or(Failure::Busy)?;
         if !room.grow(length) {
             return Err(Failure::Busy);
         }
@@ -247,6 +293,7 @@ impl Upstream {
             StatusCode::NOT_FOUND => (Object::Missing, Object::no_stays()),
             StatusCode::BAD_REQUEST => (Object::Malformed, Object::no_stays()),
             StatusCode::SERVICE_UNAVAILABLE => (Object::Unready, Object::no_stays()),
+            StatusCode::BAD_GATEWAY => return Err(Failure::Offline),
             _ => return Err(Failure::Broken),
         };
         Ok((object, stay, Reusable { line: line.clone(), sender }))
@@ -266,9 +313,12 @@ impl Upstream {
 }
 
 impl Line {
-    fn new(places: usize) -> Self {
+    /// So many requests at a time, bytes on their way, and idle connections.
+    fn new((places, bytes, idle): (usize, u64, usize)) -> Self {
         Self {
             places: Semaphore::new(places),
+            most: bytes,
+            most_idle: idle,
             kept: Mutex::new(Kept { idle: Vec::new(), used: Instant::now() }),
             coming: AtomicU64::new(0),
             answered_ms: AtomicU64::new(0),
@@ -293,8 +343,8 @@ impl Line {
 struct Share<'a>(&'a Line, u64);
 
 impl<'a> Share<'a> {
-    fn take(line: &'a Line, bytes: u64, most: u64) -> Option<Self> {
-        let more = |coming: u64| coming.checked_add(bytes).filter(|coming| *coming <= most);
+    fn take(line: &'a Line, bytes: u64) -> Option<Self> {
+        let more = |coming: u64| coming.checked_add(bytes).filter(|coming| *coming <= line.most);
         line.coming.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Self(line, bytes))
     }
@@ -311,7 +361,7 @@ impl Reusable {
     pub(super) async fn keep(mut self) {
         if let Ok(Ok(())) = timeout(FREE_AGAIN, self.sender.ready()).await {
             let mut kept = lock(&self.line.kept);
-            if kept.idle.len() < KEPT {
+            if kept.idle.len() < self.line.most_idle {
                 kept.idle.push((self.sender, Instant::now()));
             }
         }

@@ -56,6 +56,11 @@ impl Collector for Source {
             ("boxes_released", "Boxes that anybody may claim", boxes(BoxState::Released)),
             ("boxes_revoked", "Boxes that are refused", boxes(BoxState::Revoked)),
             ("cameras", "Cameras that boxes have reported", directory.cameras().count() as f64),
+            (
+                "clouds",
+                "Clouds that share the database and live, this one included",
+                directory.alive().len().max(1) as f64,
+            ),
             ("connections_open", "Connections open now", read(&self.door.open) as f64),
         ];
         for (name, help, value) in gauges {

@@ -53,6 +53,13 @@ pub struct Options {
     pub network: Network,
 }
 
+impl Options {
+    /// Its name among WireGuard's peers.
+    pub fn public_key(&self) -> tunnel::keys::PublicKey {
+        PrivateKey::from_bytes(self.key).public()
+    }
+}
+
 /// Why there is no hub.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -8,12 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::Private;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::{Migration, MigrationSource, MigrationType, Migrator};
 use sqlx::{Any, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::error::{Error, Kind};
+use super::listen::NOTIFY;
 
 /// How long a writer waits for another program's lock.
 const LOCK_TIME: Duration = Duration::from_secs(2);
@@ -37,6 +39,8 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
 pub(crate) struct Database {
     pool: AnyPool,
     kind: Kind,
+    /// As the operator wrote it.
+    url: Private<String>,
     turn: Arc<Mutex<()>>,
 }
 
@@ -45,8 +49,9 @@ pub(crate) struct Write {
     pub(crate) tx: Transaction<'static, Any>,
     database: Database,
     doing: &'static str,
-    /// The last change's number.
+    /// The last change's number, and whether it is one of this transaction's.
     change: i64,
+    changed: bool,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -74,6 +79,7 @@ impl Database {
     pub(crate) async fn open(url: &str) -> Result<Self, Error> {
         const DOING: &str = "open the database ([store] url)";
         sqlx::any::install_default_drivers();
+        let own = Private::new(url.to_owned());
         let (kind, url) = match url.strip_prefix("sqlite:") {
             Some(path) => {
                 let path = path.strip_prefix("//").unwrap_or(path);
@@ -120,12 +126,17 @@ impl Database {
             }
             other => Error::broken(DOING, other),
         })?;
-        Ok(Self { pool, kind, turn: Arc::default() })
+        Ok(Self { pool, kind, url: own, turn: Arc::default() })
     }
 
     /// A connection pool for reads.
     pub(crate) fn pool(&self) -> &AnyPool {
         &self.pool
+    }
+
+    /// The address of a PostgreSQL; none of a SQLite.
+    pub(super) fn postgres(&self) -> Option<&Private<String>> {
+        Some(&self.url).filter(|_| matches!(self.kind, Kind::Postgres))
     }
 
     /// Sorts a driver's error.
@@ -158,7 +169,7 @@ impl Database {
             .await
             .and_then(|row| row.try_get(0))
             .map_err(self.error(doing))?;
-        Ok(Write { tx, database: self.clone(), doing, change, _turn: turn })
+        Ok(Write { tx, database: self.clone(), doing, change, changed: false, _turn: turn })
     }
 
     /// Closes all connections.
@@ -181,6 +192,7 @@ impl Write {
     /// Tells all processes that `subject` has changed.
     pub(crate) async fn change(&mut self, what: &str, subject: &str, now_ms: u64) -> Result<(), Error> {
         self.change += 1;
+        self.changed = true;
         let error = self.error();
         sqlx::query("INSERT INTO change (id, at_ms, what, subject) VALUES ($1, $2, $3, $4)")
             .bind(self.change)
@@ -200,8 +212,11 @@ impl Write {
 
     /// Makes it true. After an error it may have become true all the same (the answer was lost): whoever tries again
     /// must find the same.
-    pub(crate) async fn commit(self) -> Result<(), Error> {
+    pub(crate) async fn commit(mut self) -> Result<(), Error> {
         let error = self.error();
+        if self.changed && self.database.postgres().is_some() {
+            sqlx::query(NOTIFY).execute(&mut *self.tx).await.map_err(error)?;
+        }
         self.tx.commit().await.map_err(error)
     }
 }

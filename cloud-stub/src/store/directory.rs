@@ -5,7 +5,7 @@
 //! follow each other share what is the same in both, so a change costs little however many boxes there are.
 //! A directory never changes once it is shared; only when a box was last heard of ([`Seen`]) moves on inside it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -129,6 +129,8 @@ pub struct Directory {
     cameras: Map<CameraId, Arc<CameraRow>>,
     of_box: Map<BoxId, Arc<HashMap<CameraId, Arc<CameraRow>>>>,
     portal: Portal,
+    here: Arc<str>,
+    alive: Arc<BTreeSet<String>>,
     /// The number of the last change of the database that this shows.
     version: u64,
 }
@@ -148,6 +150,26 @@ impl Directory {
     pub fn set_portal(&mut self, mut portal: Portal) {
         portal.index();
         self.portal = portal;
+    }
+
+    /// The id of the cloud by which this is read; empty where it shares the database with no other.
+    pub fn here(&self) -> &str {
+        &self.here
+    }
+
+    /// Says by which cloud this is read.
+    pub fn set_here(&mut self, id: &str) {
+        self.here = id.into();
+    }
+
+    /// The ids of the clouds that live.
+    pub fn alive(&self) -> &BTreeSet<String> {
+        &self.alive
+    }
+
+    /// Says which clouds live.
+    pub fn set_alive(&mut self, alive: BTreeSet<String>) {
+        self.alive = Arc::new(alive);
     }
 
     /// The boxes that may come in: the peers of a hub.
@@ -244,8 +266,10 @@ impl Directory {
         }
     }
 
-    /// Takes over from `old` when boxes were last heard of.
+    /// Takes over from `old` what stands in no database: when boxes were last heard of, by which cloud this is read, and which
+    /// clouds live.
     pub(super) fn carry_on(&mut self, old: &Self) {
+        (self.here, self.alive) = (old.here.clone(), old.alive.clone());
         for (id, row) in std::mem::take(&mut self.boxes).iter() {
             let mut row = BoxRow::clone(row);
             if let Some(before) = old.boxes.get(id) {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,6 +19,8 @@ use super::{Error, Store, lock, login};
 
 /// How often the database is asked for changes of other processes.
 pub const POLL: Duration = Duration::from_millis(250);
+/// The same while it tells of them by itself.
+const POLL_TOLD: Duration = Duration::from_secs(1);
 /// How often what need not be written at once is written.
 const FLUSH: Duration = Duration::from_secs(5);
 /// How often what nobody needs any more is deleted.
@@ -35,6 +38,10 @@ pub(super) const SESSION: &str = "session";
 impl Store {
     /// Keeps the directory like the database, for ever. Troubles of the database are logged when they begin and end.
     pub async fn follow(self) {
+        tokio::join!(self.listen(), self.keep_up());
+    }
+
+    async fn keep_up(&self) {
         let mut flush = tokio::time::interval(FLUSH);
         let mut sweep = tokio::time::interval(SWEEP);
         for timer in [&mut flush, &mut sweep] {
@@ -45,7 +52,7 @@ impl Store {
                 _ = flush.tick() => self.flush().await,
                 _ = sweep.tick() => self.sweep().await,
                 () = self.0.nudge.notified() => self.refresh().await,
-                () = tokio::time::sleep(POLL) => self.refresh().await,
+                () = tokio::time::sleep(self.poll()) => self.refresh().await,
             };
             match (self.0.up.set(outcome.is_ok()), outcome) {
                 (true, Err(error)) => tracing::warn!("{error}; streams that run go on"),
@@ -53,6 +60,10 @@ impl Store {
                 (false, _) => {}
             }
         }
+    }
+
+    fn poll(&self) -> Duration {
+        if self.0.listening.load(Ordering::Relaxed) { POLL_TOLD } else { POLL }
     }
 
     /// Reads what has changed since the last time.

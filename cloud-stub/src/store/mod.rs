@@ -15,10 +15,12 @@ mod found;
 mod invitation;
 mod join;
 mod link;
+mod listen;
 mod login;
 mod map;
 mod member;
 mod network;
+mod node;
 mod person;
 mod place;
 mod portal;
@@ -30,6 +32,7 @@ mod tenant;
 mod world;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use enrol::name128;
@@ -58,6 +61,7 @@ use database::Database;
 use reports::Pending;
 
 use crate::http::Up;
+use crate::nodes::Pulses;
 
 /// What a store must know beside its database.
 #[derive(Debug, Clone)]
@@ -83,6 +87,10 @@ struct Inner {
     reading: tokio::sync::Mutex<()>,
     /// Wakes the follower: this process has changed something.
     nudge: Notify,
+    /// Whether the database tells of changes by itself.
+    listening: AtomicBool,
+    /// Which clouds leave stamps.
+    pulses: Mutex<Pulses>,
     /// Who waits for a session to move.
     waiting: Mutex<HashMap<String, Arc<Notify>>>,
     /// Whether the database worked when it was last asked in passing.
@@ -115,6 +123,8 @@ impl Store {
             directory: watch::Sender::new(Arc::new(directory)),
             reading: tokio::sync::Mutex::default(),
             nudge: Notify::new(),
+            listening: AtomicBool::default(),
+            pulses: Mutex::default(),
             waiting: Mutex::default(),
             up: Up::default(),
             pending: Mutex::default(),

@@ -58,7 +58,7 @@ impl Store {
             let url = self.link(&public_id);
             CameraLink { id, public_id, url, on }
         });
-        Ok(Answer { time_ms: now, cameras: cameras.collect() })
+        Ok(Answer { time_ms: now, cameras: cameras.collect(), hubs: Vec::new() })
     }
 
     async fn write_report(
@@ -70,14 +70,16 @@ impl Store {
     ) -> Result<Vec<Link>, Error> {
         const DOING: &str = "write a report";
         let database = &self.0.database;
+        let here = self.0.directory.borrow().here().to_owned();
         database
             .within(DOING, async {
                 let mut write = database.write(DOING).await?;
                 let error = write.error();
-                sqlx::query("UPDATE boxes SET version = $2, last_report_ms = $3 WHERE id = $1")
+                sqlx::query("UPDATE boxes SET version = $2, last_report_ms = $3, node = $4 WHERE id = $1")
                     .bind(of.as_str())
                     .bind(version)
                     .bind(now as i64)
+                    .bind(here)
                     .execute(&mut *write.tx)
                     .await
                     .map_err(error)?;
@@ -164,7 +166,9 @@ fn known(
         .cameras_of(&sender.id)
         .filter(|row| streams(&row.report))
         .any(|row| !cameras.iter().any(|camera| camera.id == row.camera_id));
-    if gone || sender.version != version {
+    // Another hub has the box now: everybody must hear of that.
+    let moved = sender.node != directory.here();
+    if gone || moved || sender.version != version {
         return None;
     }
     cameras

@@ -51,7 +51,7 @@ pub(super) async fn code_key(database: &Database, world: &dyn World) -> Result<h
 }
 
 /// 32 random bytes that are made when they are first needed.
-async fn made_once(database: &Database, world: &dyn World, name: &str) -> Result<[u8; 32], Error> {
+pub(super) async fn made_once(database: &Database, world: &dyn World, name: &str) -> Result<[u8; 32], Error> {
     const DOING: &str = "make the store's keys";
     let decode = |text: String| {
         let bytes = STANDARD.decode(text).map_err(|error| Error::broken(DOING, error))?;

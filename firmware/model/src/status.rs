@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::enrol::Findable;
+use crate::enrol::{Findable, Hub};
 use crate::{CameraId, CameraState};
 
 /// A box's report: every 30 s, and at once when a camera's state has changed.
@@ -104,6 +104,9 @@ pub struct Answer {
     pub time_ms: u64,
     /// The public links of the cameras reported.
     pub cameras: Vec<CameraLink>,
+    /// The hubs by which the box may reach the cloud from now on, best first; empty from clouds of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hubs: Vec<Hub>,
 }
 
 /// The public link of one camera.

@@ -65,7 +65,7 @@ struct Taken(Arc<Mutex<Vec<Ipv4Addr>>>);
 impl Reports for Taken {
     async fn report(&self, from: Ipv4Addr, _: &Report) -> Result<Answer, Error> {
         self.0.lock().unwrap().push(from);
-        Ok(Answer { time_ms: 4711, cameras: Vec::new() })
+        Ok(Answer { time_ms: 4711, cameras: Vec::new(), hubs: Vec::new() })
     }
 }
 
