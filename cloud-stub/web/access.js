@@ -1,10 +1,10 @@
 // Who may watch a camera: everybody with the link, or those who were given a share of their own.
 
 import { Action, Copy, Field, Form, html, Qr, Sure } from "../../firmware/assets/web/parts.js";
-import { embedding, expiry } from "./logic.js";
+import { expiry } from "./logic.js";
 import { at, Once, Select, SOON, useHeard, Waiting } from "./pieces.js";
 
-/** @import { Camera, Share } from "./types.js" */
+/** @import { Camera, NewShare, Share } from "./types.js" */
 /** @import { Store } from "./store.js" */
 
 /** @param {{ app: Store, camera: Camera }} props */
@@ -34,7 +34,7 @@ function Shares({ app, camera }) {
   const label = app.draft(`share-${camera.id}`);
   const kind = app.draft(`share-kind-${camera.id}`, "link");
   const time = app.draft(`share-time-${camera.id}`, "week");
-  /** @type {Share | null} */
+  /** @type {NewShare | null} */
   const made = app.held.get(`share-${camera.id}`) ?? null;
   const send = async () => {
     const share = { kind: kind[0], label: label[0].trim(), expires_ms: expiry(time[0], Date.now()) };
@@ -49,11 +49,11 @@ function Shares({ app, camera }) {
     await app.load(path);
   };
   return html`<h3>${say("share.title")}</h3>
-    ${made && html`<${New} app=${app} share=${made} camera=${camera} />`}
+    ${made && html`<${New} app=${app} share=${made} id=${camera.id} />`}
     ${!shares.value && html`<${Waiting} app=${app} of=${shares} />`}
     <ul class="plain" data-test="shares">${(shares.value ?? []).map((share) => html`<li key=${share.id} class="card" data-test=${`share-${share.id}`}>
       <strong>${share.label || say(`share.${share.kind}`)}</strong>
-      <p class="soft">${say(`share.${share.kind}`)} · ${say("share.made")} ${at(app, share.made_ms)} · ${share.expires_ms === null
+      <p class="soft">${say(`share.${share.kind}`)} · ${say("share.made")} ${at(app, share.made_ms)} ${share.made_by} · ${share.expires_ms === null
         ? say("share.no_end")
         : html`${say("share.ends")} ${at(app, share.expires_ms)}`}</p>
       <${Sure} app=${app} act=${() => back(share.id)} label=${say("share.back")} question=${say("share.back_sure")} test=${`back-${share.id}`} />
@@ -68,13 +68,12 @@ function Shares({ app, camera }) {
 }
 
 /** A share just made: its secret is shown now and never again.
- * @param {{ app: Store, share: Share, camera: Camera }} props */
-function New({ app, share, camera }) {
+ * @param {{ app: Store, share: NewShare, id: string }} props */
+function New({ app, share: { kind, url, embed }, id }) {
   const { say } = app;
-  const url = share.url ?? "";
-  const text = share.kind === "embed" ? embedding(url, camera.title) : url;
-  return html`<${Once} app=${app} test="share-new" done=${() => app.hold(`share-${camera.id}`, null)}>
-    ${share.kind === "link" && html`<${Qr} text=${url} label=${say("share.qr")} />`}
+  const text = kind === "embed" ? embed : url;
+  return html`<${Once} app=${app} test="share-new" done=${() => app.hold(`share-${id}`, null)}>
+    ${kind === "link" && html`<${Qr} text=${url} label=${say("share.qr")} />`}
     <p><code data-test="share-url" data-url=${url}>${text}</code></p>
     <${Copy} say=${say} text=${text} name=${say("share.copy")} test="share-copy" />
   <//>`;

@@ -4,7 +4,7 @@ import { Field, Form, html, Sure, Title } from "../../firmware/assets/web/parts.
 import { code as tidy } from "./logic.js";
 import { at, LATER, Select, SOON, useHeard, Waiting } from "./pieces.js";
 
-/** @import { Box, Claimed, Site } from "./types.js" */
+/** @import { Box, Claimed, Progress, Site } from "./types.js" */
 /** @import { Store } from "./store.js" */
 
 /** @param {Store} app
@@ -99,23 +99,23 @@ export function Claim({ app }) {
  * @param {{ app: Store, claimed: Claimed }} props */
 function Words({ app, claimed }) {
   const { say, tenant } = app;
-  /** @type {import("./store.js").Heard<Box[]>} */
-  const boxes = useHeard(app, `tenants/${tenant?.id}/boxes`, SOON);
-  const box = boxes.value?.find(({ id }) => id === claimed.box);
+  /** @type {import("./store.js").Heard<Progress>} */
+  const { value } = useHeard(app, `tenants/${tenant?.id}/claims/${claimed.session}`, SOON);
+  const state = value?.state ?? "claimed";
   const leave = () => {
     app.held.delete("claimed");
-    app.go("wall");
+    app.go(state === "joined" ? "wall" : "boxes");
   };
   return html`<${Title}>${say("claim.words")}<//>
     <section class="card needs">
       <p>${say("claim.words_text")}</p>
       <p class="big" data-test="check-words" translate="no" lang="en">${claimed.check_words}</p>
     </section>
-    <div role="status" data-test="claim-state" data-joined=${box?.online ? "yes" : "no"}>
-      <p class=${box?.online ? "state live" : "searching"}>${say(box?.online ? "claim.joined" : "claim.waiting")}</p>
+    <div role="status" data-test="claim-state" data-state=${state}>
+      <p class=${{ claimed: "searching", joined: "state live", expired: "state stopped" }[state]}>${say(`claim.${state}`)}</p>
     </div>
     <div class="actions">
-      <button type="button" class=${box?.online ? "primary" : ""} data-test="claim-done" onClick=${leave}>${say(box?.online ? "claim.wall" : "do.later")}</button>
+      <button type="button" class=${state === "joined" ? "primary" : ""} data-test="claim-done" onClick=${leave}>${say(state === "joined" ? "claim.wall" : "do.later")}</button>
     </div>
     <p class="soft">${say("claim.no_match")}</p>`;
 }

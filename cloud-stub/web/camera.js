@@ -18,6 +18,7 @@ export function Camera({ app }) {
   if (!camera) return html`<${Title}>${say("camera.title")}<//><${Waiting} app=${app} of=${heard} />`;
   return html`<${Title}>${camera.title}<//>
     <${State} app=${app} camera=${camera} test="camera-state" />
+    ${camera.on && camera.sentence && app.language === "en" && html`<p class="obstacle">${camera.sentence}</p>`}
     ${camera.on && html`<div class="preview"><${Live} id=${camera.id} title=${say("wall.picture", { name: camera.title })} test="live" /></div>`}
     <${Link} app=${app} camera=${camera} />
     <${Figures} app=${app} id=${camera.id} />
@@ -58,7 +59,9 @@ function Change({ app, camera }) {
   const fresh = app.held.get(`key-${camera.id}`);
   const save = async () => {
     if (title[0].trim() === "") throw { code: "name_missing" };
-    await app.send("PATCH", path, { title: title[0].trim(), site: site[0] }, "camera");
+    // A camera behind a box stands where its box does.
+    const what = camera.kind === "box" ? { title: title[0].trim() } : { title: title[0].trim(), site: site[0] };
+    await app.send("PATCH", path, what, "camera");
     await app.load(path);
     app.done(`title-${camera.id}`, `site-${camera.id}`);
   };
@@ -81,7 +84,7 @@ function Change({ app, camera }) {
     <h2>${say("camera.change")}</h2>
     <${Form} app=${app} send=${save} label=${say("do.save")} test="camera-save" kind="">
       <${Field} label=${say("camera.name")} draft=${title} test="camera-name" maxlength="64" autocomplete="off" />
-      <${Select} label=${say("camera.site")} draft=${site} options=${options} test="camera-site" />
+      ${camera.kind !== "box" && html`<${Select} label=${say("camera.site")} draft=${site} options=${options} test="camera-site" />`}
     <//>
     ${camera.on
       ? html`<${Sure} app=${app} act=${turn} label=${say("camera.off")} question=${say("camera.off_sure")} test="camera-off" />`

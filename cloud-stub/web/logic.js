@@ -71,6 +71,7 @@ export function view({ me, tenant, hash }) {
   if (page === "operator" && me.person.operator) return page;
   const known = TENANT_PAGES.find((known) => known.page === page);
   if (known && tenant && atLeast(tenant.role, known.role)) return page;
+  if (page === "" && me.person.operator) return "operator";
   if (tenant) return "wall";
   return me.person.operator ? "operator" : "nothing";
 }
@@ -91,24 +92,13 @@ export function paged(list, size, wanted) {
   return { items: list.slice(page * size, (page + 1) * size), page, pages };
 }
 
-/** A camera's condition in one word: `off`, `live`, `connecting`, `waiting`, `stopped`, `away` while its box is not heard, or
- * `unknown`.
- * @param {{ on: boolean, state: string | { state: string } | null }} camera */
-export function condition({ on, state }) {
-  const word = typeof state === "string" ? state : (state?.state ?? "");
-  if (!on || word === "off") return "off";
-  /** @type {Record<string, string>} */
-  const words = {
-    streaming: "live",
-    live: "live",
-    online: "live",
-    connecting: "connecting",
-    waiting: "waiting",
-    stopped: "stopped",
-    offline: "away",
-    away: "away",
-  };
-  return Object.hasOwn(words, word) ? /** @type {string} */ (words[word]) : "unknown";
+/** A camera's condition in one word: `off`, `live`, `connecting`, `waiting` while there is no picture, `away` while its box is not
+ * heard.
+ * @param {Pick<Camera, "on" | "state" | "box_away">} camera */
+export function condition({ on, state, box_away: away }) {
+  if (!on) return "off";
+  if (away) return "away";
+  return state === "streaming" ? "live" : state === "connecting" ? "connecting" : "waiting";
 }
 
 /** Cameras in the order of their names, by sites: those without a site last.
@@ -225,15 +215,6 @@ export const code = (text) => text.toUpperCase().replace(/\s+/g, "").slice(0, 32
 /** A link without what stands before its host, as people read it on paper.
  * @param {string} url */
 export const onPaper = (url) => url.replace(/^https?:\/\//, "");
-
-/** A page of another site that shows a picture, as HTML to paste.
- * @param {string} url
- * @param {string} title */
-export function embedding(url, title) {
-  /** @param {string} text */
-  const quoted = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
-  return `<iframe src="${quoted(url)}" title="${quoted(title)}" width="640" height="360" allow="autoplay; fullscreen"></iframe>`;
-}
 
 /** A share of 1 in percent with as many digits as tell it from 100 %.
  * @param {number} share

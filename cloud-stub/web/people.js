@@ -87,7 +87,8 @@ export function Invite({ app, path, first = "viewer" }) {
 export function Tenants({ app }) {
   const { me, tenant, visited } = app;
   const all = [...(me?.tenants ?? []), ...(visited && visited === tenant ? [visited] : [])];
-  if (!tenant || all.length < 2) return null;
+  // An operator goes by the list of customers, which may be searched.
+  if (!tenant || all.length < 2 || me?.person.operator) return null;
   return html`<label class="language">
     <span class="aside">${app.say("tenant.label")}</span>
     <select data-test="tenant" onChange=${(/** @type {Event} */ event) => app.visit(all.find(({ id }) => id === typed(event)) ?? tenant)}>

@@ -66,7 +66,7 @@ export const Live = ({ id, title, test }) => html`<iframe src=${`/${id}/`} title
   allow="autoplay; fullscreen"></iframe>`;
 
 /** A camera's condition: a coloured dot and a word.
- * @param {{ app: Store, camera: { on: boolean, state: any }, test?: string }} props */
+ * @param {{ app: Store, camera: import("./types.js").Camera, test?: string }} props */
 export function State({ app, camera, test }) {
   const word = condition(camera);
   return html`<p class=${`state ${word === "away" ? "stopped" : word}`} data-test=${test} data-state=${word}>${app.say(`state.${word}`)}</p>`;

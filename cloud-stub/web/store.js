@@ -134,8 +134,9 @@ export class Store {
   get tenant() {
     if (!this.me) return null;
     if (this.visited && this.visited.id === this.wanted) return this.visited;
-    const tenant = chosenTenant(this.me.tenants, this.wanted);
-    return tenant && this.me.person.operator ? { ...tenant, role: "owner" } : tenant;
+    // An operator is somebody in every tenant, and in none before one was opened.
+    if (this.me.person.operator) return this.me.tenants.find(({ id }) => id === this.wanted) ?? null;
+    return chosenTenant(this.me.tenants, this.wanted);
   }
 
   /** Shows another tenant's things.

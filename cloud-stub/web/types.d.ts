@@ -47,16 +47,21 @@ export interface Box {
   site: string;
   online: boolean;
   last_seen_ms: number | null;
-  version: string | null;
+  version: string;
   cameras: number;
-  state?: string;
-  tenant?: string;
+  state: string;
+  /** Its tenant's name. */
+  tenant: string;
 }
 
 export interface Claimed {
   box: string;
   check_words: string;
-  session?: string;
+  session: string;
+}
+
+export interface Progress {
+  state: "claimed" | "joined" | "expired";
 }
 
 export type Kind = "box" | "pull" | "push" | "peer";
@@ -70,11 +75,13 @@ export interface Camera {
   site: string;
   box: string | null;
   kind: Kind;
-  state: string;
+  state: "streaming" | "connecting" | "offline";
   since_ms: number | null;
-  fps?: number | null;
-  bit_rate?: number | null;
-  sentence?: string | null;
+  fps: number | null;
+  bit_rate: number | null;
+  /** Whether it is the box that is not heard. */
+  box_away: boolean;
+  sentence: string | null;
 }
 
 export interface Share {
@@ -83,10 +90,16 @@ export interface Share {
   label: string;
   made_ms: number;
   expires_ms: number | null;
-  made_by?: string;
-  /** Once, when it is made. */
-  url?: string;
-  token?: string;
+  made_by: string | null;
+}
+
+/** A share just made: what is shown once. */
+export interface NewShare {
+  id: string;
+  kind: "link" | "embed";
+  url: string;
+  /** HTML for a page of somebody else's. */
+  embed: string;
 }
 
 export interface Status {

@@ -54,9 +54,10 @@ test("every word that the portal says is there, and every word is said", () => {
 test("what a view composes has words for each of its values", () => {
   const all = {
     role: ["viewer", "installer", "owner", "viewer_may", "installer_may", "owner_may"],
-    state: ["live", "connecting", "waiting", "stopped", "off", "away", "unknown"],
+    state: ["live", "connecting", "waiting", "off", "away"],
     kind: ["box", "pull", "push", "peer"],
     access: ["public", "private"],
+    reason: ["camera", "password", "settings", "reader", "site", "cloud", "off", "removed"],
     unit: ["d", "h", "m", "s"],
     password: ["short", "weak", "fair", "good"],
     operator: ["tenants", "boxes", "online", "cameras"],
