@@ -14,6 +14,11 @@ pub enum Command {
     Help,
     /// Print the version.
     Version,
+    /// Read cameras in a process of its own; only the cloud starts it.
+    Puller {
+        /// Most memory of its own, bytes.
+        data: u64,
+    },
     /// Anything that needs the configuration.
     Do {
         /// The configuration file, if one was named.
@@ -90,6 +95,10 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
         |word: &str| word.parse::<BoxId>().map_err(|error| format!("{word:?}: {error}: see cloud boxes"));
     let what = match words.as_slice() {
         [] => What::Serve,
+        ["puller", mib] => {
+            let mib: u64 = mib.parse().map_err(|_| "puller is started by the cloud only".to_owned())?;
+            return Ok(Command::Puller { data: mib << 20 });
+        }
         ["claim", code] => {
             let owner = owner.take().ok_or("claim needs an owner: cloud claim ABCD-EFGH --owner \"ACME\"")?;
             // The code is not repeated: a mistyped one is nearly a right one.

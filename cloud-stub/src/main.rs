@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use cloud_stub::cli::{self, Command, What};
 use cloud_stub::config::Config;
 use cloud_stub::store::{Options, Store, System};
-use cloud_stub::{log, owner, updates, wiring};
+use cloud_stub::{ingest, log, owner, updates, wiring};
 use nix::sys::stat::{Mode, umask};
 
 /// The command line or the configuration is wrong.
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     match cli::parse(arguments) {
         Ok(Command::Help) => print(&cli::help()),
         Ok(Command::Version) => print(&format!("cloud {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Command::Puller { data }) => finished(ingest::run_puller(data)),
         Ok(Command::Do { config, what }) => match configuration(config.as_deref()) {
             Ok(config) => {
                 log::start(config.log);

@@ -24,7 +24,7 @@ use crate::http::acme::Renewal;
 use crate::http::certificate::{Files, Shown};
 use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source};
 use crate::hub::{self, Hub};
-use crate::ingest::{self, Here};
+use crate::ingest::{self, Here, Ingest};
 use crate::nodes::{self, Hubs, InnerDoor, Seal, Telling};
 use crate::people::{Gate, People};
 use crate::portal;
@@ -90,9 +90,7 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     };
     let access = Arc::new(Access::start(store.clone(), &config.access)?);
     let here = Here::new(floor);
-    for camera in &config.cameras {
-        here.put(&camera.id, true);
-    }
+    let ingest = Ingest::start(&config, here.clone());
     let gateway = Gateway::new(store.directory(), gateway::inside(hub.handle()), options);
     let gateway = Arc::new(gateway.with_admission(access).with_here(here.clone()));
     gateway.register(&mut registry);
@@ -144,6 +142,7 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         for door in doors {
             let _ = door.await;
         }
+        ingest.end().await;
         for task in &tasks {
             task.abort();
         }

@@ -65,8 +65,8 @@ fn wrong_values_name_file_line_and_key() {
         ("[cache]\nmib = 1\n", "cloud.toml:2: [cache]: mib: is not a whole number from 16 to 65536"),
         ("[[camera]]\nid = \"x\"\n", "cloud.toml:2: [[camera]] x: id: needs one of url, exec and rtmp_key"),
         (
-            "[[camera]]\nid = \"x\"\nulr = \"y\"\n",
-            "cloud.toml:3: [[camera]] x: unknown key \"ulr\" (did you mean \"url\"?)",
+            "[[camera]]\nid = \"x\"\nurls = \"y\"\n",
+            "cloud.toml:3: [[camera]] x: unknown key \"urls\" (did you mean \"url\"?)",
         ),
         (
             "[[camera]]\nid = \"x\"\nexec = [\"a\"]\n[[camera]]\nid = \"x\"\nexec = [\"b\"]\n",

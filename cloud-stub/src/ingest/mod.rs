@@ -7,12 +7,82 @@
 //! ```
 //!
 //! * [`Here`] holds the feeds by the first segment of their links; whoever fills one asks it for the feed.
-//! * [`Rule`] says which addresses are contacted for a camera.
+//! * [`Rule`] says which addresses are contacted for a camera. [`pull`] keeps one read, [`puller`] is the process that
+//!   reads it, [`exec`] runs commands.
+//! * [`Ingest`] starts and ends what the configuration names.
 
+mod exec;
 mod floor;
 mod here;
+mod logins;
+mod pull;
+mod puller;
 mod target;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use camera::Source;
+use nix::ifaddrs::getifaddrs;
+use tokio::task::JoinSet;
+
+use crate::config::{Camera, Config, From};
+use logins::Logins;
+use pull::Pulling;
+use puller::Pool;
 
 pub use floor::{floor, keep_floor};
 pub use here::Here;
+pub use puller::run as run_puller;
 pub use target::{Forbidden, Rule};
+
+/// What takes cameras in.
+pub struct Ingest {
+    here: Here,
+    pulling: Arc<Pulling>,
+    tasks: JoinSet<()>,
+}
+
+impl Ingest {
+    /// Takes in what the configuration names. To be called within a runtime.
+    pub fn start(config: &Config, here: Here) -> Self {
+        let rule = Rule { private: config.allow_private, own: own_addresses() };
+        let pulling = Pulling { pool: Pool::default(), rule, logins: Logins::default() };
+        let mut ingest = Self { here, pulling: Arc::new(pulling), tasks: JoinSet::new() };
+        for camera in &config.cameras {
+            ingest.take(camera);
+        }
+        ingest
+    }
+
+    fn take(&mut self, camera: &Camera) {
+        let feed = self.here.put(&camera.id, true);
+        match &camera.from {
+            From::Pull(source) => {
+                self.tasks.spawn(pull::keep(self.pulling.clone(), Source::clone(source), feed));
+            }
+            From::Exec(command) => {
+                self.tasks.spawn(exec::keep(camera.id.clone(), command.clone(), feed));
+            }
+            // Whoever has the key fills it.
+            From::Push(_) => {}
+        }
+    }
+
+    /// Ends every process that was started.
+    pub async fn end(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+/// The addresses of this machine.
+fn own_addresses() -> Vec<IpAddr> {
+    let Ok(interfaces) = getifaddrs() else { return Vec::new() };
+    interfaces
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let four = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+            four.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+        })
+        .collect()
+}

@@ -4,6 +4,7 @@
 //! [`Address`] are safe to log.
 
 use core::fmt;
+use core::net::IpAddr;
 
 use model::{CameraId, Private};
 use url::{Host, Url};
@@ -27,6 +28,8 @@ pub struct Source {
     pub channel: Option<String>,
     /// Where its small picture is, when `address` is a stream and the owner knows another one.
     pub small: Option<Address>,
+    /// The one address to contact, whatever its host's name means: somebody has judged it. `None`: the name is resolved.
+    pub pinned: Option<IpAddr>,
 }
 
 /// Where a camera is, without user information. Some makers put a password into the path or query: `Display` and
@@ -116,6 +119,7 @@ impl Source {
             stream: StreamChoice::default(),
             channel: None,
             small: None,
+            pinned: None,
         })
     }
 

@@ -162,7 +162,7 @@ impl Supervisor {
         if let Some(facts) = facts {
             output.send(Event::Facts(facts)).await?;
         }
-        let target = match Target::resolve(&found.url).await {
+        let target = match Target::resolve_or(&found.url, self.source.pinned).await {
             Ok(target) => target,
             Err(trouble) => {
                 if login {

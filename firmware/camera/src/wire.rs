@@ -13,6 +13,7 @@
 //!
 //! Clock rate, stamp, arrival and flags are zero but for units. Hostile bytes give an error, never a panic.
 
+use core::net::IpAddr;
 use core::num::NonZeroU32;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -284,6 +285,8 @@ struct WireSource {
     stream: WireStream,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     channel: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pinned: Option<IpAddr>,
 }
 
 impl WireSource {
@@ -303,6 +306,7 @@ impl WireSource {
                 StreamChoice::Sub => WireStream::Sub,
             },
             channel: source.channel.clone(),
+            pinned: source.pinned,
         }
     }
 
@@ -325,6 +329,7 @@ impl WireSource {
                 WireStream::Sub => StreamChoice::Sub,
             },
             channel: self.channel,
+            pinned: self.pinned,
             ..source
         })
     }

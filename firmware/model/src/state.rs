@@ -134,6 +134,16 @@ pub enum Trouble {
     },
     /// The camera has no still picture, or what it gives is none.
     NoSnapshot,
+    /// A cloud does not contact the camera: its address is nobody's public one, or its port no camera's.
+    Forbidden {
+        /// Which, and who can allow it.
+        detail: String,
+    },
+    /// The command that makes the pictures has ended.
+    Command {
+        /// The last that it said, or how it ended.
+        detail: String,
+    },
 }
 
 impl Trouble {
@@ -161,6 +171,8 @@ impl Trouble {
             Self::NoH264 { .. } => "no_h264",
             Self::Refused { .. } => "refused",
             Self::NoSnapshot => "no_snapshot",
+            Self::Forbidden { .. } => "forbidden",
+            Self::Command { .. } => "command",
         }
     }
 }
@@ -213,6 +225,8 @@ impl fmt::Display for Trouble {
                 write!(f, "The camera refused the new settings ({detail}): set H.264 and a keyframe each second in its own menu.")
             }
             Self::NoSnapshot => f.write_str("The camera gives no still picture; its video is not affected."),
+            Self::Forbidden { detail } => write!(f, "The camera is not contacted: {detail}."),
+            Self::Command { detail } => write!(f, "The command that makes the pictures has ended ({detail}); it is started again."),
         }
     }
 }
@@ -246,6 +260,8 @@ mod tests {
             Trouble::NoH264 { other: None },
             Trouble::Refused { detail: "no".into() },
             Trouble::NoSnapshot,
+            Trouble::Forbidden { detail: "no".into() },
+            Trouble::Command { detail: "no".into() },
         ];
         for trouble in all {
             let json = serde_json::to_value(&trouble)?;

@@ -138,6 +138,8 @@ fn every_state_and_trouble_is_described() {
         Trouble::NoH264 { other: None },
         Trouble::Refused { detail: text() },
         Trouble::NoSnapshot,
+        Trouble::Forbidden { detail: text() },
+        Trouble::Command { detail: text() },
     ];
     for trouble in troubles {
         conforms(&sample(CameraState::Stopped { trouble: trouble.clone() }), "Camera");

@@ -6,7 +6,7 @@
     reason = "the camera's own sockets and deadlines"
 )]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use model::Trouble;
 use tokio::net::TcpStream;
@@ -32,6 +32,14 @@ impl Target {
     /// # Errors
     /// [`Trouble::UnknownHost`].
     pub async fn resolve(url: &Url) -> Result<Self, Trouble> {
+        Self::resolve_or(url, None).await
+    }
+
+    /// The same, but `pinned` is contacted, if it is given, whatever the name means.
+    ///
+    /// # Errors
+    /// [`Trouble::UnknownHost`].
+    pub async fn resolve_or(url: &Url, pinned: Option<IpAddr>) -> Result<Self, Trouble> {
         let tls = matches!(url.scheme(), "rtsps" | "https");
         let default = match url.scheme() {
             "rtsps" => 322,
@@ -42,10 +50,11 @@ impl Target {
         let port = url.port().unwrap_or(default);
         let text = url.host_str().unwrap_or_default();
         let host = Host::parse(text).map_err(|_| Trouble::UnknownHost { host: text.to_owned() })?;
-        let address = match &host {
-            Host::Ipv4(ip) => SocketAddr::from((*ip, port)),
-            Host::Ipv6(ip) => SocketAddr::from((*ip, port)),
-            Host::Domain(name) => {
+        let address = match (pinned, &host) {
+            (Some(ip), _) => SocketAddr::new(ip, port),
+            (None, Host::Ipv4(ip)) => SocketAddr::from((*ip, port)),
+            (None, Host::Ipv6(ip)) => SocketAddr::from((*ip, port)),
+            (None, Host::Domain(name)) => {
                 let unknown = || Trouble::UnknownHost { host: name.clone() };
                 let found = timeout(limits::RESOLVE, tokio::net::lookup_host((name.as_str(), port)))
                     .await
