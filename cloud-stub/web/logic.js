@@ -1,7 +1,7 @@
 // What the portal decides, free of the page: no DOM, no network, no clock. Times are milliseconds since 1970 unless a name says
 // otherwise.
 
-/** @import { Camera, Me, Point, Role, Site, Tenant } from "./types.js" */
+/** @import { Camera, Me, Outage, Point, Role, Site, Tenant } from "./types.js" */
 
 /** @type {readonly Role[]} */
 export const ROLES = ["viewer", "installer", "owner"];
@@ -166,6 +166,16 @@ export function hours(points) {
     });
 }
 
+/** Stretches without a picture as what happened, newest first: the picture was gone, and why; it was back, and after how long.
+ * @param {readonly Outage[]} outages */
+export function changes(outages) {
+  const all = outages.flatMap(({ from_ms, to_ms, reason }) => [
+    { at_ms: from_ms, back: false, reason, lasted_ms: 0 },
+    ...(to_ms === null ? [] : [{ at_ms: to_ms, back: true, reason, lasted_ms: to_ms - from_ms }]),
+  ]);
+  return all.sort((a, b) => b.at_ms - a.at_ms || Number(b.back) - Number(a.back));
+}
+
 /** The month of a moment as the API names it.
  * @param {number} ms
  * @param {number} [by] so many months later */
@@ -216,11 +226,11 @@ export const code = (text) => text.toUpperCase().replace(/\s+/g, "").slice(0, 32
  * @param {string} url */
 export const onPaper = (url) => url.replace(/^https?:\/\//, "");
 
-/** A share of 1 in percent with as many digits as tell it from 100 %.
- * @param {number} share
+/** Per cent with as many digits as tell it from 100.
+ * @param {number} percent
  * @param {string} tag of a language's customs */
-export function percent(share, tag) {
+export function percentage(percent, tag) {
   // Rounded down: 99.9996 % of a month was not all of it.
-  const value = Math.floor(share * 100_000) / 1000;
+  const value = Math.floor(percent * 1000) / 1000;
   return new Intl.NumberFormat(tag, { maximumFractionDigits: 3 }).format(value);
 }

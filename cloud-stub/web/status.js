@@ -4,10 +4,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { customs, megabits } from "../../firmware/assets/web/figures.js";
 import { html } from "../../firmware/assets/web/parts.js";
-import { graph, hours, median } from "./logic.js";
+import { changes, graph, hours, median } from "./logic.js";
 import { at, lasting, LATER, SOON, useHeard, Waiting } from "./pieces.js";
 
-/** @import { CameraEvent, Latency as Measured, Status } from "./types.js" */
+/** @import { Latency as Measured, Outage, Status } from "./types.js" */
 /** @import { Store } from "./store.js" */
 
 /** What the graph shows, milliseconds. */
@@ -39,11 +39,12 @@ export function Figures({ app, id }) {
     ["rate", value.bit_rate == null ? null : say("figure.mbit", { number: megabits(value.bit_rate, app.language ?? "ru") })],
     ["latency", value.latency_ms == null ? null : millis(value.latency_ms)],
     ["ping", value.ping_ms == null ? null : millis(value.ping_ms)],
-    ["tunnel", value.tunnel == null ? null : say(`tunnel.${value.tunnel}`, {}, value.tunnel)],
+    ["tunnel", value.tunnel === null ? null : say(value.tunnel ? "tunnel.up" : "tunnel.down")],
   ];
   return html`<section class="card" data-test="figures">
     <h2>${say("status.title")}</h2>
     <dl>${rows.filter(([, text]) => text !== null).map(([name, text]) => html`<dt key=${name}>${say(`figure.${name}`)}</dt><dd key=${`${name}-is`} data-test=${`figure-${name}`}>${text}</dd>`)}</dl>
+    ${value.outage && html`<p class="obstacle" data-test="outage" data-reason=${value.outage.reason}>${say("status.outage")} ${at(app, value.outage.from_ms)}: ${say(`reason.${value.outage.reason}`)}</p>`}
     ${value.heard_ms != null && html`<p class="soft">${say("status.heard")} ${at(app, value.heard_ms)}</p>`}
   </section>`;
 }
@@ -98,17 +99,13 @@ function Graph({ app, measured, words, range }) {
 /** @param {{ app: Store, id: string }} props */
 export function Events({ app, id }) {
   const { say } = app;
-  /** @type {import("./store.js").Heard<CameraEvent[]>} */
+  /** @type {import("./store.js").Heard<Outage[]>} */
   const heard = useHeard(app, `cameras/${id}/events`, LATER);
-  /** @param {CameraEvent} event */
-  const text = ({ what, reason, lasted_ms: ms }) =>
-    [say(`event.${what}`, {}, what), reason && say(`reason.${reason}`, {}, reason), ms != null && say("event.lasted", { time: lasting(say, ms) })]
-      .filter(Boolean)
-      .join(" · ");
   return html`<section class="card">
     <h2>${say("event.title")}</h2>
     ${!heard.value && html`<${Waiting} app=${app} of=${heard} />`}
     ${heard.value?.length === 0 && html`<p class="soft">${say("event.none")}</p>`}
-    <ol class="history" data-test="events">${(heard.value ?? []).map((event, index) => html`<li key=${index}>${at(app, event.at_ms)} <span>${text(event)}</span></li>`)}</ol>
+    <ol class="history" data-test="events">${changes(heard.value ?? []).map(({ at_ms, back, reason, lasted_ms: ms }) => html`<li key=${`${at_ms} ${back}`} data-back=${back ? "yes" : "no"}>${at(app, at_ms)}
+      <span>${say(back ? "event.online" : "event.offline")} · ${back ? say("event.lasted", { time: lasting(say, ms) }) : say(`reason.${reason}`)}</span></li>`)}</ol>
   </section>`;
 }

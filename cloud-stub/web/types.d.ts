@@ -102,21 +102,25 @@ export interface NewShare {
   embed: string;
 }
 
+/** A stretch without a picture; `to_ms` is null while it lasts. */
+export interface Outage {
+  from_ms: number;
+  to_ms: number | null;
+  reason: string;
+}
+
 export interface Status {
-  state: string;
-  since_ms: number | null;
-  sentence?: string | null;
-  video?: string | null;
-  width?: number | null;
-  height?: number | null;
-  fps?: number | null;
-  bit_rate?: number | null;
-  last_frame_age_ms?: number | null;
-  keyframe_age_ms?: number | null;
-  latency_ms?: number | null;
-  ping_ms?: number | null;
-  tunnel?: string | null;
-  heard_ms?: number | null;
+  state: "off" | "out" | "streaming" | "connecting";
+  outage: Outage | null;
+  /** Whether its box is heard through the tunnel; null without a box. */
+  tunnel: boolean | null;
+  heard_ms: number | null;
+  last_frame_age_ms: number | null;
+  keyframe_age_ms: number | null;
+  fps: number | null;
+  bit_rate: number | null;
+  latency_ms: number | null;
+  ping_ms: number | null;
 }
 
 /** A minute or so: its start, and the ping in milliseconds, null where nothing answered. */
@@ -127,25 +131,25 @@ export interface Latency {
   points: Point[];
 }
 
-export interface CameraEvent {
-  at_ms: number;
-  what: string;
-  reason?: string | null;
-  lasted_ms?: number | null;
-}
-
 export interface Uptime {
   id: string;
   title: string;
-  share: number | null;
+  site: string;
+  /** Seconds that count: while the link was on. */
+  counted_s: number;
+  down_s: number;
+  /** Null when no time counts. */
+  percent: number | null;
   outages: number;
-  away_ms: number;
 }
 
 export interface Alerts {
   emails: string[];
-  webhooks: string[];
+  /** A secret is told once, when its address is new. */
+  webhooks: { url: string; secret: string | null }[];
   after_s: number;
+  /** Whether this cloud can send mail. */
+  mail: boolean;
 }
 
 export interface AuditRow {

@@ -2,7 +2,7 @@
 
 import { customs } from "../../firmware/assets/web/figures.js";
 import { html, Title } from "../../firmware/assets/web/parts.js";
-import { month, monthBeside, percent } from "./logic.js";
+import { month, monthBeside, percentage } from "./logic.js";
 import { lasting, useHeard, Waiting } from "./pieces.js";
 
 /** @import { Uptime as Row } from "./types.js" */
@@ -14,9 +14,9 @@ export function Uptime({ app }) {
   const tag = customs(app.language ?? "ru");
   const now = month(Date.now());
   const shown = app.held.get("month") ?? now;
-  /** @type {import("./store.js").Heard<{ cameras: Row[] } | Row[]>} */
+  /** @type {import("./store.js").Heard<{ cameras: Row[] }>} */
   const heard = useHeard(app, `tenants/${tenant?.id}/uptime?month=${shown}`, 0);
-  const rows = Array.isArray(heard.value) ? heard.value : heard.value?.cameras;
+  const rows = heard.value?.cameras;
   const name = new Intl.DateTimeFormat(tag, { month: "long", year: "numeric", timeZone: "UTC" }).format(new Date(`${shown}-01T00:00:00Z`));
   /** @param {number} by */
   const turn = (by) => app.hold("month", monthBeside(shown, by));
@@ -31,8 +31,8 @@ export function Uptime({ app }) {
     ${rows?.length === 0 && html`<p>${say("uptime.none")}</p>`}
     ${rows && rows.length > 0 && html`<div class="scroll" tabindex="0" role="region" aria-label=${say("page.uptime")}><table data-test="uptime">
       <thead><tr><th scope="col">${say("camera.title")}</th><th scope="col">${say("uptime.share")}</th><th scope="col">${say("uptime.outages")}</th><th scope="col">${say("uptime.away")}</th></tr></thead>
-      <tbody>${rows.map((row) => html`<tr key=${row.id} data-test=${`uptime-${row.id}`}><td>${row.title}</td>
-        <td>${row.share === null ? "–" : say("figure.percent", { number: percent(row.share, tag) })}</td><td>${row.outages}</td><td>${lasting(say, row.away_ms)}</td></tr>`)}</tbody>
+      <tbody>${rows.map((row) => html`<tr key=${row.id} data-test=${`uptime-${row.id}`}><th scope="row">${row.title} <span class="soft">${row.site}</span></th>
+        <td>${row.percent === null ? "–" : say("figure.percent", { number: percentage(row.percent, tag) })}</td><td>${row.outages}</td><td>${lasting(say, row.down_s * 1000)}</td></tr>`)}</tbody>
     </table></div>
     <p class="soft">${say("uptime.text")}</p>`}`;
 }

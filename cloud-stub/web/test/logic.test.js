@@ -91,6 +91,15 @@ test("the table says of each hour what the graph shows", () => {
   assert.equal(logic.median([3, 1, 2]), 2);
 });
 
+test("an outage is two things that happened, the end of one before the begin of the next", () => {
+  const told = logic.changes([{ from_ms: 90, to_ms: null, reason: "site" }, { from_ms: 10, to_ms: 90, reason: "camera" }]);
+  assert.deepEqual(told.map(({ at_ms, back, reason, lasted_ms }) => [at_ms, back, reason, lasted_ms]), [
+    [90, true, "camera", 80],
+    [90, false, "site", 0],
+    [10, false, "camera", 0],
+  ]);
+});
+
 test("months follow each other over the ends of years", () => {
   assert.equal(logic.month(Date.UTC(2026, 10, 22)), "2026-11");
   assert.equal(logic.monthBeside("2026-01", -1), "2025-12");
@@ -121,7 +130,7 @@ test("on paper a link begins with its name", () => {
 });
 
 test("a month with one bad second was not perfect", () => {
-  assert.equal(logic.percent(1, "en"), "100");
-  assert.equal(logic.percent(1 - 1 / 2_592_000, "en"), "99.999");
-  assert.equal(logic.percent(0.5, "ru"), "50");
+  assert.equal(logic.percentage(100, "en"), "100");
+  assert.equal(logic.percentage(100 - 100 / 2_592_000, "en"), "99.999");
+  assert.equal(logic.percentage(99.5, "ru"), "99,5");
 });
