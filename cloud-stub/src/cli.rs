@@ -6,6 +6,7 @@ use enrol::Code;
 use model::{BoxId, CameraId};
 
 use crate::config::KEYS;
+use crate::store::Role;
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +51,17 @@ pub enum What {
     Revoke(BoxId),
     /// Let another owner claim a box.
     Release(BoxId),
+    /// Invite a person.
+    AddPerson {
+        /// Their e-mail address.
+        email: String,
+        /// The tenant's name and what they are to be there; `None`: an operator.
+        role: Option<(String, Role)>,
+    },
+    /// List the people.
+    People,
+    /// Forget a person.
+    RemovePerson(String),
     /// Switch a camera's link.
     Camera {
         /// The camera.
@@ -66,6 +78,7 @@ pub enum What {
 pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, String> {
     let mut config = None;
     let mut owner = None;
+    let (mut operator, mut tenant, mut role) = (false, None, None);
     let mut words = Vec::new();
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
@@ -83,6 +96,16 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
             "--owner" => {
                 let name = value.or_else(|| arguments.next());
                 owner = Some(name.ok_or("--owner needs a name: cloud claim ABCD-EFGH --owner \"ACME\"")?);
+            }
+            "--operator" => operator = true,
+            "--tenant" => {
+                let name = value.or_else(|| arguments.next());
+                tenant = Some(name.ok_or(ADD_PERSON)?);
+            }
+            "--role" => {
+                let word = value.or_else(|| arguments.next());
+                let known = word.as_deref().and_then(Role::from_name);
+                role = Some(known.ok_or("a role is viewer, installer or owner: see cloud --help")?);
             }
             _ if argument.starts_with('-') => {
                 return Err(format!("unknown argument {argument:?}: see cloud --help"));
@@ -109,6 +132,16 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
         ["updates", "list"] => What::Updates,
         ["revoke", id] => What::Revoke(box_id(id)?),
         ["release", id] => What::Release(box_id(id)?),
+        ["person", "add", email] => {
+            let to = match (std::mem::take(&mut operator), tenant.take(), role.take()) {
+                (true, None, None) => None,
+                (false, Some(tenant), Some(role)) => Some((tenant, role)),
+                _ => return Err(ADD_PERSON.to_owned()),
+            };
+            What::AddPerson { email: (*email).to_owned(), role: to }
+        }
+        ["person", "list"] => What::People,
+        ["person", "remove", email] => What::RemovePerson((*email).to_owned()),
         ["camera", switch @ ("on" | "off"), id] => What::Camera {
             public_id: CameraId::new(id)
                 .map_err(|_| format!("{id:?} is no camera's public id: see cloud cameras"))?,
@@ -121,8 +154,15 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
     if owner.is_some() {
         return Err("--owner belongs to claim only: see cloud --help".to_owned());
     }
+    if operator || tenant.is_some() || role.is_some() {
+        return Err("--operator, --tenant and --role belong to person add only: see cloud --help".to_owned());
+    }
     Ok(Command::Do { config, what })
 }
+
+/// How somebody is invited.
+const ADD_PERSON: &str = "say what they are to be: cloud person add EMAIL --operator, or \
+                          cloud person add EMAIL --tenant \"ACME\" --role owner";
 
 /// The help: usage, then every key of the configuration.
 pub fn help() -> String {
@@ -140,6 +180,10 @@ Usage: cloud [--config FILE] [COMMAND]
   boxes                     list the boxes
   cameras                   list the cameras with their links
   camera on|off PUBLIC_ID   switch a camera's link
+  person add EMAIL WHAT     invite somebody and print the link; WHAT is --operator, or --tenant NAME --role ROLE
+                            with the role viewer, installer or owner
+  person list               list the people and what they are
+  person remove EMAIL       forget somebody and sign them out
   updates list              list the releases that boxes can get
   release BOX               let another owner claim a box
   revoke BOX                refuse a box for good
@@ -153,6 +197,7 @@ Commands work on the database and act within a second in the cloud that runs.
 Examples:
   cloud --config cloud.toml
   cloud --config cloud.toml claim ABCD-EFGH --owner \"ACME\"
+  cloud --config cloud.toml person add aida@example.org --tenant \"ACME\" --role owner
 
 A small cloud.toml:
   [http]
@@ -202,6 +247,13 @@ mod tests {
         assert_eq!(what(&["revoke", &id]), What::Revoke(id.parse().unwrap()));
         let off = What::Camera { public_id: CameraId::new(&id).unwrap(), on: false };
         assert_eq!(what(&["camera", "off", &id]), off);
+        let email = "a@example.org".to_owned();
+        let add = What::AddPerson { email: email.clone(), role: None };
+        assert_eq!(what(&["person", "add", &email, "--operator"]), add);
+        let role = Some(("ACME".to_owned(), Role::Installer));
+        let add = What::AddPerson { email: email.clone(), role };
+        assert_eq!(what(&["person", "add", &email, "--tenant=ACME", "--role", "installer"]), add);
+        assert_eq!(what(&["person", "remove", &email]), What::RemovePerson(email));
     }
 
     #[test]
@@ -212,6 +264,16 @@ mod tests {
         assert!(error.contains("eight letters") && !error.contains("EFG1"), "{error}");
         assert!(parsed(&["boxes", "--owner", "A"]).unwrap_err().contains("--owner"));
         assert!(parsed(&["revoke", "x"]).unwrap_err().contains("cloud boxes"));
+        for wrong in [
+            &["person", "add", "a@example.org"] as &[&str],
+            &["person", "add", "a@example.org", "--tenant", "ACME"],
+            &["person", "add", "a@example.org", "--operator", "--role", "owner"],
+        ] {
+            assert!(parsed(wrong).unwrap_err().contains("--operator"), "{wrong:?}");
+        }
+        assert!(parsed(&["boxes", "--operator"]).unwrap_err().contains("person add"));
+        let role = parsed(&["person", "add", "a@example.org", "--tenant", "A", "--role", "boss"]);
+        assert!(role.unwrap_err().contains("viewer"));
         assert!(parsed(&["serve"]).unwrap_err().contains("serve"));
     }
 

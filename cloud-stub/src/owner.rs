@@ -34,6 +34,19 @@ pub async fn run(store: &Store, what: What) -> Result<String, Error> {
             store.release_box(&id).await?;
             Ok(format!("box {id} is released: whoever claims its next code has it\n"))
         }
+        What::AddPerson { email, role } => {
+            let to = role.as_ref().map(|(tenant, role)| (tenant.as_str(), *role));
+            let secret = store.invite_as(&email, to).await?;
+            Ok(format!(
+                "{}\nThis link lets {email} in, once, within seven days. Whoever is known already chooses a new password.\n",
+                store.invitation_url(&secret)
+            ))
+        }
+        What::People => Ok(people(store)),
+        What::RemovePerson(email) => {
+            store.remove_person(&email).await?;
+            Ok(format!("{email} is forgotten and signed out\n"))
+        }
         What::Camera { public_id, on } => {
             store.set_camera(&public_id, on).await?;
             Ok(format!("the link of camera {public_id} is {}\n", if on { "on" } else { "off" }))
@@ -64,6 +77,27 @@ fn boxes(store: &Store) -> String {
         );
     }
     if text.is_empty() { "no box has joined yet\n".to_owned() } else { text }
+}
+
+/// A line for each person, by their e-mail addresses.
+fn people(store: &Store) -> String {
+    let directory = store.directory().borrow().clone();
+    let portal = directory.portal();
+    let mut rows: Vec<_> = portal.people.iter().map(|(_, person)| person).collect();
+    rows.sort_by(|a, b| a.email.cmp(&b.email));
+    let mut text = String::new();
+    for person in rows {
+        let name =
+            |id: &String| portal.tenants.get(id).map_or_else(String::new, |tenant| tenant.name.clone());
+        let mut roles: Vec<String> =
+            person.roles.iter().map(|(id, role)| format!("{} of {:?}", role.name(), name(id))).collect();
+        roles.sort();
+        if person.operator {
+            roles.insert(0, "operator".to_owned());
+        }
+        let _ = writeln!(text, "{}  {:?}  {}", person.email, person.name, roles.join(", "));
+    }
+    if text.is_empty() { "nobody has joined yet\n".to_owned() } else { text }
 }
 
 /// A line for each camera, with its link.

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod command_line;
 mod forged;
 mod secrets;
 mod sign_in;
 mod stage;
 mod tenants;
+mod things;
+mod walk;

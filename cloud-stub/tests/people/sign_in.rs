@@ -134,7 +134,7 @@ async fn a_wrong_password_and_an_unknown_address_look_and_take_the_same() {
     stage.person("a@example.org", Some(("ACME", Role::Viewer))).await;
     let mut shortest = [Duration::MAX; 2];
     let mut looks = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..8 {
         for (kind, email) in ["a@example.org", "b@example.org"].into_iter().enumerate() {
             let words = json!({ "email": email, "password": "wrong, surely" });
             let start = Instant::now();
@@ -147,8 +147,8 @@ async fn a_wrong_password_and_an_unknown_address_look_and_take_the_same() {
     looks.dedup();
     assert_eq!(looks.len(), 1, "{looks:?}");
     let [known, unknown] = shortest.map(|time| time.as_secs_f64());
-    // Without a hash, unknown addresses are answered a hundred times as fast.
-    assert!(unknown > known / 2.0 && known > unknown / 2.0, "{known} {unknown}");
+    // Without a hash, unknown addresses are answered fifty times as fast; other programs on the machine make a factor of two.
+    assert!(unknown > known / 5.0 && known > unknown / 5.0, "{known} {unknown}");
 }
 
 /// Like row 9 of the threats: ten thousand passwords from two hundred addresses.

@@ -171,6 +171,15 @@ impl Stage {
         Self { store, address, clock, _stop: stop, folder }
     }
 
+    /// A configuration for the program that names this database.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        let file = self.folder.0.join("cloud.toml");
+        let text =
+            format!("[http]\nurl = \"{URL}\"\ntls = \"off\"\n[store]\nurl = {:?}\n", database(&self.folder));
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
     /// The database, for what only a thief of it would see.
     pub(crate) fn dump(&self) -> Vec<u8> {
         let read = |name: &str| std::fs::read(self.folder.0.join(name)).unwrap_or_default();

@@ -5,6 +5,7 @@
 
 mod commands;
 mod faults;
+mod people;
 mod promises;
 mod stage;
 
@@ -23,7 +24,9 @@ fn enrolment_keeps_its_word_on_both_databases() {
         stage.each("time", promises::time)?;
         stage.each("pool", promises::pool)?;
         stage.each("links", promises::links)?;
-        stage.each("finding", promises::finding)
+        stage.each("finding", promises::finding)?;
+        stage.each("people", people::people)?;
+        stage.each("things", people::things)
     });
 }
 

@@ -1,0 +1,142 @@
+//! What the portal is promised of people and things, on an empty database of either kind.
+
+use anyhow::{Context, Result, ensure};
+use cloud_stub::store::{
+    Access, By, CameraWords, Chosen, ClaimWords, LOGIN_LIFE_MS, NewLogin, Refused, Role, SiteWords, Store,
+};
+use model::Private;
+
+use crate::{
+    promises::report,
+    stage::{Member, Place, refusal},
+};
+
+const DAY_S: u64 = 24 * 3600;
+
+fn login(key: &str) -> NewLogin {
+    NewLogin { key: key.to_owned(), csrf: Private::new("token".to_owned()), browser: "Browser".to_owned() }
+}
+
+fn chosen(key: &str, password: &str) -> Chosen {
+    Chosen {
+        name: "Aida".to_owned(),
+        language: "kk".to_owned(),
+        password: Some(Private::new(password.to_owned())),
+        had: Private::default(),
+        login: login(key),
+    }
+}
+
+fn logins(store: &Store) -> Vec<String> {
+    let directory = store.directory().borrow().clone();
+    let mut keys: Vec<String> = directory.portal().logins.iter().map(|(key, _)| key.to_owned()).collect();
+    keys.sort();
+    keys
+}
+
+/// People come in once, are signed in everywhere, change their passwords and go; another process hears of each step.
+pub(crate) async fn people(place: Place) -> Result<()> {
+    let (store, other) = (place.open().await?, place.open().await?);
+    let secret = store.invite_as("Aida@Example.org", Some(("ACME", Role::Owner))).await?;
+    let invited = other.invitation(secret.expose()).await?.context("no invitation")?;
+    ensure!(invited.email == "aida@example.org" && invited.renews(), "{invited:?}");
+    let aida = other.accept(secret.expose(), &chosen("first", "hash"), None).await?;
+    let again = store.accept(secret.expose(), &chosen("again", "hash"), None).await;
+    ensure!(refusal(again)? == Refused::NotThere, "an invitation was used twice");
+    store.refresh().await?;
+    let tenant = store.directory().borrow().portal().tenant_named("ACME").context("no tenant")?.to_owned();
+    ensure!(logins(&store) == ["first"]);
+
+    place.clock().forward_s(10 * DAY_S);
+    other.slide("first").await?;
+    store.refresh().await?;
+    let until = store.directory().borrow().portal().logins.get("first").map(|login| login.expires_ms);
+    ensure!(until == Some(store.now_ms() + LOGIN_LIFE_MS), "{until:?}");
+    let by = By { person: &aida, address: Some([192, 0, 2, 1].into()) };
+    let (old, new) = (Private::new("hash".to_owned()), Private::new("other hash".to_owned()));
+    store.sign_in(&aida, &old, &login("second"), by).await?;
+    store.change_person(&aida, Some("Aida K."), None, by).await?;
+    store.change_password(&aida, &old, &new, "second", by).await?;
+    other.refresh().await?;
+    ensure!(logins(&other) == ["second"], "the other browser is signed out");
+    ensure!(
+        refusal(other.sign_in(&aida, &old, &login("third"), by).await)? == Refused::NotThere,
+        "old password"
+    );
+
+    ensure!(
+        refusal(store.set_role(&tenant, &aida, Some(Role::Viewer), by).await)? == Refused::LastOwner
+    );
+    let secret = store.invite("b@example.org", &tenant, Role::Owner, by).await?;
+    ensure!(store.invitations(&tenant).await?.len() == 1);
+    let second = store.accept(secret.expose(), &chosen("of b", "hash"), None).await?;
+    store.set_role(&tenant, &second, None, by).await?;
+    other.refresh().await?;
+    ensure!(other.directory().borrow().portal().people.get(&second).is_none(), "nothing anywhere: forgotten");
+    store.invite("c@example.org", &tenant, Role::Viewer, by).await?;
+    ensure!(store.uninvite("c@example.org", &tenant, by).await?);
+    ensure!(!store.uninvite("c@example.org", &tenant, by).await?);
+    store.sign_out("second", by).await?;
+    store.remove_person("AIDA@example.org").await?;
+    ensure!(matches!(refusal(store.remove_person("aida@example.org").await)?, Refused::NoPerson(_)));
+
+    let whole = store.audited(&tenant, None, 100).await?;
+    let first = store.audited(&tenant, None, 3).await?;
+    let last = first.last().context("nothing was noted")?;
+    let rest = store.audited(&tenant, Some((last.at_ms, &last.id)), 100).await?;
+    ensure!(whole.len() == 7 && [first, rest].concat() == whole, "{whole:?}");
+    ensure!(whole.iter().any(|row| row.address == "192.0.2.1" && row.person == aida), "{whole:?}");
+    Ok(())
+}
+
+/// Sites, and the names and places of boxes and cameras.
+pub(crate) async fn things(place: Place) -> Result<()> {
+    let store = place.open().await?;
+    let by = By::COMMAND_LINE;
+    let tenant = store.add_tenant(" ACME ", by).await?;
+    ensure!(refusal(store.add_tenant("ACME", by).await)? == Refused::NameTaken);
+    let words = |name: &str| SiteWords { name: Some(name.to_owned()), ..SiteWords::default() };
+    let site = store.add_site(&tenant, &words("Mill"), by).await?;
+    store.change_site(&site, &words("Old mill"), by).await?;
+    let foreign = store.add_tenant("Other", by).await?;
+    let their = store.add_site(&foreign, &words("Farm"), by).await?;
+
+    let member = Member::new(1);
+    let session = member.hello(&store, 1).await?;
+    let asked = ClaimWords { name: "Hall".to_owned(), site: their.clone() };
+    ensure!(refusal(store.claim_by(&session.code.parse()?, "ACME", &asked, by).await)? == Refused::NotThere);
+    let asked = ClaimWords { site: site.clone(), ..asked };
+    store.claim_by(&session.code.parse()?, "ACME", &asked, by).await?;
+    store.join(&member.yes(&session.session, "ACME", 1)).await?;
+    store.refresh().await?;
+    let camera = report(&store, &["gate"], true).await?.remove(0);
+    store.refresh().await?;
+    let id = member.identity.box_id();
+    let row = store.directory().borrow().by_id(id).context("no box")?.clone();
+    ensure!(row.name == "Hall" && row.site == site, "{row:?}");
+    ensure!(
+        refusal(store.change_box(id, &foreign, Some("Mine"), None, by).await)? == Refused::NotThere
+    );
+    ensure!(refusal(store.change_box(id, &tenant, None, Some(&their), by).await)? == Refused::NotThere);
+    store.change_box(id, &tenant, Some("Hall 2"), None, by).await?;
+    let words = CameraWords {
+        title: Some("North".to_owned()),
+        access: Some(Access::Private),
+        ..CameraWords::default()
+    };
+    ensure!(refusal(store.change_camera(&camera, &foreign, &words, by).await)? == Refused::NotThere);
+    store.change_camera(&camera, &tenant, &words, by).await?;
+    let off = CameraWords { on: Some(false), ..CameraWords::default() };
+    store.change_camera(&camera, &tenant, &off, by).await?;
+    let directory = store.directory().borrow().clone();
+    let link = directory.link(camera.as_str()).context("no link")?;
+    ensure!(link.title() == "North" && link.access == Access::Private && !link.on, "{link:?}");
+    ensure!(link.tenant == tenant && link.site == site, "{link:?}");
+    store.remove_site(&site, by).await?;
+    let row = store.directory().borrow().by_id(id).context("no box")?.clone();
+    ensure!(row.name == "Hall 2" && row.site.is_empty(), "{row:?}");
+    ensure!(matches!(refusal(store.release_box_by(id, Some("Other"), by).await)?, Refused::NoBox(_)));
+    store.release_box_by(id, Some("ACME"), by).await?;
+    ensure!(store.directory().borrow().link(camera.as_str()).is_none());
+    Ok(())
+}
