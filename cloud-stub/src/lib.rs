@@ -9,6 +9,7 @@
 //! * [`hub`]: the cloud's end of every box's tunnel.
 //! * [`people`]: who asks, and what they may do.
 //! * [`things`]: a tenant's sites, boxes and cameras.
+//! * [`push`]: encoders that send by RTMP.
 //! * [`updates`]: releases for boxes, and which of them a box is to have.
 //! * [`access`]: who may watch what not everybody may.
 //! * [`ingest`]: cameras without a box.
@@ -29,6 +30,7 @@ pub mod nodes;
 pub mod owner;
 pub mod people;
 pub mod portal;
+pub mod push;
 pub mod store;
 pub mod things;
 pub mod updates;

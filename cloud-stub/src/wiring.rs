@@ -28,6 +28,7 @@ use crate::ingest::{self, Here, Ingest};
 use crate::nodes::{self, Hubs, InnerDoor, Seal, Telling};
 use crate::people::{Gate, People};
 use crate::portal;
+use crate::push;
 use crate::store::{Node, Options, Store, World};
 use crate::things::Things;
 use crate::updates::Updates;
@@ -64,6 +65,10 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         Some(address) => Some(door::listen(address, "[http] redirect_listen")?),
         None => None,
     };
+    let encoders = match &config.rtmp {
+        Some(rtmp) => Some((door::listen(rtmp.listen, "[rtmp] listen")?, rtmp.url.clone())),
+        None => None,
+    };
     let handed_down = door::inherited()?;
     let options = Options { network: config.hub.network, url: config.http.base() };
     let store = Store::open(config.store.expose(), options, world).await?;
@@ -95,6 +100,12 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     let gateway = Arc::new(gateway.with_admission(access).with_here(here.clone()));
     gateway.register(&mut registry);
     let mut doors = Vec::new();
+    if let Some((listener, url)) = encoders {
+        let listener = TcpListener::from_std(listener).context("cannot use [rtmp] listen")?;
+        let door = Arc::new(push::Door::new(&config.cameras, store.directory(), here.clone(), url));
+        door.register(&mut registry);
+        doors.push(tokio::spawn(door.serve(listener, stopped.clone())));
+    }
     if let Some(cluster) = &cluster {
         gateway.seal(cluster.seal.clone());
         tasks.push(tokio::spawn(nodes::beat(store.clone(), cluster.id.clone(), cluster.node.clone())));
@@ -228,13 +239,17 @@ async fn certificates(
 /// The lines that tell where the cloud is and what to do next.
 fn greeting(config: &Config, listening: SocketAddr) -> Vec<String> {
     let base = config.http.base();
-    vec![
+    let mut lines = vec![
         format!("listening: {listening} ({})", if config.http.tls == Tls::Off { "plain" } else { "TLS" }),
         format!("links begin with: {base}/"),
         format!("boxes enrol at: {base} and find the hub at {}", config.hub.endpoint),
         "claim a box: cloud --config FILE claim CODE --owner NAME, with the code that the box's page shows"
             .to_owned(),
-    ]
+    ];
+    if let Some(rtmp) = &config.rtmp {
+        lines.push(format!("encoders send to: {}/KEY", rtmp.url));
+    }
+    lines
 }
 
 /// Takes as many descriptors as the administrator allows: one per connection.

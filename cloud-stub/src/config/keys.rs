@@ -168,6 +168,20 @@ pub const KEYS: &[Key] = &[
         "instead of url: an encoder sends RTMP with this stream key",
     ),
     key(
+        "rtmp",
+        "listen",
+        "",
+        "\"0.0.0.0:1935\"",
+        "address and port where encoders send by RTMP; without it, none may",
+    ),
+    key(
+        "rtmp",
+        "url",
+        "the host of http.url with the port of listen",
+        "\"rtmp://push.example.org/live\"",
+        "how encoders reach it from outside; they add / and the stream key",
+    ),
+    key(
         "pull",
         "allow_private",
         "false",

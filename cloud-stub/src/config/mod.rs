@@ -39,6 +39,8 @@ pub struct Config {
     pub cameras: Vec<Camera>,
     /// Whether cameras at addresses that are not public may be contacted.
     pub allow_private: bool,
+    /// Where encoders send, if they may.
+    pub rtmp: Option<Rtmp>,
     /// Most memory for cached video, bytes.
     pub cache_bytes: u64,
     /// Logging.
@@ -142,6 +144,15 @@ pub struct Access {
     pub ca: Option<PathBuf>,
 }
 
+/// Where encoders send by RTMP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rtmp {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// What encoders are told, without a key: `rtmp://HOST:PORT/live`.
+    pub url: String,
+}
+
 /// How log lines look, and how many there are.
 #[derive(Debug, Clone, Copy)]
 pub struct Log {
@@ -160,9 +171,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sections that other versions will have.
-const LATER: [(&str, &str); 1] = [("rtmp", "[rtmp]: this version takes no RTMP; it comes later")];
-
 impl Config {
     /// Reads a file's text; `file` is its name for errors.
     ///
@@ -170,9 +178,6 @@ impl Config {
     /// The first thing in the text that is wrong, with its line.
     pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
         let document = settings::document(file, text)?;
-        for (section, reason) in LATER {
-            settings::refuse(file, text, &document, section, reason)?;
-        }
         let root = Table::root(file, text, &document, KEYS)?;
         let http = http(&root.section("http")?)?;
         let hub = hub(&root.section("hub")?, &http)?;
@@ -186,6 +191,7 @@ impl Config {
         let access = access(&root.section("access")?)?;
         let allow_private = cameras::allow_private(&root.section("pull")?)?;
         let cameras = cameras::cameras(&root, allow_private)?;
+        let rtmp = rtmp(&root.section("rtmp")?, &http, &cameras)?;
         let cache_bytes = root.section("cache")?.integer("mib", 16..=65_536)?.unwrap_or(256) << 20;
         let log = root.section("log")?;
         let log = Log {
@@ -194,7 +200,19 @@ impl Config {
                 .unwrap_or(LogFormat::Text),
             level: log.choice("level", &LEVELS)?.unwrap_or(tracing::Level::INFO),
         };
-        Ok(Self { http, hub, cluster, store, updates, access, cameras, allow_private, cache_bytes, log })
+        Ok(Self {
+            http,
+            hub,
+            cluster,
+            store,
+            updates,
+            access,
+            cameras,
+            allow_private,
+            rtmp,
+            cache_bytes,
+            log,
+        })
     }
 }
 
@@ -299,6 +317,30 @@ fn access(table: &Section<'_>) -> Result<Access, Error> {
         }
     }
     Ok(Access { jwks, audience, hook, hook_token, ca })
+}
+
+/// Encoders may send once an address is chosen for them.
+fn rtmp(table: &Section<'_>, http: &Http, cameras: &[Camera]) -> Result<Option<Rtmp>, Error> {
+    let form = "an address and port such as \"0.0.0.0:1935\"";
+    let listen: Option<SocketAddr> = table.parsed("listen", form, |text| text.parse().ok())?;
+    let form = "an address such as \"rtmp://push.example.org/live\"";
+    let url = table.parsed("url", form, |text| {
+        Url::parse(text)
+            .ok()
+            .filter(|url| url.scheme() == "rtmp" && url.path() == "/live")
+            .map(|_| text.to_owned())
+    })?;
+    let Some(listen) = listen else {
+        if url.is_some() || cameras.iter().any(|camera| matches!(camera.from, From::Push(_))) {
+            return Err(table.error("listen", "is missing: where do encoders send? Such as \"0.0.0.0:1935\""));
+        }
+        return Ok(None);
+    };
+    let url = url.unwrap_or_else(|| {
+        let port = if listen.port() == 1935 { String::new() } else { format!(":{}", listen.port()) };
+        format!("rtmp://{}{port}/live", http.url.host_str().unwrap_or("127.0.0.1"))
+    });
+    Ok(Some(Rtmp { listen, url }))
 }
 
 fn hub(table: &Section<'_>, http: &Http) -> Result<Hub, Error> {

@@ -80,11 +80,29 @@ fn wrong_values_name_file_line_and_key() {
             "[[camera]]\nid = \"x\"\nexec = [\"a\"]\npassword = \"p\"\n",
             "cloud.toml:4: [[camera]] x: password: belongs to url only",
         ),
-        ("\n[rtmp]\n", "cloud.toml:2: [rtmp]: this version takes no RTMP; it comes later"),
+        (
+            "\n[rtmp]\nurl = \"http://h/live\"\n",
+            "cloud.toml:3: [rtmp]: url: is not an address such as \"rtmp://push.example.org/live\"",
+        ),
+        (
+            "[rtmp]\n[[camera]]\nid = \"x\"\nrtmp_key = \"4f7a0c21d9be6538\"\n",
+            "cloud.toml:1: [rtmp]: listen: is missing: where do encoders send? Such as \"0.0.0.0:1935\"",
+        ),
     ];
     for (text, expected) in golden {
         assert_eq!(parse(text).unwrap_err(), expected);
     }
+}
+
+#[test]
+fn encoders_are_told_an_address_that_leads_here() {
+    let http = "[http]\nurl = \"https://video.example.org\"\n";
+    let url = |rtmp: &str| parse(&format!("{http}[rtmp]\n{rtmp}\n")).unwrap().rtmp.map(|rtmp| rtmp.url);
+    assert_eq!(url(""), None);
+    assert_eq!(url("listen = \"0.0.0.0:1935\"").unwrap(), "rtmp://video.example.org/live");
+    assert_eq!(url("listen = \"0.0.0.0:1936\"").unwrap(), "rtmp://video.example.org:1936/live");
+    let chosen = "listen = \"0.0.0.0:1935\"\nurl = \"rtmp://push.example.org/live\"";
+    assert_eq!(url(chosen).unwrap(), "rtmp://push.example.org/live");
 }
 
 #[test]

@@ -70,9 +70,7 @@ impl Bucket {
     pub fn take(&self, address: IpAddr, now: Instant) -> Result<(), TooMuch> {
         let address = counted(address);
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let filled = |left: f64, since: Instant| {
-            (left + now.saturating_duration_since(since).as_secs_f64() * self.per_second).min(self.size)
-        };
+        let filled = |left, since| self.filled(left, since, now);
         if addresses.len() >= ADDRESSES && !addresses.contains_key(&address) {
             addresses.retain(|_, (left, since)| filled(*left, *since) < self.size);
             if addresses.len() >= ADDRESSES {
@@ -90,12 +88,23 @@ impl Bucket {
         Ok(())
     }
 
+    /// Whether an address has no token left. Takes none.
+    pub fn is_spent(&self, address: IpAddr, now: Instant) -> bool {
+        let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = addresses.get(&counted(address));
+        entry.is_some_and(|(left, since)| self.filled(*left, *since, now) < 1.0)
+    }
+
     /// Gives a token back: what it was taken for was no misuse.
     pub fn give_back(&self, address: IpAddr) {
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((left, _)) = addresses.get_mut(&counted(address)) {
             *left = (*left + 1.0).min(self.size);
         }
+    }
+
+    fn filled(&self, left: f64, since: Instant, now: Instant) -> f64 {
+        (left + now.saturating_duration_since(since).as_secs_f64() * self.per_second).min(self.size)
     }
 }
 
@@ -120,6 +129,8 @@ mod tests {
         let neighbour = "2001:db8::2".parse().unwrap();
         assert_eq!((0..10).filter(|_| bucket.take(greedy, start).is_ok()).count(), 3);
         assert_eq!(bucket.take(neighbour, start), Err(TooMuch { retry_after_s: 1 }));
+        assert!(bucket.is_spent(neighbour, start) && !bucket.is_spent(other, start));
+        assert!(!bucket.is_spent(greedy, start + Duration::from_secs(1)));
         assert_eq!(bucket.take(other, start), Ok(()));
         assert_eq!(bucket.take(greedy, start + Duration::from_secs(1)), Ok(()));
     }
