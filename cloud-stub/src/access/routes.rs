@@ -136,6 +136,6 @@ mod tests {
             ),
             "{snippet}"
         );
-        assert_eq!((snippet.matches('<').count(), snippet.matches("\"").count() % 2), (2, 0));
+        assert_eq!((snippet.matches('<').count(), snippet.matches('"').count() % 2), (2, 0));
     }
 }

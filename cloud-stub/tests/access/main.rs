@@ -1,0 +1,14 @@
+//! Who may watch what not everybody may: a real gateway, a real store, a signer of tokens and a decision hook, all on
+//! loopback.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod hook;
+mod issuer;
+mod others;
+mod refused;
+mod running;
+mod secrets;
+mod shares;
+mod stage;
+mod tokens;
