@@ -51,7 +51,8 @@ pub use inside::inside;
 use numbers::By;
 pub use numbers::Numbers;
 use object::{Key, Object};
-pub use pieces::{Body, Dropped, Shared};
+use pieces::Still;
+pub use pieces::{Body, Dropped, Guarded, Shared};
 pub use routes::routes;
 use shelf::{Asked, Failure, Order, Outcome, Shelf};
 pub use upstream::{Connector, Limits, Stream};
@@ -224,7 +225,7 @@ impl<D: Directory> Gateway<D> {
             Some(Ok(key)) => key,
         };
         if place.at == At::Here {
-            return self.object_here(caller, place, &key, request).await;
+            return self.object_here(caller, place, pass, &key, request).await;
         }
         let asked = self.shelf.ask(&key, &place, Instant::now(), |order| self.fetch(&key, &place, order));
         let (outcome, by, pass) = match asked {
@@ -237,12 +238,14 @@ impl<D: Directory> Gateway<D> {
             }
             Asked::Busy => (Err(Failure::Busy), By::Refused, pass),
         };
-        let mut response = shown(self.said(&key, &place, &outcome, by, request), pass);
-        if let Body::Shared(shared) = response.body_mut() {
-            let mut standing = Standing::new(self.judge.clone(), caller.clone(), place);
-            shared.only_while(Box::new(move |cx| standing.may_go_on(cx)));
-        }
-        response
+        let response = shown(self.said(&key, &place, &outcome, by, request), pass);
+        response.map(|body| body.only_while(|| self.still(caller, place)))
+    }
+
+    /// Whether a viewer who was just let in still may have more.
+    fn still(&self, caller: &Caller, place: Place) -> Still {
+        let mut standing = Standing::new(self.judge.clone(), caller.clone(), place);
+        Box::new(move |cx| standing.may_go_on(cx))
     }
 
     /// The answer that a fetch came to, counted.
@@ -264,9 +267,16 @@ impl<D: Directory> Gateway<D> {
     }
 
     /// The same from memory: what a feed has needs no cache.
-    async fn object_here(&self, caller: &Caller, place: Place, key: &Key, request: &Parts) -> Response<Body> {
+    async fn object_here(
+        &self,
+        caller: &Caller,
+        place: Place,
+        pass: Pass,
+        key: &Key,
+        request: &Parts,
+    ) -> Response<Body> {
         let Some(feed) = self.judge.here.feed(&place.camera) else {
-            return answer::unavailable(None).map(Body::Own);
+            return shown(answer::unavailable(None).map(Body::Own), pass);
         };
         let Some((response, pass)) = self.wait(caller, &place, here::object(&feed, key, request)).await
         else {
@@ -277,7 +287,8 @@ impl<D: Directory> Gateway<D> {
         }
         let sent = hyper::body::Body::size_hint(response.body()).lower();
         self.numbers.answered(By::Here, if request.method == Method::HEAD { 0 } else { sent });
-        shown(response.map(Body::Own), pass)
+        let response = shown(response.map(Body::Own), pass);
+        response.map(|body| body.only_while(|| self.still(caller, place)))
     }
 
     /// What is waited for, for whoever may have it until the end; `None` when that is over, or the link leads elsewhere.

@@ -40,6 +40,8 @@ pub enum Body {
     Own(door::Body),
     /// A range of a shared object.
     Shared(Shared),
+    /// Bytes that nobody else needs, handed out only as long as they may be.
+    Guarded(Guarded),
 }
 
 /// What is left of a range of an object that is larger than a piece.
@@ -47,6 +49,18 @@ pub struct Shared {
     object: Weak<Object>,
     left: Range<u64>,
     still: Option<Still>,
+}
+
+/// Bytes of one reader, who may lose the right to them.
+pub struct Guarded {
+    body: door::Body,
+    still: Still,
+}
+
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded").field("body", &self.body).finish_non_exhaustive()
+    }
 }
 
 /// Whether the next piece may be handed out; asked before each.
@@ -134,12 +148,26 @@ impl Body {
     }
 }
 
-impl Shared {
-    /// Hands out a piece only as long as this says so.
-    pub(super) fn only_while(&mut self, still: Still) {
-        self.still = Some(still);
+impl Body {
+    /// Hands out large bodies only as long as this says so; what is small is gone in a moment.
+    #[must_use]
+    pub(super) fn only_while(self, still: impl FnOnce() -> Still) -> Self {
+        match self {
+            Self::Own(body) if HttpBody::size_hint(&body).lower() > PIECE as u64 => {
+                Self::Guarded(Guarded { body, still: still() })
+            }
+            Self::Shared(shared) => Self::Shared(Shared { still: Some(still()), ..shared }),
+            other => other,
+        }
     }
+}
 
+fn own(body: &mut door::Body, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
+    let frame = Pin::new(body).poll_frame(cx);
+    frame.map(|frame| frame.map(|frame| frame.map_err(|never| match never {})))
+}
+
+impl Shared {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
         let still = match &mut self.still {
             Some(still) => ready!(still(cx)),
@@ -169,23 +197,28 @@ impl HttpBody for Body {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
         match self.get_mut() {
-            Self::Own(body) => Pin::new(body)
-                .poll_frame(cx)
-                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
+            Self::Own(body) => own(body, cx),
+            Self::Guarded(guarded) => {
+                if ready!((guarded.still)(cx)) {
+                    own(&mut guarded.body, cx)
+                } else {
+                    Poll::Ready(Some(Err(Dropped)))
+                }
+            }
             Self::Shared(shared) => shared.poll_next(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Own(body) => body.is_end_stream(),
+            Self::Own(body) | Self::Guarded(Guarded { body, .. }) => body.is_end_stream(),
             Self::Shared(shared) => shared.left.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Own(body) => body.size_hint(),
+            Self::Own(body) | Self::Guarded(Guarded { body, .. }) => body.size_hint(),
             Self::Shared(shared) => SizeHint::with_exact(shared.left.end - shared.left.start),
         }
     }
@@ -222,5 +255,24 @@ mod tests {
             let got = body.collect().await.unwrap().to_bytes();
             assert!(got == whole[range.start as usize..range.end as usize], "{range:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_large_body_ends_when_its_reader_may_not_have_it_any_more() {
+        let large = vec![bytes::Bytes::from(vec![1; PIECE]); 4];
+        for allowed in 0..4 {
+            let mut left = allowed;
+            let still: Still = Box::new(move |_| {
+                left -= 1;
+                Poll::Ready(left >= 0)
+            });
+            let mut body = Body::Own(door::Body::chunks(large.clone())).only_while(|| still);
+            for _ in 0..allowed {
+                assert!(body.frame().await.unwrap().is_ok());
+            }
+            assert!(body.frame().await.unwrap().is_err(), "after {allowed}");
+        }
+        let small = Body::Own(vec![1; PIECE].into()).only_while(|| Box::new(|_| Poll::Ready(false)));
+        assert_eq!(small.collect().await.unwrap().to_bytes().len(), PIECE);
     }
 }

@@ -333,4 +333,42 @@ mod tests {
         let nobody = Outgoing::new(Target::parse("http://127.0.0.1:1/").unwrap(), None).unwrap();
         assert_eq!(nobody.ask(None, 10, SHORT).await, Err(NoAnswer::Unreachable));
     }
+
+    #[tokio::test]
+    async fn a_certificate_of_nobody_known_is_not_believed_until_its_root_is() {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut buffer = [0; 4096];
+                let _ = stream.read(&mut buffer).await;
+                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+                let _ = stream.flush().await;
+            }
+        });
+        let target = Target::parse(&url).unwrap();
+        let stranger = Outgoing::new(target.clone(), None).unwrap();
+        let long = Duration::from_secs(5);
+        assert_eq!(stranger.ask(None, 10, long).await, Err(NoAnswer::Certificate));
+        let file = std::env::temp_dir().join(format!("cloud-outgoing-{}.pem", std::process::id()));
+        std::fs::write(&file, made.cert.pem()).unwrap();
+        let known = Outgoing::new(target.clone(), Some(&file)).unwrap();
+        assert_eq!(known.ask(None, 10, long).await.map(|(status, _)| status), Ok(StatusCode::NO_CONTENT));
+        std::fs::write(&file, "no certificate").unwrap();
+        let wrong = Outgoing::new(target, Some(&file)).map(|_| ()).unwrap_err();
+        assert!(wrong.to_string().contains(&file.display().to_string()), "{wrong}");
+        std::fs::remove_file(&file).unwrap();
+    }
 }
