@@ -2,7 +2,11 @@
 //!
 //! A real board brings a kernel of its own with all of this built in; here modules do it.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use lab::paths;
@@ -73,35 +77,64 @@ pub(crate) fn libraries(debian: &Debian, tree: &Tree, programs: &[&Path]) -> Res
     Ok(())
 }
 
+/// The configuration of the kernel, as the kernel's own build wrote it.
+///
+/// # Errors
+/// When the package has none.
+pub fn configuration(debian: &Debian) -> Result<String> {
+    let boot = debian.kernel().join("boot");
+    let config = entries(&boot)?.into_iter().find(|(name, _)| name.starts_with("config-"));
+    let (_, path) = config.with_context(|| format!("no configuration in {}", boot.display()))?;
+    fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// The names of all modules that the initramfs has: those that it loads, and what these need.
+///
+/// # Errors
+/// When the kernel lacks one.
+pub fn loaded(debian: &Debian) -> Result<Vec<String>> {
+    let (_, needed) = needed(debian)?;
+    let name = |file: &String| Some(Path::new(file).file_name()?.to_str()?.strip_suffix(".ko")?.to_owned());
+    Ok(needed.iter().filter_map(|(file, _)| name(file)).collect())
+}
+
 /// Copies the modules with all that they need, and the list by which modprobe finds them.
 fn modules(debian: &Debian, tree: &Tree) -> Result<()> {
+    let (folder, needed) = needed(debian)?;
+    let version = folder.file_name().unwrap_or_default().to_string_lossy();
+    let mut list = String::new();
+    for (file, others) in needed {
+        tree.copy(&folder.join(&file), &format!("lib/modules/{version}/{file}"), 0o644)?;
+        writeln!(list, "{file}:{others}")?;
+    }
+    tree.write(&format!("lib/modules/{version}/modules.dep"), list.as_bytes(), 0o644)
+}
+
+/// The folder of the kernel's modules, and of those that are loaded the file within and the others that it needs, as `modules.dep` says.
+fn needed(debian: &Debian) -> Result<(PathBuf, Vec<(String, String)>)> {
     let all = debian.kernel().join("lib/modules");
     let version = fs::read_dir(&all)?.next().context("a kernel without modules")??.file_name();
-    let version = version.to_string_lossy();
-    let folder = all.join(&*version);
+    let folder = all.join(&version);
     if !folder.join("modules.dep").exists() {
-        finish(std::process::Command::new("depmod").arg("-b").arg(debian.kernel()).arg(&*version))?;
+        finish(std::process::Command::new("depmod").arg("-b").arg(debian.kernel()).arg(&version))?;
     }
     let needs = fs::read_to_string(folder.join("modules.dep"))?;
-    let mut list = String::new();
     let mut open: Vec<String> =
         MODULES.iter().filter_map(|line| Some(format!("/{}.ko", line.split(' ').next()?))).collect();
-    let mut copied = Vec::new();
+    let mut found: Vec<(String, String)> = Vec::new();
     while let Some(wanted) = open.pop() {
         let (file, others) = needs
             .lines()
             .filter_map(|line| line.split_once(':'))
             .find(|(file, _)| *file == wanted || file.ends_with(&wanted) && wanted.starts_with('/'))
             .with_context(|| format!("the kernel has no module {wanted}"))?;
-        if copied.contains(&file) {
+        if found.iter().any(|(known, _)| known == file) {
             continue;
         }
-        copied.push(file);
-        tree.copy(&folder.join(file), &format!("lib/modules/{version}/{file}"), 0o644)?;
-        writeln!(list, "{file}:{others}")?;
+        found.push((file.to_owned(), others.to_owned()));
         open.extend(others.split_whitespace().map(str::to_owned));
     }
-    tree.write(&format!("lib/modules/{version}/modules.dep"), list.as_bytes(), 0o644)
+    Ok((folder, found))
 }
 
 /// A folder as a cpio archive as the kernel reads it (its Documentation/driver-api/early-userspace/buffer-format.rst): all of it
