@@ -28,6 +28,7 @@ pub mod ingest;
 pub mod log;
 pub mod nodes;
 pub mod owner;
+pub mod peer;
 pub mod people;
 pub mod portal;
 pub mod push;

@@ -1,7 +1,7 @@
 //! The hub: the cloud's end of every box's tunnel, in one process with gateway and store.
 //!
-//! * Its peers are the directory's active boxes, at every moment ([`peers`]); it forwards nothing between them, and lets
-//!   nothing in but HTTP ([`filter`]).
+//! * Its peers are the directory's active boxes and its peers with a camera, at every moment ([`peers`]); it forwards nothing
+//!   between them, and lets nothing in but HTTP, and the cameras' answers ([`filter`]).
 //! * It answers every ping, for by that a box knows that its way works; it never speaks first to a box that it has not
 //!   heard, for it has no other way to know where the box is.
 //! * Boxes report to it from inside the tunnel ([`status`]), and come by UDP or in a WebSocket ([`carriers`]).
@@ -31,6 +31,7 @@ mod peers;
 mod status;
 
 use carriers::Carriers;
+pub(crate) use filter::RTSP;
 pub use status::Reports;
 
 /// Inside the tunnel, as on an Ethernet with WireGuard's overhead over IPv6; boxes begin with less and find out.
@@ -111,7 +112,9 @@ impl Hub {
             namespace: Namespace::Own,
         })?;
         let handle = tunnel.handle();
-        handle.set_filter(filter::passes);
+        let cameras = filter::Cameras::default();
+        let passes = cameras.clone();
+        handle.set_filter(move |ip| passes.passes(ip));
         handle.answer_pings(true);
 
         let inside = SocketAddr::from((address, filter::HTTP));
@@ -126,7 +129,7 @@ impl Hub {
         let counters = Arc::new(Counters::default());
         let service = Arc::new(status::Status::new(reports));
         tasks.spawn(door::serve(listener, None, limits, counters, service, stopped));
-        tasks.spawn(peers::follow(handle.clone(), directory));
+        tasks.spawn(peers::follow(handle.clone(), cameras, directory));
         tasks.spawn(Arc::clone(&carriers).tidy());
         Ok(Self { handle, address, public, carriers, _tasks: tasks, _stop: stop, _tunnel: tunnel })
     }

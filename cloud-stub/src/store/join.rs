@@ -110,13 +110,13 @@ impl Store {
             .await
     }
 
-    /// The lowest address that no box has.
-    async fn free_address(&self, write: &mut Write) -> Result<Ipv4Addr, Error> {
+    /// The lowest address that no box and no other peer has.
+    pub(super) async fn free_address(&self, write: &mut Write) -> Result<Ipv4Addr, Error> {
         let (error, doing) = (write.error(), write.doing());
         let network = self.0.options.network;
         let all = network.boxes();
-        let query = "SELECT COUNT(*) AS taken, MAX(address) AS highest, MIN(address) AS lowest FROM boxes \
-                     WHERE address BETWEEN $1 AND $2";
+        let query = "SELECT COUNT(*) AS taken, MAX(address) AS highest, MIN(address) AS lowest FROM \
+                     (SELECT address FROM boxes UNION ALL SELECT address FROM peer) AS used WHERE address BETWEEN $1 AND $2";
         let row = sqlx::query(query)
             .bind(i64::from(*all.start()))
             .bind(i64::from(*all.end()))
@@ -131,8 +131,11 @@ impl Store {
                     highest + 1
                 } else {
                     // There is a gap: the lowest address whose neighbour below is taken and which is not.
-                    let gap = "SELECT MIN(below.address) + 1 FROM boxes AS below WHERE below.address BETWEEN $1 AND $2 \
-                               AND NOT EXISTS (SELECT 1 FROM boxes WHERE boxes.address = below.address + 1)";
+                    let gap = "SELECT MIN(below.address) + 1 FROM \
+                               (SELECT address FROM boxes UNION ALL SELECT address FROM peer) AS below \
+                               WHERE below.address BETWEEN $1 AND $2 \
+                               AND NOT EXISTS (SELECT 1 FROM boxes WHERE boxes.address = below.address + 1) \
+                               AND NOT EXISTS (SELECT 1 FROM peer WHERE peer.address = below.address + 1)";
                     let gap: i64 = sqlx::query_scalar(gap)
                         .bind(i64::from(*all.start()))
                         .bind(i64::from(*all.end()))
@@ -160,7 +163,12 @@ async fn free_key(write: &mut Write, join: &Join) -> Result<(), Error> {
         .fetch_one(&mut *write.tx)
         .await
         .map_err(error)?;
-    if of_others != 0 {
+    let of_peers: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM peer WHERE tunnel_key = $1")
+        .bind(&join.tunnel_key)
+        .fetch_one(&mut *write.tx)
+        .await
+        .map_err(error)?;
+    if of_others != 0 || of_peers != 0 {
         return Err(Refused::KeyTaken.into());
     }
     let earlier: i64 =

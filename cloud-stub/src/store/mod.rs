@@ -28,6 +28,7 @@ mod reports;
 mod session;
 mod setting;
 mod share;
+mod source;
 mod tenant;
 mod world;
 
@@ -55,6 +56,7 @@ pub use place::{CameraWords, SiteWords};
 pub use portal::{Access, Login, Node, Person, Portal, Role, Share, Site, Source, Table, Tenant, WirePeer};
 pub use session::{CODE_LIFE_S, HelloWords, Movement, SessionRow};
 pub use share::NewShare;
+pub use source::NewSource;
 pub use world::{System, World};
 
 use database::Database;

@@ -52,6 +52,11 @@ impl<R> Table<R> {
         self.0.iter().map(|(key, row)| (key.as_str(), row))
     }
 
+    /// Those rows that may differ from what they were in `old`: all that do, and few others.
+    pub fn unlike<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = (&'a str, &'a Arc<R>)> {
+        self.0.unlike(&old.0).map(|(key, row)| (key.as_str(), row))
+    }
+
     /// Adds or replaces a row; `None` takes it out.
     pub fn put(&mut self, key: &str, row: Option<R>) {
         match row {

@@ -16,7 +16,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use super::kernel::{self, BATCH, NOTHING, ROOM};
 use super::outbox::{Outbox, inward};
 use super::probing::Probing;
-use super::{Core, Shared, carriers::Carriers};
+use super::{Core, Filter, Shared, carriers::Carriers};
 use crate::net::Cidr;
 use crate::peers::{Remote, Sink};
 use crate::segments::{VIRTIO, Virtio, cut, join::Joined};
@@ -64,7 +64,7 @@ struct Output<'a> {
     joined: &'a mut Joined,
     carriers: &'a Carriers,
     own: Option<&'a [Cidr]>,
-    filter: Option<fn(&[u8]) -> bool>,
+    filter: Option<&'a Filter>,
     probing: Option<&'a mut Probing>,
     /// The MTU to set.
     mtu: Option<u16>,
@@ -165,7 +165,7 @@ impl Engine {
             joined: &mut self.joined,
             carriers,
             own: own.as_deref(),
-            filter: *filter,
+            filter: filter.as_ref(),
             probing: probing.as_mut(),
             mtu: None,
             now,

@@ -127,6 +127,9 @@ struct Shared {
     udp: Mutex<Option<UdpSocket>>,
 }
 
+/// Says of an IP packet whether it may come out of the tunnel.
+type Filter = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
 /// What a datagram or packet needs, under one lock that the thread takes once per batch.
 struct Core {
     peers: PeerSet,
@@ -136,7 +139,7 @@ struct Core {
     /// The addresses inside that are ours, when packets for others are to be dropped.
     own: Option<Vec<Cidr>>,
     /// What else a packet that came out of the tunnel must fulfil.
-    filter: Option<fn(&[u8]) -> bool>,
+    filter: Option<Filter>,
     /// Finds the MTU, when asked to.
     probing: Option<Probing>,
 }
@@ -259,8 +262,9 @@ impl Handle {
     }
 
     /// Lets only those IP packets out of the tunnel of which `passes` says yes; all others vanish.
-    pub fn set_filter(&self, passes: fn(&[u8]) -> bool) {
-        self.shared.core().filter = Some(passes);
+    /// It is asked for each packet, under the tunnel's lock.
+    pub fn set_filter(&self, passes: impl Fn(&[u8]) -> bool + Send + Sync + 'static) {
+        self.shared.core().filter = Some(Arc::new(passes));
     }
 
     /// To be called after the wall clock was set: see [`PeerSet::rebuild_clock`].
