@@ -24,7 +24,7 @@ use crate::http::acme::Renewal;
 use crate::http::certificate::{Files, Shown};
 use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source};
 use crate::hub::{self, Hub};
-use crate::ingest::{self, Here, Ingest};
+use crate::ingest::{self, Here, Ingest, SourceDesk};
 use crate::nodes::{self, Hubs, InnerDoor, Seal, Telling};
 use crate::people::{Gate, People};
 use crate::portal;
@@ -95,7 +95,7 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     };
     let access = Arc::new(Access::start(store.clone(), &config.access)?);
     let here = Here::new(floor);
-    let ingest = Ingest::start(&config, here.clone());
+    let ingest = Ingest::start(&config, &store, here.clone()).await?;
     let gateway = Gateway::new(store.directory(), gateway::inside(hub.handle()), options);
     let gateway = Arc::new(gateway.with_admission(access).with_here(here.clone()));
     gateway.register(&mut registry);
@@ -172,10 +172,12 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
 
 /// What the portal's pages ask for: everything under `/api/v1` that is for people.
 pub fn portal(store: &Store, config: &Config) -> Router {
+    let push_url = config.rtmp.as_ref().map(|rtmp| rtmp.url.clone());
     People::new(store.clone())
         .routes()
         .merge(access::routes(store.clone()))
         .merge(Things::new(store.clone()).routes())
+        .merge(SourceDesk::new(store.clone(), ingest::rule(config), push_url).routes())
         .layer(Extension(Gate::new(store.clone(), config)))
 }
 

@@ -9,28 +9,39 @@
 //! * [`Here`] holds the feeds by the first segment of their links; whoever fills one asks it for the feed.
 //! * [`Rule`] says which addresses are contacted for a camera. [`pull`] keeps one read, [`puller`] is the process that
 //!   reads it, [`exec`] runs commands.
-//! * [`Ingest`] starts and ends what the configuration names.
+//! * [`Ingest`] starts and ends what the configuration names; [`sources`] follows what tenants have in the store, which they
+//!   add at the [`SourceDesk`]; [`report`] tells the store how they are.
 
+mod api;
 mod exec;
 mod floor;
 mod here;
 mod logins;
 mod pull;
 mod puller;
+mod report;
+mod seal;
+mod settings;
+mod sources;
 mod target;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use camera::Source;
 use nix::ifaddrs::getifaddrs;
 use tokio::task::JoinSet;
 
 use crate::config::{Camera, Config, From};
+use crate::store::Store;
 use logins::Logins;
 use pull::Pulling;
 use puller::Pool;
+use seal::Safe;
+use sources::Sources;
 
+pub use api::SourceDesk;
 pub use floor::{floor, keep_floor};
 pub use here::Here;
 pub use puller::run as run_puller;
@@ -44,15 +55,23 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Takes in what the configuration names. To be called within a runtime.
-    pub fn start(config: &Config, here: Here) -> Self {
-        let rule = Rule { private: config.allow_private, own: own_addresses() };
-        let pulling = Pulling { pool: Pool::default(), rule, logins: Logins::default() };
-        let mut ingest = Self { here, pulling: Arc::new(pulling), tasks: JoinSet::new() };
+    /// Takes in what the configuration names, and what tenants have. To be called within a runtime.
+    ///
+    /// # Errors
+    /// When the database does not say by what key passwords are sealed.
+    pub async fn start(config: &Config, store: &Store, here: Here) -> anyhow::Result<Self> {
+        let key = store.password_key().await?;
+        let safe = Safe::new(&key).context("a key of another length")?;
+        let pulling = Pulling { pool: Pool::default(), rule: rule(config), logins: Logins::default() };
+        let pulling = Arc::new(pulling);
+        let mut ingest = Self { here: here.clone(), pulling: pulling.clone(), tasks: JoinSet::new() };
         for camera in &config.cameras {
             ingest.take(camera);
         }
-        ingest
+        let sources = Sources::new(store.clone(), here.clone(), pulling, safe);
+        ingest.tasks.spawn(sources.follow());
+        ingest.tasks.spawn(report::keep(store.clone(), here));
+        Ok(ingest)
     }
 
     fn take(&mut self, camera: &Camera) {
@@ -73,6 +92,11 @@ impl Ingest {
     pub async fn end(mut self) {
         self.tasks.shutdown().await;
     }
+}
+
+/// What this cloud contacts.
+pub fn rule(config: &Config) -> Rule {
+    Rule { private: config.allow_private, own: own_addresses() }
 }
 
 /// The addresses of this machine.

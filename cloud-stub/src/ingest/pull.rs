@@ -57,7 +57,7 @@ pub(super) async fn keep(pulling: Arc<Pulling>, source: Source, feed: Feed) {
     // Kept over tries: the camera remembers with it what was refused.
     let mut login: Option<(SocketAddr, Login)> = None;
     loop {
-        let at = match pulling.resolve(&source).await {
+        let at = match resolve(&pulling.rule, &source).await {
             Ok(at) => at,
             Err(trouble) => {
                 let retry_in_ms = u64::try_from(LOOK.as_millis()).unwrap_or(u64::MAX);
@@ -109,30 +109,6 @@ pub(super) async fn keep(pulling: Arc<Pulling>, source: Source, feed: Feed) {
 }
 
 impl Pulling {
-    /// The one address that is contacted for a source: the first of its host's that may be.
-    async fn resolve(&self, source: &Source) -> Result<SocketAddr, Trouble> {
-        let (host, port) = host_and_port(source).ok_or_else(|| Trouble::Forbidden {
-            detail: "its address is not rtsp:// or rtsps://".to_owned(),
-        })?;
-        let unknown = || Trouble::UnknownHost { host: host.clone() };
-        let found: Vec<SocketAddr> = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(address) => vec![SocketAddr::new(address, port)],
-            Err(_) => tokio::time::timeout(RESOLVE, tokio::net::lookup_host((host.as_str(), port)))
-                .await
-                .map_err(|_| unknown())?
-                .map_err(|_| unknown())?
-                .collect(),
-        };
-        let mut why = None;
-        for at in found.iter().filter(|at| at.is_ipv4()).chain(found.iter().filter(|at| at.is_ipv6())) {
-            match self.rule.check(*at) {
-                Ok(()) => return Ok(*at),
-                Err(forbidden) => why = why.or(Some(forbidden)),
-            }
-        }
-        Err(why.map_or_else(unknown, |why| Trouble::Forbidden { detail: why.to_string() }))
-    }
-
     /// Reads a camera until that ends.
     async fn read(&self, source: &Source, at: SocketAddr, feed: &Feed, login: &Login, alone: bool) -> Over {
         let source = Source { pinned: Some(at.ip()), ..source.clone() };
@@ -154,11 +130,34 @@ impl Pulling {
     async fn until_moved(&self, source: &Source, at: SocketAddr, feed: &Feed) {
         loop {
             tokio::time::sleep(LOOK).await;
-            if feed.trouble().is_some() && self.resolve(source).await != Ok(at) {
+            if feed.trouble().is_some() && resolve(&self.rule, source).await != Ok(at) {
                 return;
             }
         }
     }
+}
+
+/// The one address that is contacted for a source: the first of its host's that may be.
+pub(super) async fn resolve(rule: &Rule, source: &Source) -> Result<SocketAddr, Trouble> {
+    let (host, port) = host_and_port(source)
+        .ok_or_else(|| Trouble::Forbidden { detail: "its address is not rtsp:// or rtsps://".to_owned() })?;
+    let unknown = || Trouble::UnknownHost { host: host.clone() };
+    let found: Vec<SocketAddr> = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => tokio::time::timeout(RESOLVE, tokio::net::lookup_host((host.as_str(), port)))
+            .await
+            .map_err(|_| unknown())?
+            .map_err(|_| unknown())?
+            .collect(),
+    };
+    let mut why = None;
+    for at in found.iter().filter(|at| at.is_ipv4()).chain(found.iter().filter(|at| at.is_ipv6())) {
+        match rule.check(*at) {
+            Ok(()) => return Ok(*at),
+            Err(forbidden) => why = why.or(Some(forbidden)),
+        }
+    }
+    Err(why.map_or_else(unknown, |why| Trouble::Forbidden { detail: why.to_string() }))
 }
 
 /// Tells whoever reads a camera that somebody watches, for ever.

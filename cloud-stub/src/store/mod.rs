@@ -29,6 +29,7 @@ mod session;
 mod setting;
 mod share;
 mod source;
+mod sourced;
 mod tenant;
 mod world;
 

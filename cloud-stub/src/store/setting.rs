@@ -44,6 +44,16 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The key by which cameras' passwords are sealed: 32 random bytes, made at the first start and the same ever after.
+    ///
+    /// # Errors
+    /// When the database does not say, or cannot keep it.
+    pub async fn password_key(&self) -> Result<[u8; 32], Error> {
+        made_once(&self.0.database, &*self.0.world, "camera_password_key").await
+    }
+}
+
 /// The key by which codes are hashed.
 pub(super) async fn code_key(database: &Database, world: &dyn World) -> Result<hmac::Key, Error> {
     let key = made_once(database, world, "code_key").await?;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{Page, Things};
 use crate::http::{Client, json, told};
 use crate::people::{Answer, Failure, Refusal, Who};
-use crate::store::{Access, BoxState, CameraWords, Directory, From, Link, Role};
+use crate::store::{Access, BoxState, CameraWords, Directory, From, Link, Role, Store};
 
 pub(super) async fn list(
     State(things): State<Arc<Things>>,
@@ -36,7 +36,7 @@ pub(super) async fn list(
         .filter(|(id, link)| id.contains(&wanted) || link.title().to_lowercase().contains(&wanted))
         .collect();
     links.sort_by_key(|(id, link)| (link.title(), *id));
-    let links = page.of(links).map(|(id, link)| things.camera(id, &link));
+    let links = page.of(links).map(|(id, link)| view(&things.store, id, &link));
     Ok(told(links.collect::<Vec<Value>>()))
 }
 
@@ -83,50 +83,58 @@ pub fn camera_for(directory: &Directory, who: &Who, id: &str, least: Role) -> Re
     Ok(link.tenant.to_owned())
 }
 
+/// A camera as the portal shows it.
+///
+/// # Errors
+/// [`Refusal::NotThere`].
+pub fn camera_view(store: &Store, id: &str) -> Result<Value, Refusal> {
+    let directory = store.directory().borrow().clone();
+    let link = directory.link(id).ok_or(Refusal::NotThere)?;
+    Ok(view(store, id, &link))
+}
+
 impl Things {
     fn tell_camera(&self, id: &str) -> Answer {
-        let directory = self.store.directory().borrow().clone();
-        let link = directory.link(id).ok_or(Refusal::NotThere)?;
-        Ok(told(self.camera(id, &link)))
+        Ok(told(camera_view(&self.store, id)?))
     }
+}
 
-    /// A camera as the portal shows it.
-    fn camera(&self, id: &str, link: &Link<'_>) -> Value {
-        let now = self.store.now_ms();
-        let (report, since_ms, box_id, kind, away) = match link.from {
-            From::Box(row, camera) => {
-                let away = !row.is_online(now);
-                let since = if away { row.seen.last_ms() } else { Some(camera.since_ms) };
-                (Some(camera.report.clone()), since, Some(&row.id), "box", away)
-            }
-            From::Source(source) => {
-                let report: Option<CameraReport> = serde_json::from_str(&source.report).ok();
-                (report, Some(source.since_ms), None, source.kind.as_str(), false)
-            }
-        };
-        let state = match report.as_ref().map(|report| &report.state) {
-            _ if away => "offline",
-            Some(CameraState::Streaming(_)) => "streaming",
-            Some(CameraState::Waiting { .. } | CameraState::Stopped { .. }) => "offline",
-            Some(CameraState::Connecting) | None => "connecting",
-        };
-        let plays = report.as_ref().filter(|_| state == "streaming");
-        let trouble = report.as_ref().and_then(|report| report.state.trouble());
-        json!({
-            "id": id,
-            "title": link.title(),
-            "url": CameraId::new(id).map(|id| self.store.link(&id)).unwrap_or_default(),
-            "on": link.on,
-            "access": link.access,
-            "site": link.site,
-            "box": box_id,
-            "kind": kind,
-            "state": state,
-            "since_ms": since_ms,
-            "fps": plays.map(|report| report.fps),
-            "bit_rate": plays.map(|report| report.bit_rate),
-            "box_away": away,
-            "sentence": trouble.map(ToString::to_string),
-        })
-    }
+/// A link's camera as the portal shows it.
+fn view(store: &Store, id: &str, link: &Link<'_>) -> Value {
+    let now = store.now_ms();
+    let (report, since_ms, box_id, kind, away) = match link.from {
+        From::Box(row, camera) => {
+            let away = !row.is_online(now);
+            let since = if away { row.seen.last_ms() } else { Some(camera.since_ms) };
+            (Some(camera.report.clone()), since, Some(&row.id), "box", away)
+        }
+        From::Source(source) => {
+            let report: Option<CameraReport> = serde_json::from_str(&source.report).ok();
+            (report, Some(source.since_ms), None, source.kind.as_str(), false)
+        }
+    };
+    let state = match report.as_ref().map(|report| &report.state) {
+        _ if away => "offline",
+        Some(CameraState::Streaming(_)) => "streaming",
+        Some(CameraState::Waiting { .. } | CameraState::Stopped { .. }) => "offline",
+        Some(CameraState::Connecting) | None => "connecting",
+    };
+    let plays = report.as_ref().filter(|_| state == "streaming");
+    let trouble = report.as_ref().and_then(|report| report.state.trouble());
+    json!({
+        "id": id,
+        "title": link.title(),
+        "url": CameraId::new(id).map(|id| store.link(&id)).unwrap_or_default(),
+        "on": link.on,
+        "access": link.access,
+        "site": link.site,
+        "box": box_id,
+        "kind": kind,
+        "state": state,
+        "since_ms": since_ms,
+        "fps": plays.map(|report| report.fps),
+        "bit_rate": plays.map(|report| report.bit_rate),
+        "box_away": away,
+        "sentence": trouble.map(ToString::to_string),
+    })
 }

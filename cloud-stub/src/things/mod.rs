@@ -9,7 +9,7 @@ mod claims;
 mod operator;
 mod sites;
 
-pub use cameras::camera_for;
+pub use cameras::{camera_for, camera_view};
 
 use std::sync::Arc;
 
