@@ -1,7 +1,7 @@
 //! What is kept of a camera of kind `pull`, as JSON.
 
 use camera::{Address, Source as Target};
-use model::{CameraId, Private};
+use model::CameraId;
 use serde::{Deserialize, Serialize};
 
 use super::seal::Safe;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::stage::{Cloud, Folder, Simcam, until};
+use crate::stage::{Cloud, Folder, Simcam, listed, until};
 
 fn camera(id: &str, url: &str, more: &str) -> String {
     format!("[[camera]]\nid = \"{id}\"\nurl = \"{url}\"\n{more}\n")
@@ -30,7 +30,7 @@ fn a_public_camera_plays_from_the_same_kind_of_link_and_goes_on_after_a_restart(
     assert_eq!((again.status, again.body.len()), (304, 0));
     let ts = until("MPEG-TS", Duration::from_secs(20), || {
         let list = cloud.get("/gate/ts/index.m3u8").text();
-        list.lines().find(|line| line.ends_with(".ts")).map(str::to_owned)
+        listed(&list, "ts").next().map(str::to_owned)
     });
     assert_eq!(cloud.get(&format!("/gate/ts/{ts}")).body.first(), Some(&0x47));
     let master = cloud.get("/gate/index.m3u8");
@@ -54,8 +54,7 @@ fn a_public_camera_plays_from_the_same_kind_of_link_and_goes_on_after_a_restart(
     let (before, _) = cloud.plays("gate");
     let cloud = cloud.again();
     let (after, _) = cloud.plays("gate");
-    let listed =
-        before.lines().filter(|line| line.ends_with(".m4s") && !line.starts_with('#')).count() as u64;
+    let listed = listed(&before, "m4s").count() as u64;
     assert!(number(&after) >= number(&before) + listed, "{before}\n{after}");
     assert!(!cloud.said().contains("ERROR"), "{}", cloud.said());
 }

@@ -45,6 +45,12 @@ pub(crate) fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Op
     }
 }
 
+/// The names of a playlist with this ending.
+pub(crate) fn listed<'p>(playlist: &'p str, ending: &str) -> impl Iterator<Item = &'p str> {
+    let lines = playlist.lines().filter(|line| !line.starts_with('#'));
+    lines.filter(move |line| line.rsplit_once('.').is_some_and(|(_, last)| last == ending))
+}
+
 /// A cloud's process.
 pub(crate) struct Cloud {
     pub(crate) child: Child,
@@ -177,8 +183,7 @@ impl Cloud {
         until(&format!("{id} plays"), Duration::from_secs(60), || {
             let playlist = self.get(&format!("/{id}/live.m3u8"));
             let text = playlist.text();
-            let segment =
-                text.lines().find(|line| line.ends_with(".m4s") && !line.starts_with('#'))?.to_owned();
+            let segment = listed(&text, "m4s").next()?.to_owned();
             Some((text.clone(), segment))
         })
     }

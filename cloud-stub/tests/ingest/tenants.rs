@@ -50,7 +50,7 @@ impl<'c> Person<'c> {
         self.cloud.ask(method, path, &headers, body)
     }
 
-    fn add(&self, source: Value) -> Answer {
+    fn add(&self, source: &Value) -> Answer {
         let words = json!({ "title": "Gate", "source": source });
         self.ask("POST", &format!("/api/v1/tenants/{}/cameras", self.keys.tenant), Some(&words))
     }
@@ -67,7 +67,7 @@ fn a_tenants_camera_plays_within_moments_and_is_gone_at_once() {
     let cloud = Cloud::start(&folder, "[pull]\nallow_private = true\n");
     let owner = Person::new(&cloud, "owner@example.org", "ACME", "owner");
     let source = json!({ "kind": "pull", "url": simcam.url(), "user": "viewer", "password": "canary-right" });
-    let made = owner.add(source);
+    let made = owner.add(&source);
     assert_eq!(made.status, 200, "{made:?}");
     let id = made.json()["id"].as_str().unwrap().to_owned();
     assert_eq!((&made.json()["kind"], &made.json()["access"]), (&json!("pull"), &json!("private")));
@@ -138,13 +138,13 @@ fn only_who_may_adds_cameras_and_only_at_public_addresses() {
         "http://8.8.8.8/",
         "file:///etc/passwd",
     ] {
-        let answer = owner.add(json!({ "kind": "pull", "url": url, "password": "canary" }));
+        let answer = owner.add(&json!({ "kind": "pull", "url": url, "password": "canary" }));
         assert_eq!(answer.status, 400, "{url}: {answer:?}");
         assert!(!answer.text().contains("canary"), "{answer:?}");
     }
-    assert_eq!(owner.add(json!({ "kind": "exec", "command": ["sh"] })).status, 400);
-    assert_eq!(viewer.add(json!({ "kind": "push" })).status, 403);
-    let made = owner.add(json!({ "kind": "push" }));
+    assert_eq!(owner.add(&json!({ "kind": "exec", "command": ["sh"] })).status, 400);
+    assert_eq!(viewer.add(&json!({ "kind": "push" })).status, 403);
+    let made = owner.add(&json!({ "kind": "push" }));
     assert_eq!(made.status, 200, "{made:?}");
     let (id, key) = (made.json()["id"].as_str().unwrap().to_owned(), made.json()["push"]["key"].clone());
     assert!(key.as_str().unwrap().len() >= 26);

@@ -113,7 +113,7 @@ async fn run(id: &CameraId, command: &[String], feed: &Feed) -> Option<String> {
         Err(error) => return Some(format!("it cannot be started: {error}")),
     };
     tracing::info!(camera = %id, "the command is started");
-    let name = command.first().map(|program| Path::new(program)).and_then(Path::file_name);
+    let name = command.first().map(Path::new).and_then(Path::file_name);
     let name = name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let (Some(output), Some(errors)) = (group.child.stdout.take(), group.child.stderr.take()) else {
         return Some("its output cannot be read".to_owned());
@@ -269,7 +269,7 @@ fn last_line(text: &str) -> String {
         let end = after.find([' ', '\'', '"']).unwrap_or(after.len());
         let (address, later) = after.split_at(end);
         match address.rsplit_once('@') {
-            Some((_, host)) => shown.push_str(&format!("***@{host}")),
+            Some((_, host)) => shown.extend(["***@", host]),
             None => shown.push_str(address),
         }
         rest = later;

@@ -287,7 +287,9 @@ impl Demux {
             self.tell(kind, out);
         }
         let mut data = Vec::with_capacity(units.iter().map(|unit| unit.len() + 4).sum());
-        units.iter().for_each(|unit| nal::write_unit(unit, &mut data));
+        for unit in units {
+            nal::write_unit(unit, &mut data);
+        }
         let unit = AccessUnit {
             track: Track::Video,
             stamp,
@@ -376,19 +378,19 @@ fn program(payload: &[u8]) -> Option<u16> {
 
 /// A presentation stamp of 33 bits (2.4.3.7).
 fn stamp(bytes: &[u8]) -> Option<i64> {
-    let [a, b, c, d, e] = bytes.first_chunk()?.map(i64::from);
-    Some((a >> 1 & 7) << 30 | b << 22 | (c >> 1) << 15 | d << 7 | e >> 1)
+    let [top, high, middle, low, last] = bytes.first_chunk()?.map(i64::from);
+    Some((top >> 1 & 7) << 30 | high << 22 | (middle >> 1) << 15 | low << 7 | last >> 1)
 }
 
 /// The format of an ADTS frame, its header's length and its own.
 fn adts(data: &[u8]) -> Option<(AudioFormat, usize, usize)> {
-    let [a, b, c, d, e, f, _] = *data.first_chunk()?;
-    if a != 0xff || b & 0xf6 != 0xf0 {
+    let [sync, kind, coding, more, high, low, _] = *data.first_chunk()?;
+    if sync != 0xff || kind & 0xf6 != 0xf0 {
         return None;
     }
-    let header = if b & 1 == 0 { 9 } else { 7 };
-    let len = usize::from(d & 3) << 11 | usize::from(e) << 3 | usize::from(f) >> 5;
-    let (object, rate, channels) = ((c >> 6) + 1, c >> 2 & 15, (c & 1) << 2 | d >> 6);
+    let header = if kind & 1 == 0 { 9 } else { 7 };
+    let len = usize::from(more & 3) << 11 | usize::from(high) << 3 | usize::from(low) >> 5;
+    let (object, rate, channels) = ((coding >> 6) + 1, coding >> 2 & 15, (coding & 1) << 2 | more >> 6);
     let config = [object << 3 | rate >> 1, rate << 7 | channels << 3];
     let parsed = AudioConfig::parse(&config).ok()?;
     let format = AudioFormat::Aac {
