@@ -2,6 +2,7 @@
 //! standard error.
 
 mod browser;
+mod clouds;
 mod crowd;
 mod fleet;
 mod gateway;
@@ -18,6 +19,7 @@ const HELP: &str = "\
 cargo xtask bench [NAME...] [--cameras N] [--boxes N]
 
   browser   first picture and end-to-end latency in Chromium
+  clouds    5,000 viewers of one camera through nginx before two gateways
   crowd     CPU and memory of many 1080p cameras, beside ffmpeg and GStreamer
   fleet     10,000 boxes and one hub: memory, idle cost, and the storm after a restart
   gateway   500 viewers of one camera through the gateway, beside nginx
@@ -46,7 +48,7 @@ fn main() -> Result<()> {
             "--boxes" => boxes = words.next().unwrap_or_default().parse()?,
             fleet::HUB => return fleet::run_hub(),
             fleet::INSIDE => inside = true,
-            "browser" | "crowd" | "fleet" | "gateway" | "latency" | "tunnel" => names.push(word),
+            "browser" | "clouds" | "crowd" | "fleet" | "gateway" | "latency" | "tunnel" => names.push(word),
             tunnel::INSIDE => return tunnel::run_inside(),
             other => bail!("unknown word {other:?}\n\n{HELP}"),
         }
@@ -67,6 +69,9 @@ fn main() -> Result<()> {
     }
     if wanted("gateway") {
         rows.extend(gateway::run()?);
+    }
+    if wanted("clouds") {
+        rows.extend(clouds::run()?);
     }
     rows.iter().try_for_each(row::Row::print)?;
     if wanted("tunnel") {

@@ -118,8 +118,13 @@ impl Stage {
 
     /// Starts simulated cameras; `extra` are more arguments.
     pub(crate) fn start_cameras(&self, cameras: u32, extra: &[&str]) -> Result<Measured> {
+        self.start_cameras_of(&Self::clip(), cameras, extra)
+    }
+
+    /// The same with another clip.
+    pub(crate) fn start_cameras_of(&self, clip: &Path, cameras: u32, extra: &[&str]) -> Result<Measured> {
         let mut command = Command::new(release("simcam"));
-        command.arg("--clip").arg(Self::clip()).args(["--bind", "127.0.0.1", "--http-port", "0"]);
+        command.arg("--clip").arg(clip).args(["--bind", "127.0.0.1", "--http-port", "0"]);
         command.args(["--rtsp-port", &RTSP_PORT.to_string(), "--cameras", &cameras.to_string()]).args(extra);
         let log = self.log("simcam");
         let cameras = Measured::start(&mut command, &log)?;

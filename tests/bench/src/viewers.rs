@@ -9,14 +9,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
 /// A viewer that gets nothing for this long has lost.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Bytes read at once.
+/// Bytes read at once, and where there are so many viewers that their buffers together would be too much.
 const PIECE: usize = 256 << 10;
+const SMALL_PIECE: usize = 16 << 10;
+const MANY: u32 = 1000;
+/// Viewers of one address: more are more addresses of loopback's.
+const PER_ADDRESS: u32 = 1000;
 
 /// What a viewer fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +63,8 @@ pub(crate) fn watch(port: u16, base: &str, kind: Kind, viewers: u32, time: Durat
         set.spawn_local(async move {
             sleep(delay).await;
             while Instant::now() < end {
-                if let Err(_broken) = view(port, &base, kind, end, &seen).await {
+                let piece = if viewers > MANY { SMALL_PIECE } else { PIECE };
+                if let Err(_broken) = view((number, port), &base, (kind, piece), end, &seen).await {
                     seen.borrow_mut().failures += 1;
                     sleep(Duration::from_millis(100)).await;
                 }
@@ -73,8 +78,14 @@ pub(crate) fn watch(port: u16, base: &str, kind: Kind, viewers: u32, time: Durat
 }
 
 /// One viewer on one connection.
-async fn view(port: u16, base: &str, kind: Kind, end: Instant, seen: &RefCell<Seen>) -> Result<()> {
-    let mut viewer = Viewer::connect(port, seen).await?;
+async fn view(
+    ends: (u32, u16),
+    base: &str,
+    (kind, piece): (Kind, usize),
+    end: Instant,
+    seen: &RefCell<Seen>,
+) -> Result<()> {
+    let mut viewer = Viewer::connect(ends, piece, seen).await?;
     let mut playlist = viewer.text(&format!("{base}/live.m3u8")).await?;
     while Instant::now() < end {
         let name = match kind {
@@ -109,10 +120,13 @@ struct Viewer<'a> {
 }
 
 impl<'a> Viewer<'a> {
-    async fn connect(port: u16, seen: &'a RefCell<Seen>) -> Result<Self> {
-        let stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    async fn connect((number, port): (u32, u16), piece: usize, seen: &'a RefCell<Seen>) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        let own = Ipv4Addr::from(Ipv4Addr::LOCALHOST.to_bits() + number / PER_ADDRESS);
+        socket.bind(SocketAddr::from((own, 0)))?;
+        let stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; PIECE], seen })
+        Ok(Self { stream, buffer: vec![0; piece], seen })
     }
 
     async fn text(&mut self, path: &str) -> Result<String> {

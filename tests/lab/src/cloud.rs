@@ -32,6 +32,7 @@ const START: Duration = Duration::from_secs(20);
 /// A running cloud.
 #[derive(Debug)]
 pub struct Cloud {
+    name: String,
     host: Host,
     config: PathBuf,
     process: Process,
@@ -67,11 +68,23 @@ impl Cloud {
         );
         let config = folder.join("cloud.toml");
         fs::write(&config, text)?;
-        let process = spawn(host, &config)?;
+        let process = spawn("cloud", host, &config)?;
         let site = authority.site(VIDEO, WEB_ADDRESS, 443)?;
-        let mut cloud = Self { host: host.clone(), config, process, site };
+        let mut cloud = Self { name: "cloud".to_owned(), host: host.clone(), config, process, site };
         cloud.wait_up()?;
         Ok(cloud)
+    }
+
+    /// Starts one of several, by its name and its whole configuration; `site` is that of the proxy before them.
+    ///
+    /// # Errors
+    /// As [`Cloud::start`].
+    pub fn behind(name: &str, host: &Host, site: SecureSite, configuration: &str) -> Result<Self> {
+        let config = PathBuf::from(SCRATCH).join(format!("{name}.toml"));
+        fs::write(&config, configuration)?;
+        let mut process = spawn(name, host, &config)?;
+        process.wait_for("started", START)?;
+        Ok(Self { name: name.to_owned(), host: host.clone(), config, process, site })
     }
 
     /// Its public face.
@@ -96,8 +109,27 @@ impl Cloud {
             self.process.signal(signal)?;
             self.process.wait(Duration::from_secs(5))?;
         }
-        self.process = spawn(&self.host, &self.config)?;
+        self.process = spawn(&self.name, &self.host, &self.config)?;
         self.wait_up()
+    }
+
+    /// Starts it again after its end.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_again(&mut self) -> Result<()> {
+        let before = self.process.said().matches("started").count();
+        self.process = spawn(&self.name, &self.host, &self.config)?;
+        let start = Instant::now();
+        while self.process.said().matches("started").count() == before {
+            ensure!(
+                self.process.runs() && start.elapsed() < START,
+                "the cloud does not come up:\n{}",
+                tail(&self.process.said())
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// The part of a box's configuration that leads it here.
@@ -213,8 +245,8 @@ impl Link {
     }
 }
 
-fn spawn(host: &Host, config: &Path) -> Result<Process> {
+fn spawn(name: &str, host: &Host, config: &Path) -> Result<Process> {
     let mut command = host.command(paths::binary("cloud")?);
     command.arg("--config").arg(config);
-    host.spawn("cloud", command).context("the cloud")
+    host.spawn(name, command).context("the cloud")
 }

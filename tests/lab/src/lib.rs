@@ -32,6 +32,7 @@ pub mod owner;
 pub mod paths;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod setup;
 pub mod simcam;
 pub mod tls;

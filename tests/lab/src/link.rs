@@ -75,13 +75,24 @@ impl Link {
     /// # Errors
     /// When something does not come about.
     pub fn start(test: &str) -> Result<Self> {
+        Self::start_with(test, |internet, authority| Cloud::start(internet.cloud(), authority, None))
+    }
+
+    /// The same with a cloud that is started otherwise.
+    ///
+    /// # Errors
+    /// As [`Link::start`].
+    pub fn start_with(
+        test: &str,
+        cloud: impl FnOnce(&Internet, &Authority) -> Result<Cloud>,
+    ) -> Result<Self> {
         let factory = Factory::new(test, &["box", "gate"])?;
         let internet = Internet::new(test, &[factory.host("box")?])?;
         let authority = Authority::new(&PathBuf::from(SCRATCH).join("tls"), &[VIDEO])?;
         let sub = SUB.file()?.display().to_string();
         let words = ["--sub", &sub, "--sub-fps", "25", "--name", "Gate"];
         let simcam = Simcam::playing(factory.host("gate")?, &MAIN.file()?, &words)?;
-        let cloud = Cloud::start(internet.cloud(), &authority, None)?;
+        let cloud = cloud(&internet, &authority)?;
         let cameras = vec![CameraConfig::open("gate", simcam.onvif(0))];
         let configuration = format!("[discovery]\nenabled = false\n\n{}", Cloud::box_config(&authority));
         let mut boxd = Boxd::start(factory.host("box")?, &configuration, &cameras)?;

@@ -18,6 +18,7 @@ mod budget;
 mod client;
 mod clock;
 mod files;
+mod hubs;
 mod identity;
 mod join;
 mod membership;
@@ -124,7 +125,7 @@ async fn live(options: &Options, files: &Files, shared: &Shared, time: &Arc<Time
         return stopped(cloud, REVOKED.to_owned()).await;
     };
     cloud.set_joined(&joined);
-    let end = tunnel_end::End { shared, client: &client, keys: &keys, time, joined: &joined };
+    let end = tunnel_end::End { shared, client: &client, keys: &keys, time, joined: &joined, files };
     let tunnel_end::Revoked = Box::pin(end.keep()).await;
     stopped(cloud, REVOKED.to_owned()).await;
 }

@@ -15,6 +15,7 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use media::Mark;
 use model::CameraId;
+use model::enrol::Hub;
 use model::status::{Answer, CameraReport, Picture, Report, Uplink};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -51,26 +52,30 @@ struct Gist(Vec<(CameraId, &'static str, Picture, bool, bool)>);
 /// How far each camera's outages are in a report.
 type Marks = Vec<(Arc<Camera>, Mark)>;
 
-/// Reports for ever, while the tunnel stands and at once when it does again. `inner` is the hub in use.
+/// Reports for ever, while the tunnel stands and at once when it does again, or when it leads to another hub: by its reports
+/// the cloud knows where the box is. `inner` is the hub in use; what the cloud says of its hubs goes to `hubs`.
 pub(crate) async fn keep(
     shared: &Shared,
     time: &Time,
     handle: &Handle,
     mut way: watch::Receiver<ClientStatus>,
     inner: impl Fn() -> Ipv4Addr,
+    hubs: &watch::Sender<Vec<Hub>>,
 ) {
     let mut told: Option<Gist> = None;
     let mut next = Instant::now();
     // Since when something else is true than was told.
     let mut differs: Option<Instant> = None;
     let mut seen = gist(shared);
+    let mut at = None;
     loop {
         let stood = way.borrow().stands;
         // A sender that is gone stays so: nothing is reported any more.
         if !stood && way.wait_for(|way| way.stands).await.is_err() {
             return pending().await;
         }
-        if !stood {
+        let hub = way.borrow().hub.clone();
+        if std::mem::replace(&mut at, hub.clone()) != hub || !stood {
             next = Instant::now();
         }
         let now = Instant::now();
@@ -91,6 +96,7 @@ pub(crate) async fn keep(
                     for (camera, mark) in marks {
                         camera.feed().acknowledge(mark);
                     }
+                    hubs.send_replace(answer.hubs.clone());
                     take(shared, time, answer);
                     told = Some(gist);
                     differs = None;
@@ -283,7 +289,7 @@ mod tests {
             link("hall", "https://video.example.org/y/", false),
             link("yard", "javascript:alert(1)", true),
         ];
-        take(&shared, &time, Answer { time_ms: 4_000_000_100_000, cameras });
+        take(&shared, &time, Answer { time_ms: 4_000_000_100_000, cameras, hubs: Vec::new() });
         let public = |id: &str| shared.cloud().link(&CameraId::new(id).unwrap());
         assert_eq!(public("gate").as_deref(), Some("https://video.example.org/x/"));
         assert_eq!(public("hall"), None, "switched off");

@@ -13,7 +13,7 @@ use ::tunnel::client::{self, ClientStatus};
 use ::tunnel::io::{Handle, Namespace, Options, Tunnel};
 use ::tunnel::net::Cidr;
 use hyper::Method;
-use model::enrol::Joined;
+use model::enrol::{Hub, Joined};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -24,7 +24,7 @@ use super::meter::Meter;
 use super::pause::{Pause, jittered};
 use super::time::Time;
 use super::view::TunnelStatus;
-use super::{report, uplink};
+use super::{Files, hubs, membership, report, uplink};
 use crate::door;
 use crate::state::Shared;
 
@@ -61,22 +61,36 @@ pub(super) struct End<'a> {
     pub(super) keys: &'a Keys,
     pub(super) time: &'a Arc<Time>,
     pub(super) joined: &'a Joined,
+    pub(super) files: &'a Files,
+}
+
+/// Why a tunnel was given up.
+enum Left {
+    Revoked,
+    /// The hub in use is silent, and the cloud has told of others since: their list, best first.
+    OtherHubs(Vec<Hub>),
 }
 
 impl End<'_> {
     /// Keeps the tunnel up until the box is revoked.
     pub(super) async fn keep(&self) -> Revoked {
         let mut pause = Pause::new(AGAIN);
+        let mut hubs = self.joined.hubs.clone();
         loop {
             let address = self.joined.address.to_string();
             let fresh = TunnelStatus { address, mtu: MTU, ..TunnelStatus::default() };
             self.shared.cloud().update(|status| status.tunnel = Some(fresh));
             let served = match self.open() {
-                Ok((tunnel, listener)) => Box::pin(self.serve(&tunnel.handle(), listener)).await,
+                Ok((tunnel, listener)) => Box::pin(self.serve(&tunnel.handle(), listener, &hubs)).await,
                 Err(sentence) => Err(sentence),
             };
             let sentence = match served {
-                Ok(revoked) => return revoked,
+                Ok(Left::Revoked) => return Revoked,
+                Ok(Left::OtherHubs(others)) => {
+                    tracing::info!("the hub is silent; trying those that the cloud has told of since");
+                    hubs = others;
+                    continue;
+                }
                 Err(sentence) => sentence,
             };
             tracing::warn!("{sentence}");
@@ -108,8 +122,8 @@ impl End<'_> {
         Ok((tunnel, listener))
     }
 
-    async fn serve(&self, handle: &Handle, listener: TcpListener) -> Result<Revoked, String> {
-        let hubs = &self.joined.hubs;
+    async fn serve(&self, handle: &Handle, listener: TcpListener, hubs: &[Hub]) -> Result<Left, String> {
+        let (told, news) = watch::channel(Vec::new());
         let options = client::Options { tls: self.client.tls(), seed: RandomState::new().hash_one(0) };
         let way = client::Client::start(handle.clone(), hubs, options)
             .map_err(|error| format!("The cloud's answer cannot be used: {error}. Ask its operator."))?;
@@ -120,14 +134,50 @@ impl End<'_> {
             hub.map_or(self.joined.address, |hub| hub.inner)
         };
         let meter = Arc::new(Meter::default());
-        // Only the last of them ever ends.
+        // Only the last two of them ever end.
         tokio::select! {
-            () = door::inner::serve(listener, self.shared.clone(), meter.clone()) => Ok(Revoked),
-            () = uplink::keep(self.shared, &meter) => Ok(Revoked),
-            () = report::keep(self.shared, self.time, handle, status.clone(), inner) => Ok(Revoked),
-            () = self.follow_clock(handle) => Ok(Revoked),
-            () = self.settle_clock() => Ok(Revoked),
-            revoked = self.watch(handle, &status) => Ok(revoked),
+            () = door::inner::serve(listener, self.shared.clone(), meter.clone()) => Ok(Left::Revoked),
+            () = uplink::keep(self.shared, &meter) => Ok(Left::Revoked),
+            () = report::keep(self.shared, self.time, handle, status.clone(), inner, &told) => Ok(Left::Revoked),
+            () = self.follow_clock(handle) => Ok(Left::Revoked),
+            () = self.settle_clock() => Ok(Left::Revoked),
+            others = self.keep_hubs(hubs, news, status.clone()) => Ok(Left::OtherHubs(others)),
+            Revoked = self.watch(handle, &status, hubs) => Ok(Left::Revoked),
+        }
+    }
+
+    /// Keeps what the cloud tells of its hubs, and ends when the one in use is silent and there are others than those that
+    /// are being tried.
+    async fn keep_hubs(
+        &self,
+        hubs: &[Hub],
+        mut news: watch::Receiver<Vec<Hub>>,
+        mut way: watch::Receiver<ClientStatus>,
+    ) -> Vec<Hub> {
+        let mut kept = hubs.to_vec();
+        loop {
+            let used = way.borrow().hub.clone();
+            let told = hubs::usable(&news.borrow_and_update(), hubs, used.as_ref());
+            if let Some(told) = told.filter(|told| !hubs::same(told, &kept)) {
+                match membership::keep(self.files, self.client.address(), &hubs::with(self.joined, &told)) {
+                    Ok(()) => tracing::info!(hubs = told.len(), "the cloud has told of other hubs"),
+                    // They are good until the next start all the same.
+                    Err(error) => tracing::warn!(%error, "cannot keep the cloud's hubs ([state] dir)"),
+                }
+                kept = told;
+            }
+            let silent = {
+                let way = way.borrow_and_update();
+                way.hub.clone().filter(|_| !way.stands)
+            };
+            if silent.is_some() && !hubs::same(&kept, hubs) {
+                return hubs::after(&kept, silent.as_ref());
+            }
+            tokio::select! {
+                Ok(()) = news.changed() => {}
+                Ok(()) = way.changed() => {}
+                else => pending().await,
+            }
         }
     }
 
@@ -155,7 +205,7 @@ impl End<'_> {
     }
 
     /// Shows how the tunnel is. When it stays down, asks the cloud over HTTPS whether the box was revoked.
-    async fn watch(&self, handle: &Handle, way: &watch::Receiver<ClientStatus>) -> Revoked {
+    async fn watch(&self, handle: &Handle, way: &watch::Receiver<ClientStatus>, hubs: &[Hub]) -> Revoked {
         let mut sent = VecDeque::new();
         let mut doubts = Pause::new(DOUBTS);
         let mut down_since = Instant::now();
@@ -169,7 +219,7 @@ impl End<'_> {
                 (down_since, doubt_at) = (now, now + jittered(DOUBT));
                 doubts.reset();
                 if seen.hub != probed {
-                    self.probe(handle, seen.hub.as_ref());
+                    self.probe(handle, seen.hub.as_ref(), hubs);
                     probed.clone_from(&seen.hub);
                 }
             }
@@ -189,8 +239,8 @@ impl End<'_> {
     }
 
     /// Finds how large packets to this hub may be.
-    fn probe(&self, handle: &Handle, endpoint: Option<&String>) {
-        let used = self.joined.hubs.iter().find(|hub| hub.endpoints.first() == endpoint);
+    fn probe(&self, handle: &Handle, endpoint: Option<&String>, hubs: &[Hub]) {
+        let used = hubs.iter().find(|hub| hub.endpoints.first() == endpoint);
         let Some(hub) = used else { return };
         if let Ok(key) = hub.public_key.parse() {
             handle.probe_mtu(key, self.joined.address, hub.inner);
