@@ -139,7 +139,10 @@ impl Store {
     }
 
     /// Deletes changes older than a week, and sessions, invitations and logins that nobody can use any more.
-    async fn sweep(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn sweep(&self) -> Result<(), Error> {
         const DOING: &str = "delete what is old";
         const DAY_MS: u64 = 24 * 3600 * 1000;
         let now = self.now_ms();

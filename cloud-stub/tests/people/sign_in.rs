@@ -192,3 +192,24 @@ async fn one_person_has_twenty_browsers_and_the_oldest_goes_first() {
     stage.get(&last.unwrap(), "/api/v1/me").await.ok();
     assert_eq!(stage.store.directory().borrow().portal().logins.iter().count(), 20);
 }
+
+#[tokio::test]
+async fn a_database_that_is_gone_signs_nobody_out() {
+    let stage = Stage::new().await;
+    let (_, camera) = stage.box_of(1, "ACME").await;
+    let aida = stage.person("a@example.org", Some(("ACME", Role::Owner))).await;
+    let path = format!("/api/v1/cameras/{camera}");
+    stage.store.close().await.unwrap();
+    stage.get(&aida, "/api/v1/me").await.ok();
+    stage.get(&aida, &path).await.ok();
+    let words = json!({ "email": "a@example.org", "password": PASSWORD });
+    let new = stage.post(&Browser::new(), "/api/v1/session", &words).await;
+    let changed = stage.patch(&aida, &path, &json!({ "title": "x" })).await;
+    for answer in [new, changed] {
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers.contains_key("retry-after"));
+        let said = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(said.contains("try again") && !said.contains("sql") && !said.contains("pool"), "{said}");
+    }
+    assert_eq!(stage.get(&aida, &path).await.ok()["title"], "Gate");
+}

@@ -64,9 +64,7 @@ pub(crate) async fn people(place: Place) -> Result<()> {
         "old password"
     );
 
-    ensure!(
-        refusal(store.set_role(&tenant, &aida, Some(Role::Viewer), by).await)? == Refused::LastOwner
-    );
+    ensure!(refusal(store.set_role(&tenant, &aida, Some(Role::Viewer), by).await)? == Refused::LastOwner);
     let secret = store.invite("b@example.org", &tenant, Role::Owner, by).await?;
     ensure!(store.invitations(&tenant).await?.len() == 1);
     let second = store.accept(secret.expose(), &chosen("of b", "hash"), None).await?;
@@ -76,7 +74,14 @@ pub(crate) async fn people(place: Place) -> Result<()> {
     store.invite("c@example.org", &tenant, Role::Viewer, by).await?;
     ensure!(store.uninvite("c@example.org", &tenant, by).await?);
     ensure!(!store.uninvite("c@example.org", &tenant, by).await?);
-    store.sign_out("second", by).await?;
+    place.clock().forward_s(31 * DAY_S);
+    store.sign_in(&aida, &new, &login("third"), by).await?;
+    store.sweep().await?;
+    other.refresh().await?;
+    ensure!(logins(&other) == ["third"], "what has ended by itself is forgotten");
+    store.sign_out("third", by).await?;
+    other.refresh().await?;
+    ensure!(logins(&other).is_empty());
     store.remove_person("AIDA@example.org").await?;
     ensure!(matches!(refusal(store.remove_person("aida@example.org").await)?, Refused::NoPerson(_)));
 
@@ -114,9 +119,7 @@ pub(crate) async fn things(place: Place) -> Result<()> {
     let id = member.identity.box_id();
     let row = store.directory().borrow().by_id(id).context("no box")?.clone();
     ensure!(row.name == "Hall" && row.site == site, "{row:?}");
-    ensure!(
-        refusal(store.change_box(id, &foreign, Some("Mine"), None, by).await)? == Refused::NotThere
-    );
+    ensure!(refusal(store.change_box(id, &foreign, Some("Mine"), None, by).await)? == Refused::NotThere);
     ensure!(refusal(store.change_box(id, &tenant, None, Some(&their), by).await)? == Refused::NotThere);
     store.change_box(id, &tenant, Some("Hall 2"), None, by).await?;
     let words = CameraWords {
