@@ -11,6 +11,9 @@ use crate::stage::{Stage, URL};
 
 const EVIL: &str = "https://evil.example";
 
+/// A name for it, method, path, body, headers.
+type Case<'a> = (&'a str, &'a str, &'a str, String, &'a [(&'a str, &'a str)]);
+
 #[tokio::test]
 async fn another_sites_page_changes_nothing() {
     let stage = Stage::new().await;
@@ -19,7 +22,7 @@ async fn another_sites_page_changes_nothing() {
     let before = version();
     let invite = json!({ "email": "evil@example.org", "role": "owner" }).to_string();
     let invite_path = format!("/api/v1/tenants/{tenant}/people");
-    let cases: Vec<(&str, &str, &str, String, &[(&str, &str)])> = vec![
+    let cases: Vec<Case<'_>> = vec![
         // A form: it cannot send JSON, and cannot set headers.
         (
             "form",

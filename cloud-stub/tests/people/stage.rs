@@ -145,6 +145,12 @@ impl Browser {
         let from = std::net::Ipv4Addr::from(TURN.fetch_add(1, Ordering::Relaxed)).to_string();
         Self { cookie: String::new(), csrf: String::new(), from }
     }
+
+    /// Keeps what it is given.
+    fn has_signed_in(&mut self, answer: &Answer) {
+        self.csrf = answer.ok()["csrf"].as_str().unwrap().into();
+        self.cookie = answer.cookie().unwrap();
+    }
 }
 
 impl Stage {
@@ -247,8 +253,7 @@ impl Stage {
         let mut browser = Browser::new();
         let answer =
             self.post(&browser, "/api/v1/session", &json!({ "email": email, "password": password })).await;
-        browser.csrf = answer.ok()["csrf"].as_str().unwrap().to_owned();
-        browser.cookie = answer.cookie().unwrap();
+        browser.has_signed_in(&answer);
         browser
     }
 
@@ -259,8 +264,7 @@ impl Stage {
         let path = format!("/api/v1/invitations/{}", secret.expose());
         let words = json!({ "name": email, "password": PASSWORD, "language": "kk" });
         let answer = self.post(&browser, &path, &words).await;
-        browser.csrf = answer.ok()["csrf"].as_str().unwrap().to_owned();
-        browser.cookie = answer.cookie().unwrap();
+        browser.has_signed_in(&answer);
         browser
     }
 
