@@ -77,7 +77,7 @@ pub fn direct(number: usize, path: &str) -> String {
     format!("http://127.0.0.1:{}{path}", PORTS[number.min(1)].0)
 }
 
-/// Where boxes find a cloud's hub.
-pub fn endpoint(number: usize) -> String {
-    format!("{HUB}:{}", PORTS[number.min(1)].2)
+/// Where a cloud is asked by the other.
+pub fn inner(number: usize) -> String {
+    format!("http://127.0.0.1:{}", PORTS[number.min(1)].1)
 }
