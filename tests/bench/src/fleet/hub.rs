@@ -31,7 +31,7 @@ struct Nobody;
 
 impl Reports for Nobody {
     async fn report(&self, _: Ipv4Addr, _: &Report) -> Result<Answer, Error> {
-        Ok(Answer { time_ms: 0, cameras: Vec::new() })
+        Ok(Answer { time_ms: 0, cameras: Vec::new(), hubs: Vec::new() })
     }
 }
 
