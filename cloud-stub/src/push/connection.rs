@@ -35,7 +35,9 @@ pub(super) struct Connection {
     peer: IpAddr,
     session: Session,
     publish: Option<Box<Publish>>,
-    /// When it is closed unless something comes: a key, a picture.
+    /// The encoder has said that it is done.
+    done: bool,
+    /// When it is closed unless something comes: a key, a picture, its end.
     due: Instant,
 }
 
@@ -80,7 +82,7 @@ impl Connection {
     pub(super) fn new(door: Arc<Door>, stream: TcpStream, peer: IpAddr, seed: u64) -> Self {
         door.numbers.open.inc();
         let (session, due) = (Session::new(seed), Instant::now() + PATIENCE);
-        Self { door, stream, peer, session, publish: None, due }
+        Self { door, stream, peer, session, publish: None, done: false, due }
     }
 
     /// Serves it to its end.
@@ -92,7 +94,13 @@ impl Connection {
             let ready = tokio::select! {
                 ready = self.stream.readable() => ready,
                 () = sleep_until(self.due.into()) => {
-                    break if publish.is_some() { End::Silent } else { End::Refused(Refused::Late) };
+                    break if publish.is_some() {
+                        End::Silent
+                    } else if self.done {
+                        End::Left
+                    } else {
+                        End::Refused(Refused::Late)
+                    };
                 }
                 () = seat.lost(), if publish.is_none() => break End::Refused(Refused::Crowded),
                 () = lost(publish) => break End::Replaced,
@@ -121,7 +129,7 @@ impl Connection {
                 seat.work();
             }
         };
-        self.end(&end);
+        self.leave(&end);
         // Without this, what was said last would be lost with what was not read.
         let _ = timeout(Duration::from_millis(200), self.stream.shutdown()).await;
     }
@@ -151,7 +159,11 @@ impl Connection {
                 Event::Audio { timestamp, body } => {
                     self.media(|tracks, now_us| tracks.audio(timestamp, &body, now_us))?;
                 }
-                Event::End => return Err(End::Left),
+                Event::End => {
+                    self.done = true;
+                    self.due = Instant::now() + SEND;
+                    self.leave(&End::Left);
+                }
             }
         }
         Ok(())
@@ -236,7 +248,7 @@ impl Connection {
     }
 
     /// Counts the end, and tells the camera's viewers what stands in the way.
-    fn end(&mut self, end: &End) {
+    fn leave(&mut self, end: &End) {
         let numbers = &self.door.numbers;
         let publish = self.publish.take();
         let (why, trouble) = match end {

@@ -5,7 +5,7 @@
 //!    after that;
 //! 2. answers [`Event::Publish`] by [`Session::accept`] or [`Session::refuse`];
 //! 3. gives [`Event::Video`] and [`Event::Audio`] to [`Tracks`], and what comes out to a `media::Stream`;
-//! 4. closes the connection at any error and at [`Event::End`]; deadlines are its affair.
+//! 4. closes the connection at any error, and soon after [`Event::End`]; deadlines are its affair.
 //!
 //! Always true:
 //! * No input panics, and every input moves on: the work is in proportion to the bytes.

@@ -68,7 +68,8 @@ pub enum Event {
         /// The message.
         body: Vec<u8>,
     },
-    /// The publisher says that it is done.
+    /// The publisher says that it is done. Nothing more of it is taken; it closes the connection by itself, and some take it
+    /// for an error when somebody else does.
     End,
 }
 
@@ -109,8 +110,8 @@ enum Stage {
     Asked,
     /// Media may come.
     Accepted,
-    /// The key was refused.
-    Refused,
+    /// The key was refused, or the publisher is done.
+    Over,
 }
 
 /// One connection.
@@ -191,7 +192,7 @@ impl Session {
 
     /// It is not, or may not publish now. The caller sends this and closes the connection.
     pub fn refuse(&mut self, reason: &str) {
-        self.stage = Stage::Refused;
+        self.stage = Stage::Over;
         self.status("error", "NetStream.Publish.BadName", reason);
     }
 
@@ -268,7 +269,10 @@ impl Session {
             }
             ("publish", _) => return Err(Fault::Broken("a second publish")),
             ("play" | "play2", _) => return Err(Fault::Player),
-            ("FCUnpublish" | "deleteStream" | "closeStream", Stage::Accepted) => return Ok(Some(Event::End)),
+            ("FCUnpublish" | "deleteStream" | "closeStream", Stage::Accepted) => {
+                self.stage = Stage::Over;
+                return Ok(Some(Event::End));
+            }
             // What publishers say beside that needs no answer (_checkbw, FCSubscribe, getStreamLength …).
             _ => {}
         }
