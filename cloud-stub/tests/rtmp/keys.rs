@@ -84,7 +84,7 @@ fn wrong_keys_are_refused_and_their_number_is_bounded() {
 #[test]
 fn who_sends_keeps_its_place_and_who_is_silent_loses_it_and_is_closed() {
     let (cloud, clip) = (Cloud::start(), Clip::new("libx265", 2));
-    let (record, samples) = samples(&clip.file, b"hvcC");
+    let (record, samples) = samples(&clip.file, *b"hvcC");
     let mut first = Publisher::connect(cloud.rtmp, KEY);
     assert!(first.hears("NetStream.Publish.Start"));
     play_h265(&mut first, &record, &samples, 0);

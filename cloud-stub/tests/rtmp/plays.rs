@@ -11,8 +11,8 @@ use crate::stage::{Cloud, KEY, until};
 const LONG: Duration = Duration::from_secs(40);
 
 fn done(mut encoder: Child) {
-    let output = until("the encoder's end", LONG, || encoder.try_wait().unwrap().map(|_| ()));
-    let output = (output, encoder.wait_with_output().unwrap()).1;
+    until("the encoder's end", LONG, || encoder.try_wait().unwrap());
+    let output = encoder.wait_with_output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{error}");
 }
@@ -74,7 +74,7 @@ fn gstreamers_h264_and_aac() {
 #[test]
 fn enhanced_h265_over_the_end_of_the_clock() {
     let (cloud, clip) = (Cloud::start(), Clip::new("libx265", 6));
-    let (record, samples) = samples(&clip.file, b"hvcC");
+    let (record, samples) = samples(&clip.file, *b"hvcC");
     let mut publisher = Publisher::connect(cloud.rtmp, KEY);
     assert!(publisher.hears("NetStream.Publish.Start"));
     // 32 bits of milliseconds end in the middle.

@@ -112,9 +112,9 @@ pub(crate) struct Sample {
 }
 
 /// The pictures of an MP4 file and its decoder configuration record, by the name of its box.
-pub(crate) fn samples(file: &Path, record: &[u8; 4]) -> (Vec<u8>, Vec<Sample>) {
+pub(crate) fn samples(file: &Path, record: [u8; 4]) -> (Vec<u8>, Vec<Sample>) {
     let bytes = std::fs::read(file).unwrap();
-    let at = bytes.windows(4).position(|name| name == record).expect("a record");
+    let at = bytes.windows(4).position(|name| *name == record).expect("a record");
     let length = u32::from_be_bytes(bytes[at - 4..at].try_into().unwrap()) as usize;
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-select_streams", "v:0", "-show_entries"]);
