@@ -159,7 +159,8 @@ fn every_example_of_the_help_is_valid() {
                 "user" | "password" => "url = \"rtsp://cam.example.org/1\"\n",
                 _ => "",
             };
-            parse(&format!("[[camera]]\n{id}{more}{} = {}\n", key.name, key.example)).unwrap();
+            let after = if key.name == "rtmp_key" { "[rtmp]\nlisten = \"0.0.0.0:1935\"\n" } else { "" };
+            parse(&format!("[[camera]]\n{id}{more}{} = {}\n{after}", key.name, key.example)).unwrap();
             continue;
         }
         parse(&format!("[{}]\n{rest}{acme}{} = {}\n", key.section, key.name, key.example)).unwrap();

@@ -8,6 +8,7 @@ mod fleet;
 mod gateway;
 mod latency;
 mod process;
+mod pull;
 mod row;
 mod stage;
 mod tunnel;
@@ -24,6 +25,7 @@ cargo xtask bench [NAME...] [--cameras N] [--boxes N]
   fleet     10,000 boxes and one hub: memory, idle cost, and the storm after a restart
   gateway   500 viewers of one camera through the gateway, beside nginx
   latency   frame sent to part fetched; first playlist after start
+  pull      CPU and memory of 200 1080p cameras that the cloud pulls, beside MediaMTX's given figures
   tunnel    TCP through WireGuard on one core a side, beside wireguard-go and boringtun-cli
 
 Without a name, all of them. Example: cargo xtask bench crowd --cameras 8
@@ -31,11 +33,13 @@ Without a name, all of them. Example: cargo xtask bench crowd --cameras 8
 
 /// What the box is meant to carry on the reference machine.
 const CAMERAS: u32 = 32;
+/// Cameras without a box that one cloud is meant to pull.
+const PULLED: u32 = 200;
 /// What one hub is meant to carry.
 const BOXES: u32 = 10_000;
 
 fn main() -> Result<()> {
-    let (mut names, mut cameras, mut boxes) = (Vec::new(), CAMERAS, BOXES);
+    let (mut names, mut cameras, mut boxes) = (Vec::new(), None, BOXES);
     let mut inside = false;
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -44,11 +48,13 @@ fn main() -> Result<()> {
                 print!("{HELP}");
                 return Ok(());
             }
-            "--cameras" => cameras = words.next().unwrap_or_default().parse()?,
+            "--cameras" => cameras = Some(words.next().unwrap_or_default().parse()?),
             "--boxes" => boxes = words.next().unwrap_or_default().parse()?,
             fleet::HUB => return fleet::run_hub(),
             fleet::INSIDE => inside = true,
-            "browser" | "clouds" | "crowd" | "fleet" | "gateway" | "latency" | "tunnel" => names.push(word),
+            "browser" | "clouds" | "crowd" | "fleet" | "gateway" | "latency" | "pull" | "tunnel" => {
+                names.push(word);
+            }
             tunnel::INSIDE => return tunnel::run_inside(),
             other => bail!("unknown word {other:?}\n\n{HELP}"),
         }
@@ -65,7 +71,10 @@ fn main() -> Result<()> {
         rows.extend(browser::run(&stage::Stage::set()?)?);
     }
     if wanted("crowd") {
-        rows.extend(crowd::run(&stage::Stage::set()?, cameras)?);
+        rows.extend(crowd::run(&stage::Stage::set()?, cameras.unwrap_or(CAMERAS))?);
+    }
+    if wanted("pull") {
+        rows.extend(pull::run(&stage::Stage::set()?, cameras.unwrap_or(PULLED))?);
     }
     if wanted("gateway") {
         rows.extend(gateway::run()?);

@@ -30,7 +30,17 @@ impl Stage {
     pub(crate) fn set() -> Result<Self> {
         eprintln!("bench: building the release binaries");
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--release", "--package", "boxd", "--package", "simcam"])
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--package",
+                "boxd",
+                "--package",
+                "cloud-stub",
+                "--package",
+                "simcam",
+            ])
             .current_dir(paths::workspace())
             .status()?;
         ensure!(status.success(), "the release build failed");
@@ -192,12 +202,12 @@ pub(crate) fn camera_url(index: u32) -> String {
     format!("rtsp://127.0.0.1:{}/main", u32::from(RTSP_PORT) + index)
 }
 
-fn release(name: &str) -> PathBuf {
+pub(crate) fn release(name: &str) -> PathBuf {
     let path: &Path = &paths::target();
     path.join("release").join(name)
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -47,8 +47,10 @@ pub(super) struct Garbage;
 /// Takes bytes, gives access units.
 #[derive(Default)]
 pub(super) struct Demux {
-    /// Less than a packet.
+    /// A packet at most.
     rest: Vec<u8>,
+    /// Whether a packet ended where `rest` begins.
+    aligned: bool,
     skipped: usize,
     map: Option<u16>,
     video: Option<Elementary>,
@@ -132,9 +134,13 @@ impl Demux {
         let taken = std::mem::take(&mut self.rest);
         let mut rest = &taken[..];
         while rest.len() >= PACKET {
-            // The next packet must begin where this one ends, as far as that has come.
-            let fits = rest.first() == Some(&SYNC) && rest.get(PACKET).is_none_or(|next| *next == SYNC);
-            if fits {
+            // A byte alone may be anything: to find the first packet, the next one must begin where it ends.
+            let next = rest.get(PACKET).copied();
+            if !self.aligned && next.is_none() {
+                break;
+            }
+            self.aligned = rest.first() == Some(&SYNC) && next.is_none_or(|next| next == SYNC);
+            if self.aligned {
                 let (packet, after) = rest.split_at(PACKET);
                 self.packet(packet, arrival_us, out);
                 self.skipped = 0;
@@ -491,8 +497,9 @@ mod tests {
     fn a_lost_packet_costs_its_picture_and_is_told() {
         let mut bytes = head();
         bytes.extend(packet(0x101, true, 0, &pes(0, KEY)));
-        bytes.extend(packet(0x101, true, 2, &pes(3600, DELTA)));
+        bytes.extend(packet(0x101, true, 1, &pes(3600, DELTA)));
         bytes.extend(packet(0x101, true, 3, &pes(7200, DELTA)));
+        bytes.extend(packet(0x101, true, 4, &pes(10800, DELTA)));
         let items = read(&bytes, 1000);
         let losses: Vec<_> = items
             .iter()
@@ -501,7 +508,7 @@ mod tests {
                 Item::Format(_) => None,
             })
             .collect();
-        assert_eq!(losses, [(3600, true)], "nobody knows whether the first one was whole");
+        assert_eq!(losses, [(0, false), (7200, true)], "nobody knows whether the second one was whole");
     }
 
     #[test]
@@ -538,7 +545,7 @@ mod tests {
             for piece in bytes.chunks(97) {
                 let _ = demux.push(piece, 0, &mut out);
             }
-            prop_assert!(demux.rest.len() < PACKET);
+            prop_assert!(demux.rest.len() <= PACKET);
             let _ = adts(&bytes[index..]);
         }
     }
