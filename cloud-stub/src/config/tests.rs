@@ -143,6 +143,7 @@ fn every_example_of_the_help_is_valid() {
             "key" if key.section == "updates" => "dir = \"d\"\n",
             "audience" => "jwks = \"https://login.example.org/keys\"\n",
             "hook_token" | "ca" if key.section == "access" => "hook = \"https://door.example.org/\"\n",
+            "url" if key.section == "rtmp" => "listen = \"0.0.0.0:1935\"\n",
             "url" if key.section == "cluster" => "listen = \"0.0.0.0:8444\"\n",
             "cert" => "tls = \"files\"\nkey = \"k\"\n",
             "key" => "tls = \"files\"\ncert = \"c\"\n",
