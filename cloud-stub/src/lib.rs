@@ -10,6 +10,7 @@
 //! * [`people`]: who asks, and what they may do.
 //! * [`things`]: a tenant's sites, boxes and cameras.
 //! * [`push`]: encoders that send by RTMP.
+//! * [`status`]: how cameras are and were, uptime, and who is told.
 //! * [`updates`]: releases for boxes, and which of them a box is to have.
 //! * [`access`]: who may watch what not everybody may.
 //! * [`ingest`]: cameras without a box.
@@ -32,6 +33,7 @@ pub mod peer;
 pub mod people;
 pub mod portal;
 pub mod push;
+pub mod status;
 pub mod store;
 pub mod things;
 pub mod updates;

@@ -1,7 +1,7 @@
 //! Puts the cloud together and takes it down again.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -29,7 +29,11 @@ use crate::nodes::{self, Hubs, InnerDoor, Seal, Telling};
 use crate::people::{Gate, People};
 use crate::portal;
 use crate::push;
-use crate::store::{Node, Options, Store, World};
+use crate::status::alert::hook::Hooks;
+use crate::status::alert::mail::Mailer;
+use crate::status::alert::{self, Courier};
+use crate::status::{self, Status};
+use crate::store::{BoxRow, Node, Options, Store, System, World};
 use crate::things::Things;
 use crate::updates::Updates;
 
@@ -76,10 +80,15 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     let hub =
         hub::Options { key: store.hub_key().await?, listen: config.hub.listen, network: config.hub.network };
     let hubs = Hubs::new(&config, &hub.public_key().to_string(), store.directory());
-    let hub = Hub::start(&hub, store.directory(), Telling::new(store.clone(), hubs))
+    let tunnel: Arc<OnceLock<tunnel::io::Handle>> = Arc::default();
+    let node = cluster.as_ref().map(|cluster| cluster.id.clone());
+    let status = Status::new(store.clone(), watch_over(&config, tunnel.clone(), node)?);
+    let hub = Hub::start(&hub, store.directory(), Telling::new(status.clone(), hubs))
         .with_context(|| format!("cannot start the hub at UDP {} ([hub] listen)", config.hub.listen))?;
+    // Set once: nothing asks before the hub hears somebody.
+    let _ = tunnel.set(hub.handle());
     let (stop, stopped) = watch::channel(false);
-    let mut tasks = vec![tokio::spawn(store.clone().follow())];
+    let mut tasks = vec![tokio::spawn(store.clone().follow()), tokio::spawn(status.clone().keep())];
     let floor = ingest::floor(&store).await?;
     tasks.push(tokio::spawn(ingest::keep_floor(store.clone(), floor)));
 
@@ -95,7 +104,7 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     };
     let access = Arc::new(Access::start(store.clone(), &config.access)?);
     let here = Here::new(floor);
-    let ingest = Ingest::start(&config, &store, here.clone()).await?;
+    let ingest = Ingest::start(&config, &status, here.clone()).await?;
     let gateway = Gateway::new(store.directory(), gateway::inside(hub.handle()), options);
     let gateway = Arc::new(gateway.with_admission(access).with_here(here.clone()));
     gateway.register(&mut registry);
@@ -123,7 +132,7 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         None => routes,
     };
     let source = Source { store: store.clone(), door: counters.clone() };
-    let routes = routes.merge(portal(&store, &config));
+    let routes = routes.merge(portal(&store, &config, &status));
     let metrics = Arc::new(Metrics::new(registry, source));
     let names = config.http.hosts.iter().map(String::as_str).chain(config.http.url.host_str());
     let service = Front::new(routes, metrics, Hosts::new(names, REFUSAL), proxies.clone());
@@ -157,6 +166,9 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         for task in &tasks {
             task.abort();
         }
+        if let Err(error) = status.flush(true).await {
+            tracing::warn!("{error}");
+        }
         if let Some(cluster) = &cluster {
             store.leave(&cluster.id).await?;
         }
@@ -171,13 +183,14 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
 }
 
 /// What the portal's pages ask for: everything under `/api/v1` that is for people.
-pub fn portal(store: &Store, config: &Config) -> Router {
+pub fn portal(store: &Store, config: &Config, status: &Status) -> Router {
     let push_url = config.rtmp.as_ref().map(|rtmp| rtmp.url.clone());
     People::new(store.clone())
         .routes()
         .merge(access::routes(store.clone()))
         .merge(Things::new(store.clone()).routes())
         .merge(SourceDesk::new(store.clone(), ingest::rule(config), push_url).routes())
+        .merge(status::routes(status.clone()))
         .layer(Extension(Gate::new(store.clone(), config)))
 }
 
@@ -199,6 +212,29 @@ impl Cluster {
         store.come_in(&id, &node).await?;
         Ok(Some(Self { id, node, seal: Seal::new(&store.cluster_key().await?), listener }))
     }
+}
+
+/// How cameras are watched over: what the tunnel knows of a box, and who is told.
+fn watch_over(
+    config: &Config,
+    tunnel: Arc<OnceLock<tunnel::io::Handle>>,
+    node: Option<String>,
+) -> anyhow::Result<status::Options> {
+    let mailer = config.mail.as_ref().map(Mailer::new).transpose().context("[mail]")?;
+    let own = match config.http.url.host() {
+        Some(url::Host::Ipv4(address)) => vec![address.into()],
+        Some(url::Host::Ipv6(address)) => vec![address.into()],
+        _ => Vec::new(),
+    };
+    let rule = ingest::Rule { private: config.alerts_private, own };
+    let hooks = Hooks::new(rule).context("TLS is not available")?;
+    let courier = Courier::new(config.http.base(), mailer, hooks, alert::TRIES.to_vec());
+    let sign = move |row: &BoxRow| {
+        let peer = tunnel.get()?.peer(&tunnel::keys::PublicKey::from_bytes(row.tunnel_key))?;
+        let ago = u64::try_from(peer.last_received?.as_millis()).ok()?;
+        System.now_ms().checked_sub(ago)
+    };
+    Ok(status::Options { sign: Box::new(sign), node, courier })
 }
 
 /// Begins to take connections.

@@ -62,6 +62,14 @@ fn wrong_values_name_file_line_and_key() {
             "[access]\nhook_token = \"canary\"\n",
             "cloud.toml:2: [access]: hook_token: has no effect without jwks or hook",
         ),
+        (
+            "[mail]\nsmtp = \"mail.example.org\"\n",
+            "cloud.toml:2: [mail]: smtp: is not smtps://HOST:465, smtp://HOST:587, or smtp://127.0.0.1:25 on this machine",
+        ),
+        (
+            "[mail]\nsmtp = \"smtp://h\"\nfrom = \"a@b.c\"\nuser = \"u\"\n",
+            "cloud.toml:1: [mail]: password: is missing",
+        ),
         ("[cache]\nmib = 1\n", "cloud.toml:2: [cache]: mib: is not a whole number from 16 to 65536"),
         ("[[camera]]\nid = \"x\"\n", "cloud.toml:2: [[camera]] x: id: needs one of url, exec and rtmp_key"),
         (
@@ -145,6 +153,14 @@ fn every_example_of_the_help_is_valid() {
             "hook_token" | "ca" if key.section == "access" => "hook = \"https://door.example.org/\"\n",
             "url" if key.section == "rtmp" => "listen = \"0.0.0.0:1935\"\n",
             "url" if key.section == "cluster" => "listen = \"0.0.0.0:8444\"\n",
+            "smtp" => "from = \"a@example.org\"\n",
+            "from" => "smtp = \"smtp://mail.example.org\"\n",
+            "user" if key.section == "mail" => {
+                "smtp = \"smtp://mail.example.org\"\nfrom = \"a@example.org\"\npassword = \"p\"\n"
+            }
+            "password" if key.section == "mail" => {
+                "smtp = \"smtp://mail.example.org\"\nfrom = \"a@example.org\"\nuser = \"u\"\n"
+            }
             "cert" => "tls = \"files\"\nkey = \"k\"\n",
             "key" => "tls = \"files\"\ncert = \"c\"\n",
             "acme_directory" | "acme_contact" | "acme_ca" | "tls" => {

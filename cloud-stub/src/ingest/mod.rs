@@ -34,7 +34,7 @@ use nix::ifaddrs::getifaddrs;
 use tokio::task::JoinSet;
 
 use crate::config::{Camera, Config, From};
-use crate::store::Store;
+use crate::status::Status;
 use logins::Logins;
 use pull::Pulling;
 use puller::Pool;
@@ -59,7 +59,8 @@ impl Ingest {
     ///
     /// # Errors
     /// When the database does not say by what key passwords are sealed.
-    pub async fn start(config: &Config, store: &Store, here: Here) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, status: &Status, here: Here) -> anyhow::Result<Self> {
+        let store = status.store();
         let key = store.password_key().await?;
         let safe = Safe::new(&key).context("a key of another length")?;
         let pulling = Pulling { pool: Pool::default(), rule: rule(config), logins: Logins::default() };
@@ -70,7 +71,7 @@ impl Ingest {
         }
         let sources = Sources::new(store.clone(), here.clone(), pulling, safe);
         ingest.tasks.spawn(sources.follow());
-        ingest.tasks.spawn(report::keep(store.clone(), here));
+        ingest.tasks.spawn(report::keep(status.clone(), here));
         Ok(ingest)
     }
 

@@ -8,7 +8,7 @@ use model::status::{CameraReport, Picture};
 use model::{CameraId, CameraState};
 
 use super::Here;
-use crate::store::Store;
+use crate::status::Status;
 
 /// Between two reports of a camera.
 const EVERY: Duration = Duration::from_secs(30);
@@ -18,7 +18,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const OUTAGES: usize = 32;
 
 /// Reports for ever.
-pub(super) async fn keep(store: Store, here: Here) {
+pub(super) async fn keep(status: Status, here: Here) {
+    let store = status.store().clone();
     let mut told: HashMap<CameraId, (&'static str, Instant)> = HashMap::new();
     loop {
         tokio::time::sleep(LOOK).await;
@@ -39,7 +40,8 @@ pub(super) async fn keep(store: Store, here: Here) {
         let (reports, marks): (Vec<_>, Vec<_>) = measured.into_iter().unzip();
         match store.report_sources(&reports).await {
             Ok(()) => {
-                for ((id, feed), mark) in due.into_iter().zip(marks) {
+                for (((id, feed), mark), report) in due.into_iter().zip(marks).zip(reports) {
+                    status.heard_source(id, report);
                     feed.acknowledge(mark);
                     told.insert(id.clone(), (gist(feed), Instant::now()));
                 }

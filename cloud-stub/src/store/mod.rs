@@ -30,6 +30,7 @@ mod setting;
 mod share;
 mod source;
 mod sourced;
+mod status;
 mod tenant;
 mod world;
 
@@ -182,6 +183,19 @@ impl Store {
     /// Random bits for a password's hash.
     pub(crate) fn salt(&self) -> Result<[u8; 16], Error> {
         self.random("hash a password")
+    }
+
+    /// Where the public links begin, without a slash at the end.
+    pub fn base(&self) -> &str {
+        &self.0.options.url
+    }
+
+    /// Random bytes for a secret.
+    ///
+    /// # Errors
+    /// When the system has none to give.
+    pub fn fresh(&self, doing: &'static str) -> Result<[u8; 16], Error> {
+        self.random(doing)
     }
 
     fn random(&self, doing: &'static str) -> Result<[u8; 16], Error> {

@@ -12,6 +12,7 @@ use cloud_stub::access::Access;
 use cloud_stub::config::Config;
 use cloud_stub::gateway::{self, Connector, Gateway, Stream};
 use cloud_stub::http::{Front, Metrics, Proxies, Source};
+use cloud_stub::status::Status;
 use cloud_stub::store::{self, By, CameraWords, Options, Role, Store, System, World};
 use cloud_stub::wiring;
 use door::{Counters, Hosts, Limits};
@@ -196,7 +197,11 @@ impl Stage {
         let access = Arc::new(Access::start(store.clone(), &config.access).unwrap());
         let gateway = Gateway::new(store.directory(), connector, options).with_admission(access);
         gateway.register(&mut registry);
-        let routes = gateway::routes(Arc::new(gateway)).merge(wiring::portal(&store, &config));
+        let routes = gateway::routes(Arc::new(gateway)).merge(wiring::portal(
+            &store,
+            &config,
+            &Status::idle(store.clone()),
+        ));
         let source = Source { store: store.clone(), door: counters.clone() };
         let metrics = Arc::new(Metrics::new(registry, source));
         let hosts = Hosts::new(["video.example.org", "video.example.com"], "Not my name.\n");

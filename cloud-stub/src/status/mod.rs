@@ -1,0 +1,291 @@
+//! How cameras are and were: samples, outages, uptime, and who is told.
+//!
+//! ```text
+//! boxes' reports ─┐                      ┌─> store: sample_hour, sample_day, outage, alarm (a batch every 5 s)
+//!                 ├─> [`Core`] (no IO) ──┤
+//! the clock ──────┘                      └─> [`alert`]: mail and webhooks, once their state is written
+//! ```
+//!
+//! A box says itself when its pictures stopped and came again; that it is silent, only the cloud can see. Both go into the
+//! same [`Book`]. Boxes speak in ages ([`model::status::Outage`]): their clocks do not matter.
+
+pub mod alert;
+mod book;
+mod core;
+mod reason;
+mod routes;
+pub mod sample;
+pub mod uptime;
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use model::CameraId;
+use model::status::{Answer, CameraReport, Report};
+use tokio::time::{MissedTickBehavior, interval};
+
+pub use book::{Book, Span};
+pub use core::{Batch, CameraRows, Core, Current, Look, Rows, SILENT_MS, Told};
+pub use reason::Reason;
+pub use routes::routes;
+
+use crate::hub::Reports;
+use crate::store::{BoxRow, BoxState, Directory, Error, Store};
+use alert::machine::Event;
+
+/// What a camera without a box is held by: this and its public id.
+pub(crate) const SOURCE: &str = "source:";
+/// Between two looks at the clock.
+const TICK: Duration = Duration::from_secs(1);
+/// Between two writes, looks.
+const WRITE_EVERY: u32 = 5;
+/// Between two sweeps, milliseconds.
+const SWEEP_MS: u64 = 6 * 3_600_000;
+/// Most news that wait for the database.
+const EVENTS: usize = 1_000;
+
+/// When a box was last heard of beside its reports, milliseconds since 1970: what the tunnel knows.
+pub type Sign = Box<dyn Fn(&BoxRow) -> Option<u64> + Send + Sync>;
+
+/// What a status keeper is made of.
+pub struct Options {
+    /// The tunnel's word.
+    pub sign: Sign,
+    /// This cloud's id among those that share the database; `None`: it is the only one.
+    pub node: Option<String>,
+    /// Who takes messages to people.
+    pub courier: alert::Courier,
+}
+
+/// Keeps the status of every camera that this cloud hears. A handle, cheap to clone.
+#[derive(Clone)]
+pub struct Status(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    options: Options,
+    core: Mutex<Core>,
+    /// What people are to be told once its state is written.
+    events: Mutex<Vec<(String, Event)>>,
+    swept_ms: Mutex<u64>,
+    started_ms: u64,
+}
+
+impl Status {
+    /// A keeper that has heard nothing yet.
+    pub fn new(store: Store, options: Options) -> Self {
+        let now = store.now_ms();
+        let alive = store.directory().borrow().boxes().filter_map(|row| row.seen.last_ms()).max();
+        Self(Arc::new(Inner {
+            core: Mutex::new(Core::new(now, alive)),
+            events: Mutex::default(),
+            swept_ms: Mutex::new(0),
+            started_ms: now,
+            options,
+            store,
+        }))
+    }
+
+    /// One that hears nobody and tells nobody.
+    pub fn idle(store: Store) -> Self {
+        let courier = alert::Courier::silent(store.base().to_owned());
+        Self::new(store, Options { sign: Box::new(|_| None), node: None, courier })
+    }
+
+    /// Who takes messages to people.
+    pub fn courier(&self) -> &alert::Courier {
+        &self.0.options.courier
+    }
+
+    /// The store that it writes to.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Takes what this cloud says itself of a camera without a box, every half minute and at each change.
+    pub fn heard_source(&self, public_id: &CameraId, report: CameraReport) {
+        let told = vec![Told { public_id: public_id.clone(), report }];
+        let now = self.0.store.now_ms();
+        self.core(|core| core.heard(&format!("{SOURCE}{public_id}"), told, None, now));
+    }
+
+    /// Runs for ever. Troubles of the database are the follower's to log.
+    pub async fn keep(self) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut round = 0_u32;
+        loop {
+            tick.tick().await;
+            round = round.wrapping_add(1);
+            self.tick().await;
+            if round % WRITE_EVERY == 0 || !lock(&self.0.events).is_empty() {
+                // What could not be written is part of the next batch.
+                let _ = self.flush(false).await;
+            }
+            self.sweep().await;
+        }
+    }
+
+    /// One look at the clock.
+    pub async fn tick(&self) {
+        let inner = &*self.0;
+        let now = inner.store.now_ms();
+        let directory = inner.store.directory().borrow().clone();
+        self.watch_the_unheard(&directory, now);
+        for holder in self.core(|core| core.wanted()) {
+            let cameras = cameras_of(&directory, &holder);
+            // Without the database it waits, and so do its reports.
+            let Ok(rows) = inner.store.status_rows(&holder, &cameras).await else { break };
+            self.core(|core| core.load(&holder, rows, inner.store.now_ms()));
+        }
+        let news = self.core(|core| core.tick(now, |holder| self.look(&directory, holder)));
+        let mut events = lock(&inner.events);
+        events.extend(news);
+        let over = events.len().saturating_sub(EVENTS);
+        if over > 0 {
+            tracing::warn!(over, "people are not told of everything: the database does not answer");
+            events.drain(..over);
+        }
+    }
+
+    /// Writes what waits, then hands over what people are to be told. `all`: everything, for this process ends.
+    ///
+    /// # Errors
+    /// The database's; nothing is lost.
+    pub async fn flush(&self, all: bool) -> Result<(), Error> {
+        let inner = &*self.0;
+        let now = inner.store.now_ms();
+        let events = std::mem::take(&mut *lock(&inner.events));
+        let batch = self.core(|core| core.batch(now, all));
+        if !batch.is_empty() {
+            if let Err(error) = inner.store.write_status(&batch).await {
+                self.core(|core| core.failed(batch));
+                lock(&inner.events).splice(0..0, events);
+                return Err(error);
+            }
+            self.core(|core| core.written(&batch));
+        }
+        let directory = inner.store.directory().borrow().clone();
+        for (holder, event) in events {
+            inner.options.courier.tell(&directory, &holder, &event, now);
+        }
+        Ok(())
+    }
+
+    /// How a camera is now, and samples of this hour, if this cloud hears it.
+    pub fn current(&self, directory: &Directory, public_id: &CameraId) -> Option<Current> {
+        let holder = holder_of(directory, public_id)?;
+        self.core(|core| core.current(&holder, public_id))
+    }
+
+    /// Samples of an hour that are in memory.
+    pub fn hour(&self, directory: &Directory, public_id: &CameraId, hour: u64) -> Option<sample::Hour> {
+        let holder = holder_of(directory, public_id)?;
+        self.core(|core| core.hour(&holder, public_id, hour))
+    }
+
+    async fn sweep(&self) {
+        let now = self.0.store.now_ms();
+        let due = now.saturating_sub(*lock(&self.0.swept_ms)) >= SWEEP_MS;
+        if due && self.0.store.sweep_status(now).await.is_ok() {
+            *lock(&self.0.swept_ms) = now;
+        }
+    }
+
+    /// Boxes that no cloud has heard for long are watched by the first one.
+    fn watch_the_unheard(&self, directory: &Directory, now: u64) {
+        let nodes = &directory.portal().nodes;
+        let first = match &self.0.options.node {
+            Some(own) => nodes.iter().map(|(id, _)| id).min().is_none_or(|first| first == own),
+            None => true,
+        };
+        if !first || now.saturating_sub(self.0.started_ms) < SILENT_MS {
+            return;
+        }
+        self.core(|core| {
+            for row in directory.peers() {
+                let silent = row.seen.last_ms().is_some_and(|at| now.saturating_sub(at) >= SILENT_MS);
+                if silent && !core.knows(row.id.as_str()) {
+                    core.watch(row.id.as_str(), now);
+                }
+            }
+        });
+    }
+
+    fn look(&self, directory: &Directory, holder: &str) -> Option<Look> {
+        let mut look = Look::default();
+        let tenant = if let Some(public_id) = holder.strip_prefix(SOURCE) {
+            let source = directory.portal().sources.get(public_id)?;
+            let elsewhere = |own: &String| !source.node.is_empty() && source.node != *own;
+            if self.0.options.node.as_ref().is_some_and(elsewhere) {
+                look.seen_ms = Some(u64::MAX);
+            }
+            if !source.on {
+                look.off.extend(CameraId::new(public_id).ok());
+            }
+            Some(source.tenant.as_str())
+        } else {
+            let row = directory.by_id(&holder.parse().ok()?).filter(|row| row.state == BoxState::Active)?;
+            look.seen_ms = row.seen.last_ms();
+            look.sign_ms = (self.0.options.sign)(row);
+            let off = directory.cameras_of(&row.id).filter(|camera| !camera.on);
+            look.off = off.map(|camera| camera.public_id.clone()).collect();
+            directory.portal().tenant_named(&row.owner)
+        };
+        look.after_ms = alert::Rules::of(directory, tenant.unwrap_or_default()).after_ms();
+        Some(look)
+    }
+
+    fn core<T>(&self, with: impl FnOnce(&mut Core) -> T) -> T {
+        with(&mut lock(&self.0.core))
+    }
+}
+
+/// Reports go through here to the store: what the store has taken is the cloud's.
+impl Reports for Status {
+    async fn report(&self, from: Ipv4Addr, report: &Report) -> Result<Answer, Error> {
+        let store = &self.0.store;
+        let sender = store.directory().borrow().by_address(from).cloned();
+        let before = sender.as_ref().and_then(|row| row.seen.last_ms());
+        let answer = store.report(from, report).await?;
+        if let Some(sender) = sender {
+            let told = answer.cameras.iter().filter_map(|link| {
+                let said = report.cameras.iter().find(|camera| camera.id == link.id)?;
+                Some(Told { public_id: link.public_id.clone(), report: said.clone() })
+            });
+            let (told, now) = (told.collect(), store.now_ms());
+            self.core(|core| core.heard(sender.id.as_str(), told, before, now));
+        }
+        Ok(answer)
+    }
+}
+
+impl std::fmt::Debug for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Status").field("cameras", &self.core(|core| core.cameras())).finish_non_exhaustive()
+    }
+}
+
+/// Who reports a camera.
+fn holder_of(directory: &Directory, public_id: &CameraId) -> Option<String> {
+    match directory.camera(public_id.as_str()) {
+        Some(camera) => Some(camera.box_id.to_string()),
+        None => directory.portal().sources.get(public_id.as_str()).map(|_| format!("{SOURCE}{public_id}")),
+    }
+}
+
+fn cameras_of(directory: &Directory, holder: &str) -> Vec<CameraId> {
+    match holder.strip_prefix(SOURCE) {
+        Some(public_id) => CameraId::new(public_id).into_iter().collect(),
+        None => holder.parse().map_or_else(
+            |_| Vec::new(),
+            |id| directory.cameras_of(&id).map(|camera| camera.public_id.clone()).collect(),
+        ),
+    }
+}
+
+/// Nobody leaves a half-made value behind: a poisoned lock is used as it is.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,9 @@
+//! How cameras are and were, as the portal shows it: a scripted outage through the real store, API, mail and webhooks, with
+//! a clock that only the test moves.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod outage;
+mod post;
+mod size;
+mod stage;
