@@ -14,7 +14,7 @@ const SCHEMES = ["rtsp:", "rtsps:"];
 /** @param {{ app: Store }} props */
 export function Add({ app }) {
   const { say, tenant } = app;
-  /** @type {Made & { kind: string } | null} */
+  /** @type {Made | null} */
   const made = app.held.get("made") ?? null;
   /** @type {import("./store.js").Heard<Site[]>} */
   const sites = useHeard(app, `tenants/${tenant?.id}/sites`, LATER);
@@ -39,11 +39,11 @@ export function Add({ app }) {
   const send = async () => {
     if (title[0].trim() === "") throw { code: "name_missing" };
     const what = { title: title[0].trim(), site: site[0], source: source() };
+    /** @type {Made} */
     const answer = await app.send("POST", `tenants/${tenant?.id}/cameras`, what, "source");
     app.done("add-title", "add-url", "add-user", "add-password", "add-target", "add-path");
-    const id = answer.camera?.id ?? answer.id;
-    if (answer.push || answer.peer) app.hold("made", { ...answer, id, kind: kind[0] });
-    else app.go(`camera/${id}`);
+    if (answer.push || answer.peer) app.hold("made", answer);
+    else app.go(`camera/${answer.id}`);
   };
   if (made) return html`<${Title}>${say("add.made")}<//><${Secret} app=${app} made=${made} />`;
   /** @type {[string, string][]} */

@@ -58,7 +58,7 @@ function App({ app }) {
       <${LanguageSelect} app=${app} />
     </header>
     ${pages.length > 0 && html`<nav aria-label=${say("app.pages")}><ul>
-      ${pages.map((page) => html`<li key=${page}><a href=${`#${page}`} aria-current=${page === within(view) ? "page" : undefined} data-test=${`nav-${page}`}>${say(`page.${page}`)}</a></li>`)}
+      ${pages.map((page) => html`<li key=${page}><a href=${`#/${page}`} aria-current=${page === within(view) ? "page" : undefined} data-test=${`nav-${page}`}>${say(`page.${page}`)}</a></li>`)}
     </ul></nav>`}
     <main id="main" tabindex="-1" class=${view === "wall" ? "wide" : ""} data-test="view" data-view=${view}>
       <div role="alert">${app.silent > 1 && html`<p class="banner" data-test="silent">${say("app.silent")}</p>`}</div>
@@ -67,7 +67,7 @@ function App({ app }) {
 }
 
 // A box's page leads to /claim#CODE.
-if (location.pathname === "/claim") history.replaceState(null, "", `/#claim/${location.hash.slice(1)}`);
+if (location.pathname === "/claim") history.replaceState(null, "", `/#/claim/${location.hash.slice(1)}`);
 
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
 const files = /** @type {Files} */ (/** @type {unknown} */ (document.body.dataset));

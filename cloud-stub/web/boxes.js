@@ -20,7 +20,7 @@ export function Boxes({ app }) {
   /** @type {import("./store.js").Heard<Site[]>} */
   const sites = useHeard(app, `tenants/${tenant?.id}/sites`, LATER);
   return html`<${Title}>${say("page.boxes")}<//>
-    <div class="actions"><a class="button" href="#claim" data-test="claim">${say("boxes.claim")}</a></div>
+    <div class="actions"><a class="button" href="#/claim" data-test="claim">${say("boxes.claim")}</a></div>
     ${!heard.value && html`<${Waiting} app=${app} of=${heard} />`}
     ${heard.value?.length === 0 && html`<p>${say("boxes.none")}</p>`}
     <ul class="cards" data-test="boxes">

@@ -40,7 +40,7 @@ function Link({ app, camera: { id, title, url, access } }) {
         <p class="soft">${say(access === "public" ? "link.public" : "link.private")}</p>
         <div class="actions">
           <${Copy} say=${say} text=${url} name=${say("link.copy_of", { name: title })} test="copy" />
-          <a class="button" href=${`#sheet/camera/${id}`} data-test="sheet">${say("link.sheet")}</a>
+          <a class="button" href=${`#/sheet/camera/${id}`} data-test="sheet">${say("link.sheet")}</a>
         </div>
       </div>
     </div>
@@ -72,7 +72,7 @@ function Change({ app, camera }) {
   const key = async () => {
     /** @type {Made} */
     const made = await app.send("POST", `${path}/key`, {}, "camera");
-    app.hold(`key-${camera.id}`, made.push ?? made);
+    app.hold(`key-${camera.id}`, made.push);
   };
   const remove = async () => {
     await app.send("DELETE", path, undefined, "camera");
@@ -99,12 +99,14 @@ function Change({ app, camera }) {
 }
 
 /** Where to push, shown once.
- * @param {{ app: Store, push: { url: string, key: string }, done: () => void }} props */
+ * @param {{ app: Store, push: NonNullable<Made["push"]>, done: () => void }} props */
 export function Push({ app, push, done }) {
   const { say } = app;
   return html`<${Once} app=${app} test="push" done=${done}>
     <dl>
-      <dt>${say("push.url")}</dt><dd><code data-test="push-url">${push.url}</code> <${Copy} say=${say} text=${push.url} name=${say("push.copy_url")} test="push-copy-url" /></dd>
+      <dt>${say("push.url")}</dt><dd>${push.url
+        ? html`<code data-test="push-url">${push.url}</code> <${Copy} say=${say} text=${push.url} name=${say("push.copy_url")} test="push-copy-url" />`
+        : say("push.none")}</dd>
       <dt>${say("push.key")}</dt><dd><code data-test="push-key">${push.key}</code> <${Copy} say=${say} text=${push.key} name=${say("push.copy_key")} test="push-copy-key" /></dd>
     </dl>
     <p class="soft">${say("push.how")}</p>

@@ -44,7 +44,7 @@ export function Invitation({ app }) {
     await app.accept(secret, { name: name[0].trim(), password: password[0], language: app.language });
   };
   return html`<${Title}>${say("invitation.title")}<//>
-    <p data-test="invitation" data-role=${value.role}>${say(`invitation.${value.role}`, { tenant: value.tenant_name ?? "" })}</p>
+    <p data-test="invitation" data-role=${value.role ?? "operator"}>${say(`invitation.${value.role ?? "operator"}`, { tenant: value.tenant_name ?? "" })}</p>
     <p>${say(value.known ? "invitation.known" : "invitation.email", { email: value.email })}</p>
     <${Form} app=${app} send=${send} label=${say("invitation.go")} test="invitation-go">
       ${value.known

@@ -16,7 +16,7 @@ export function People({ app }) {
   return html`<${Title}>${say("page.people")}<//>
     ${!heard.value && html`<${Waiting} app=${app} of=${heard} />`}
     <ul class="cards" data-test="people">
-      ${(heard.value ?? []).map((person) => html`<${One} key=${person.id ?? person.email} app=${app} person=${person} path=${path} />`)}
+      ${(heard.value ?? []).map((person) => html`<${One} key=${person.id} app=${app} person=${person} path=${path} />`)}
     </ul>
     <${Invite} app=${app} path=${path} />`;
 }
@@ -25,7 +25,7 @@ export function People({ app }) {
 function One({ app, person, path }) {
   const { say, me } = app;
   const self = person.id === me?.person.id;
-  const key = person.id ?? person.email;
+  const key = person.id;
   const role = app.draft(`role-${key}`, person.role);
   const save = async () => {
     await app.send("PATCH", `${path}/${key}`, { role: role[0] }, "person");
@@ -38,9 +38,9 @@ function One({ app, person, path }) {
   };
   return html`<li class="card" data-test=${`person-${key}`} data-email=${person.email}>
     <h2>${person.name || person.email}</h2>
-    <p class="soft">${[person.name && person.email, say(`role.${person.role}`), self && say("people.you"), !person.id && say("people.waits")].filter(Boolean).join(" · ")}</p>
+    <p class="soft">${[person.name && person.email, say(`role.${person.role}`), self && say("people.you"), !person.active && say("people.waits")].filter(Boolean).join(" · ")}</p>
     ${!self && html`<details><summary data-test=${`change-${key}`}>${say("boxes.change")}</summary>
-      ${person.id && html`<${Form} app=${app} send=${save} label=${say("do.save")} test=${`role-go-${key}`} kind="">
+      ${person.active && html`<${Form} app=${app} send=${save} label=${say("do.save")} test=${`role-go-${key}`} kind="">
         <${Roles} app=${app} draft=${role} test=${`role-${key}`} />
       <//>`}
       <${Sure} app=${app} act=${remove} label=${say("people.remove")} question=${say("people.remove_sure", { name: person.name || person.email })} test=${`remove-${key}`} />

@@ -18,6 +18,8 @@ export function Sheet({ app }) {
   const wanted = (heard.value ?? []).filter(({ id, site, on }) => on && (what === "camera" ? id === which : what === "site" ? site === which : true));
   const site = what === "site" ? sites.value?.find(({ id }) => id === which) : null;
   const groups = bySite(wanted, sites.value ?? [], app.language ?? "ru");
+  const grouped = what !== "site" && what !== "camera" && groups.some(({ site }) => site);
+  const Name = grouped ? "h3" : "h2";
   return html`<${Title}>${site?.name ?? (what === "camera" ? wanted[0]?.title : null) ?? tenant?.name}<//>
     ${site?.address && html`<p>${site.address}</p>`}
     <div class="actions screen">
@@ -26,10 +28,10 @@ export function Sheet({ app }) {
     ${!heard.value && html`<${Waiting} app=${app} of=${heard} />`}
     ${heard.value && wanted.length === 0 && html`<p>${say("sheet.none")}</p>`}
     ${groups.map((group) => html`<section key=${group.site?.id ?? ""}>
-      ${what !== "site" && what !== "camera" && group.site && html`<h2 class="group">${group.site.name}</h2>`}
+      ${grouped && html`<h2 class="group">${group.site?.name ?? say("sites.without")}</h2>`}
       <ul class=${`cards sheet ${what === "camera" ? "single" : ""}`} data-test="sheet-cameras">
         ${group.cameras.map((camera) => html`<li key=${camera.id} class="card link" data-test=${`sheet-${camera.id}`}>
-          <h3>${camera.title}</h3>
+          <${Name}>${camera.title}<//>
           <div class="row top">
             <${Qr} text=${camera.url} label=${say("link.qr", { name: camera.title })} />
             <p class="grow">${onPaper(camera.url)}${camera.access === "private" && html`<span class="soft more">${say("sheet.private")}</span>`}</p>

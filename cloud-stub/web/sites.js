@@ -22,7 +22,7 @@ export function Sites({ app }) {
       ${(heard.value ?? []).map((site) => html`<li key=${site.id} class="card" data-test=${`site-${site.id}`}>
         <h2>${site.name}</h2>
         <p class="soft">${[site.address, site.time_zone].filter(Boolean).join(" · ")}</p>
-        <p><a class="button" href=${`#sheet/site/${site.id}`} data-test=${`sheet-${site.id}`}>${say("cameras.sheet")}</a></p>
+        <p><a class="button" href=${`#/sheet/site/${site.id}`} data-test=${`sheet-${site.id}`}>${say("cameras.sheet")}</a></p>
         <details><summary data-test=${`change-${site.id}`}>${say("boxes.change")}</summary>
           <${Edit} app=${app} site=${site} path=${path} />
           <${Sure} app=${app} label=${say("sites.remove")} question=${say("sites.remove_sure")} test=${`remove-${site.id}`}

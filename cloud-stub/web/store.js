@@ -166,8 +166,9 @@ export class Store {
 
   /** @param {string} to */
   go(to) {
-    if (location.hash === `#${to}`) this.changed();
-    else location.hash = to;
+    // With a slash, so that it is an address and no name of an element to jump to.
+    if (location.hash === `#/${to}`) this.changed();
+    else location.hash = `/${to}`;
   }
 
   /** What is typed into a field.
@@ -245,8 +246,8 @@ export class Store {
   /** A refusal may mean that the session ended: then the page asks to sign in, and keeps what was typed.
    * @param {Refusal} error */
   refused(error) {
-    if (error.status !== 401 || error.code === "signin_401") return;
-    if (this.me) this.me = null;
+    if (error.status !== 401 || !this.me) return;
+    this.me = null;
     this.changed();
   }
 

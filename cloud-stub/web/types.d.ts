@@ -20,18 +20,20 @@ export interface Tenant {
 export interface Invitation {
   email: string;
   tenant_name: string | null;
-  role: Role | "operator";
+  /** Null: the operator of the whole cloud. */
+  role: Role | null;
   /** Whether the person has a password already, which they then must know. */
   known: boolean;
 }
 
-/** Somebody in a tenant; without an id: somebody who is only invited, until `expires_ms`. */
+/** Somebody in a tenant; who is only invited so far is not active, and their e-mail address is the id. */
 export interface Person {
-  id: string | null;
+  id: string;
   email: string;
   name: string;
   role: Role;
-  expires_ms: number | null;
+  active: boolean;
+  expires_ms?: number;
 }
 
 export interface Site {
@@ -155,18 +157,12 @@ export interface Alerts {
 export interface AuditRow {
   id: string;
   at_ms: number;
+  /** An e-mail address; the id of somebody who is gone. */
   person: string;
-  email: string | null;
   address: string;
   what: string;
   subject: string;
   detail: string;
-}
-
-export interface Audit {
-  entries: AuditRow[];
-  /** The `before` of the page after this one. */
-  next: string | null;
 }
 
 export interface Summary {
@@ -176,12 +172,10 @@ export interface Summary {
   tenants: number;
 }
 
-/** A source just made, with what is shown once. */
-export interface Made {
-  camera?: Camera;
-  id?: string;
-  push?: { url: string; key: string };
-  peer?: { config: string; qr?: string };
+/** A camera without a box, just made, with what is shown once. Without an address this cloud takes no RTMP. */
+export interface Made extends Camera {
+  push?: { url: string | null; key: string };
+  peer?: { config: string };
 }
 
 /** The words of a language by their keys. */

@@ -25,7 +25,7 @@ export function Wall({ app }) {
   return html`<${Title}>${tenant?.name}<//>
     ${!cameras && html`<${Waiting} app=${app} of=${heard} />`}
     ${cameras?.length === 0 && html`<p data-test="wall-empty">${say(app.may("installer") ? "wall.none_claim" : "wall.none")}</p>
-      ${app.may("installer") && html`<p><a class="button" href="#claim" data-test="wall-claim">${say("boxes.claim")}</a></p>`}`}
+      ${app.may("installer") && html`<p><a class="button" href="#/claim" data-test="wall-claim">${say("boxes.claim")}</a></p>`}`}
     ${cameras && cameras.length > (SIZES[0] ?? 0) && html`<p class="row">
       <label><span class="soft">${say("wall.size")}</span>${" "}
         <select data-test="wall-size" onChange=${(/** @type {Event} */ event) => app.hold("wall-size", Number(typed(event)))}>
@@ -61,7 +61,7 @@ function Picture({ app, camera }) {
         ${condition(camera) !== "live" && html`<${State} app=${app} camera=${camera} />`}</span>
       <button type="button" class="small enlarge" aria-pressed=${String(large)} onClick=${press} data-test=${`large-${camera.id}`}
         aria-label=${say(large ? "wall.smaller_of" : "wall.larger_of", { name: camera.title })}>${say(large ? "wall.smaller" : "wall.larger")}</button>
-      ${app.may("installer") && html`<a class="button small" href=${`#camera/${camera.id}`} data-test=${`open-${camera.id}`}
+      ${app.may("installer") && html`<a class="button small" href=${`#/camera/${camera.id}`} data-test=${`open-${camera.id}`}
         aria-label=${say("wall.open_of", { name: camera.title })}>${say("wall.open")}</a>`}
     </div>
   </li>`;

@@ -5,14 +5,24 @@ const ROOT = "/api/v1/setup/";
 
 /** Why something was not done. */
 export class Refused extends Error {
+  /** @param {{ status?: number, code: string, sentence?: string | null, retryAfter?: string | null }} why */
   constructor({ status = 0, code, sentence = null, retryAfter = null }) {
     super(sentence ?? code);
-    Object.assign(this, { status, code, sentence, retryAfter });
+    this.status = status;
+    this.code = code;
+    this.sentence = sentence;
+    this.retryAfter = retryAfter;
   }
 }
 
-/** Asks the box. `seconds`: how long an answer may take. */
+/** Asks the box. `seconds`: how long an answer may take.
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @param {number} [seconds]
+ * @returns {Promise<any>} */
 export async function call(method, path, body, seconds = 75) {
+  /** @type {RequestInit} */
   const request = { method, cache: "no-store", signal: AbortSignal.timeout(seconds * 1000) };
   if (method !== "GET") {
     request.headers = { "content-type": "application/json" };
@@ -34,6 +44,11 @@ export async function call(method, path, body, seconds = 75) {
   });
 }
 
+/** @param {string} path
+ * @param {number} [seconds] */
 export const get = (path, seconds) => call("GET", path, undefined, seconds);
+/** @param {string} path
+ * @param {unknown} [body] */
 export const post = (path, body) => call("POST", path, body);
+/** @param {string} path */
 export const remove = (path) => call("DELETE", path);

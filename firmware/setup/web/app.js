@@ -37,12 +37,14 @@ import { Cloud } from "./cloud.js";
 import { Access, Find } from "./find.js";
 import { Help } from "./help.js";
 import { Links } from "./links.js";
-import { clock } from "../../assets/web/figures.js";
-import { readersTime, STEPS } from "./logic.js";
+import { STEPS } from "./logic.js";
 import { html, LanguageSelect } from "../../assets/web/parts.js";
 import { Closed, FirstPassword, Language, SignIn } from "./start.js";
 import { Store } from "./store.js";
 
+/** @import { Say } from "../../assets/web/words.js" */
+
+/** @type {Record<string, (props: { app: any }) => any>} */
 const VIEWS = {
   closed: Closed,
   language: Language,
@@ -60,6 +62,7 @@ const VIEWS = {
 const NAVIGATION = ["cameras", "links", "cloud", "history", "box", "help"];
 const OPEN = ["closed", "language", "password", "signin", "loading"];
 
+/** @param {{ app: Store }} props */
 function App({ app }) {
   const { say } = app;
   const asked = app.view;
@@ -69,9 +72,9 @@ function App({ app }) {
   const signedIn = app.state?.signed_in;
   const name = app.overview?.name ?? app.state?.name;
   const guided = app.wizard || ["language", "password"].includes(view);
-  return html`<a class="skip" href="#main" onClick=${(event) => {
+  return html`<a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => {
       event.preventDefault();
-      document.getElementById("main").focus();
+      document.getElementById("main")?.focus();
     }}>${say("app.skip")}</a>
     <header>
       <p class="brand" translate="no">Streambox${name ? html` <span>· ${name}</span>` : ""}</p>
@@ -91,6 +94,7 @@ function App({ app }) {
     </main>`;
 }
 
+/** @param {{ say: Say, step: number }} props */
 function Progress({ say, step }) {
   const words = say("app.step", { number: step, all: STEPS.length });
   return html`<div class="progress" data-test="step" data-step=${step}>
@@ -98,9 +102,10 @@ function Progress({ say, step }) {
   </div>`;
 }
 
-const root = document.getElementById("app");
-const app = new Store(document.body.dataset, () => {
-  if (!app.say) return;
+const root = /** @type {HTMLElement} */ (document.getElementById("app"));
+const files = /** @type {Record<"kk" | "ru" | "en", string>} */ (/** @type {unknown} */ (document.body.dataset));
+const app = new Store(files, () => {
+  if (!app.language) return;
   const view = app.view;
   document.title = VIEWS[view] && NAVIGATION.includes(view) ? `${app.say(`page.${view}`)} · Streambox` : "Streambox";
   if (root.dataset.empty) {
@@ -112,5 +117,4 @@ const app = new Store(document.body.dataset, () => {
   // What had the focus may be done and gone: a keyboard goes on from the heading, not from the top of the page.
   if (!focused?.isConnected) document.querySelector("h1")?.focus({ preventScroll: true });
 });
-app.clockTime = (ms) => clock(readersTime(ms, app.overview.now_ms, Date.now()), Date.now(), app.language);
 app.start();

@@ -7,9 +7,13 @@ import { strength } from "../../assets/web/password.js";
 import { heldAs, kilobits, readersTime } from "./logic.js";
 import { Action, Field, Form, html, Password, Sure, Title } from "../../assets/web/parts.js";
 
+/** @import { Ready } from "./store.js" */
+/** @import { Event } from "./types.js" */
+
 /** How often the history is asked for anew. Milliseconds. */
 const EVERY = 5000;
 
+/** @param {{ app: Ready }} props */
 export function History({ app }) {
   const { say, events, overview } = app;
   useEffect(() => {
@@ -20,8 +24,9 @@ export function History({ app }) {
   }, []);
   const now = Date.now();
   const names = new Map(overview.cameras.map(({ id, name }) => [id, name]));
+  /** @param {Event} event */
   const text = ({ code, camera, sentence }) =>
-    say(`event.${code}`, { camera: names.get(camera) ?? camera ?? say("event.a_camera") }, sentence);
+    say(`event.${code}`, { camera: names.get(camera ?? "") ?? camera ?? say("event.a_camera") }, sentence);
   return html`<${Title}>${say("history.title")}<//>
     ${events?.length === 0 && html`<p>${say("history.none")}</p>`}
     ${!events && html`<p>${say("app.loading")}</p>`}
@@ -33,6 +38,7 @@ export function History({ app }) {
     </ol>`;
 }
 
+/** @param {{ app: Ready }} props */
 export function Box({ app }) {
   const { say, overview } = app;
   return html`<${Title}>${say("box.title")}<//>
@@ -56,11 +62,13 @@ export function Box({ app }) {
     <${Service} app=${app} />`;
 }
 
-/** Which version runs, what is under way, and how the last update ended. */
+/** Which version runs, what is under way, and how the last update ended.
+ * @param {{ app: Ready }} props */
 function Updates({ app }) {
   const { say, overview, language } = app;
   const { state, running, other, coming, last, look } = overview.update;
   const now = Date.now();
+  /** @param {number} ms */
   const when = (ms) => clock(readersTime(ms, overview.now_ms, now), now, language);
   return html`<section class="card">
     <h2>${say("box.updates")}</h2>
@@ -78,7 +86,8 @@ function Updates({ app }) {
   </section>`;
 }
 
-/** A form whose success is said. */
+/** A form whose success is said.
+ * @param {{ app: Ready, send: () => Promise<unknown>, children?: any, [more: string]: unknown }} props */
 function Saved({ app, send, children, ...rest }) {
   const [done, set] = useState(false);
   const sent = async () => {
@@ -89,6 +98,7 @@ function Saved({ app, send, children, ...rest }) {
   return html`<${Form} app=${app} send=${sent} ...${rest} note=${html`<span role="status" class="good">${done ? app.say("box.saved") : ""}</span>`}>${children}<//>`;
 }
 
+/** @param {{ app: Ready }} props */
 function Name({ app }) {
   const { say } = app;
   const draft = app.draft("site", app.overview.name ?? "");
@@ -97,6 +107,7 @@ function Name({ app }) {
   <//></section>`;
 }
 
+/** @param {{ app: Ready }} props */
 function Uplink({ app }) {
   const { say, overview } = app;
   const { uplink_cap_kbps: cap, uplink_bit_rate: rate } = overview;
@@ -116,6 +127,7 @@ function Uplink({ app }) {
   </section>`;
 }
 
+/** @param {{ app: Ready }} props */
 function NewPassword({ app }) {
   const { say } = app;
   const old = app.draft("password-old");
@@ -133,6 +145,7 @@ function NewPassword({ app }) {
   </section>`;
 }
 
+/** @param {{ app: Ready }} props */
 function Service({ app }) {
   const { say } = app;
   const password = app.draft("reset-password");

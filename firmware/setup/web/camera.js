@@ -6,11 +6,16 @@ import { get } from "./api.js";
 import { megabits } from "../../assets/web/figures.js";
 import { condition, current, deviceTitle, format, host, improvements, moved, obstacles } from "./logic.js";
 import { Obstacles } from "./find.js";
-import { Action, Field, Form, html, Password, Refusal, Sure } from "../../assets/web/parts.js";
+import { Action, Field, Form, html, Password, Refusal as Refused, Sure } from "../../assets/web/parts.js";
+
+/** @import { Refusal } from "../../assets/web/words.js" */
+/** @import { Ready } from "./store.js" */
+/** @import { Camera as One, Encoder as Made } from "./types.js" */
 
 /** How often a still picture is asked for anew. Milliseconds. */
 const STILL = 30_000;
 
+/** @param {{ app: Ready, camera: One, index: number, shown: boolean }} props */
 export function Camera({ app, camera, index, shown }) {
   const { say } = app;
   const { id, name, address } = camera;
@@ -46,6 +51,8 @@ export function Camera({ app, camera, index, shown }) {
   </li>`;
 }
 
+/** @param {Ready} app
+ * @param {One} camera */
 function facts(app, { state, fps, bit_rate: rate }) {
   const size = state.size ? `${state.size[0]}×${state.size[1]}` : "";
   const parts = [
@@ -57,7 +64,8 @@ function facts(app, { state, fps, bit_rate: rate }) {
   return parts.filter(Boolean).join(", ");
 }
 
-/** A still picture. One that does not come leaves its place empty. */
+/** A still picture. One that does not come leaves its place empty.
+ * @param {{ app: Ready, camera: One }} props */
 function Still({ app, camera }) {
   const [time, set] = useState(0);
   const [there, is] = useState(true);
@@ -71,21 +79,25 @@ function Still({ app, camera }) {
     alt=${app.say("cameras.snapshot", { name: camera.name })} onError=${() => is(false)} data-test=${`still-${camera.id}`} />`;
 }
 
-/** "Make it browser-ready", and what that changed. */
+/** "Make it browser-ready", and what that changed.
+ * @param {{ app: Ready, camera: One, can: boolean }} props */
 function Ready({ app, camera, can }) {
   const { say } = app;
   const { id, name } = camera;
   const result = app.improved.get(id);
   if (result?.busy) return html`<p role="status" class="busy">${say("improve.busy")}</p>`;
   return html`${result?.before && html`<${BeforeAfter} app=${app} result=${result} id=${id} />`}
-    ${result?.error && html`<${Refusal} say=${say} error=${result.error} />`}
+    ${result?.error && html`<${Refused} say=${say} error=${result.error} />`}
     ${can && camera.ours && html`<button type="button" data-test=${`improve-${id}`} onClick=${() => app.improve([id])} aria-label=${say("improve.one_of", { name })}>${say("improve.one")}</button>`}`;
 }
 
+/** @param {{ app: Ready, result: { before: Made, after: Made }, id: string }} props */
 function BeforeAfter({ app, result, id }) {
   const { say } = app;
   const rows = improvements(result);
   if (rows.length === 0) return html`<p role="status">${say("improve.same")}</p>`;
+  /** @param {string} what
+   * @param {any} value */
   const text = (what, value) => {
     if (value === null) return "–";
     if (what === "gop") return say("unit.seconds", { number: value });
@@ -98,18 +110,20 @@ function BeforeAfter({ app, result, id }) {
   </table>`;
 }
 
-/** Up and down. The focus stays on the button that was pressed, though its card moves. */
+/** Up and down. The focus stays on the button that was pressed, though its card moves.
+ * @param {{ app: Ready, camera: One, index: number }} props */
 function Places({ app, camera: { id, name }, index }) {
   const { say } = app;
   const ids = app.overview.cameras.map((camera) => camera.id);
-  const ref = useRef(null);
+  const ref = useRef(/** @type {HTMLElement | null} */ (null));
   const [said, tell] = useState("");
+  /** @param {number} by */
   const move = (by) => async () => {
     const order = moved(ids, id, by);
     if (!order) return;
     await app.order(order);
     tell(say("change.moved", { name, number: index + 1 + by, all: ids.length }));
-    ref.current?.querySelector(by < 0 ? "button" : ":scope > div:last-of-type button")?.focus();
+    /** @type {HTMLElement | null | undefined} */ (ref.current?.querySelector(by < 0 ? "button" : ":scope > div:last-of-type button"))?.focus();
   };
   if (ids.length < 2) return null;
   return html`<div class="actions places" ref=${ref}>
@@ -119,6 +133,7 @@ function Places({ app, camera: { id, name }, index }) {
   </div>`;
 }
 
+/** @param {{ app: Ready, camera: One }} props */
 function Change({ app, camera }) {
   const { say } = app;
   const { id, name } = camera;
@@ -150,15 +165,19 @@ function Change({ app, camera }) {
     <${Sure} app=${app} act=${() => app.remove(id)} label=${say("change.remove")} question=${say("change.remove_sure")} test=${`remove-${id}`} />`;
 }
 
+/** @param {{ app: Ready, camera: One }} props */
 function Switch({ app, camera: { id, on } }) {
-  const [error, set] = useState(null);
+  const [error, set] = useState(/** @type {Refusal | null} */ (null));
+  /** @param {globalThis.Event} event */
   const turn = async (event) => {
-    const wanted = event.target.checked;
+    const box = /** @type {HTMLInputElement} */ (event.target);
+    const wanted = box.checked;
     try {
       await app.change(id, { on: wanted });
       set(null);
-    } catch (refused) {
-      event.target.checked = on;
+    } catch (thrown) {
+      const refused = /** @type {Refusal} */ (thrown);
+      box.checked = on;
       app.refused(refused);
       set(refused);
     }
@@ -167,14 +186,16 @@ function Switch({ app, camera: { id, on } }) {
       <input type="checkbox" role="switch" checked=${on} onChange=${turn} data-test=${`on-${id}`} />
       <span class="grow">${app.say("change.on")}</span>
     </label>
-    ${error && html`<${Refusal} say=${app.say} error=${error} />`}`;
+    ${error && html`<${Refused} say=${app.say} error=${error} />`}`;
 }
 
-/** How the camera makes its picture, asked only when somebody wants to know. */
+/** How the camera makes its picture, asked only when somebody wants to know.
+ * @param {{ app: Ready, camera: One }} props */
 function Encoder({ app, camera: { id, name } }) {
   const { say } = app;
-  const [encoder, set] = useState(null);
-  const text = () =>
+  const [encoder, set] = useState(/** @type {Made | null} */ (null));
+  /** @param {Made} encoder */
+  const text = (encoder) =>
     say("change.facts", {
       encoding: format(encoder.encoding),
       size: `${encoder.width}×${encoder.height}`,
@@ -183,7 +204,7 @@ function Encoder({ app, camera: { id, name } }) {
     });
   return html`<details>
     <summary>${say("change.picture")}</summary>
-    <p role="status">${encoder ? text() : ""}</p>
+    <p role="status">${encoder ? text(encoder) : ""}</p>
     ${encoder?.improvable
       ? html`<button type="button" onClick=${() => app.improve([id])} aria-label=${say("improve.one_of", { name })} data-test=${`ready-${id}`}>${say("improve.one")}</button>`
       : html`<${Action} app=${app} act=${async () => set(await get(`cameras/${id}/encoder`))} label=${say("change.picture_load")} test=${`encoder-${id}`} />`}

@@ -5,6 +5,10 @@ import { Camera } from "./camera.js";
 import { Action, Field, Form, html, Password, Title } from "../../assets/web/parts.js";
 import { refusal } from "../../assets/web/words.js";
 
+/** @import { Ready } from "./store.js" */
+/** @import { Camera as One, Device } from "./types.js" */
+
+/** @param {{ app: Ready }} props */
 export function Cameras({ app }) {
   const { say, overview, wizard } = app;
   const { cameras, devices } = overview;
@@ -33,7 +37,8 @@ export function Cameras({ app }) {
     </div></div>`;
 }
 
-/** What could not be added, and why. */
+/** What could not be added, and why.
+ * @param {{ app: Ready }} props */
 function Refused({ app }) {
   const { say, outcomes } = app;
   if (outcomes.length === 0) return null;
@@ -48,7 +53,8 @@ function Refused({ app }) {
   </section>`;
 }
 
-/** Cameras with another password: one form for all that share it. */
+/** Cameras with another password: one form for all that share it.
+ * @param {{ app: Ready, cameras: One[] }} props */
 function OtherLogin({ app, cameras }) {
   const { say } = app;
   const user = app.draft("other-user", "admin");
@@ -65,8 +71,8 @@ function OtherLogin({ app, cameras }) {
     <p>${say("login.text")}</p>
     <ul class="plain">${cameras.map(({ id, name, address }) => html`<li key=${id}><label class="row tick">
       <input type="checkbox" checked=${app.ticks.get(`login ${id}`) ?? true} data-test=${`other-${id}`}
-        onChange=${(event) => {
-          app.ticks.set(`login ${id}`, event.target.checked);
+        onChange=${(/** @type {Event} */ event) => {
+          app.ticks.set(`login ${id}`, /** @type {HTMLInputElement} */ (event.target).checked);
           app.changed();
         }} />
       <span class="grow"><strong>${name}</strong> <span class="soft">${host(address)}</span></span>
@@ -78,7 +84,8 @@ function OtherLogin({ app, cameras }) {
   </section>`;
 }
 
-/** One press for all cameras that can be made ready. */
+/** One press for all cameras that can be made ready.
+ * @param {{ app: Ready, cameras: One[] }} props */
 function Improve({ app, cameras }) {
   const { say } = app;
   const open = cameras.filter(({ id }) => !app.improved.get(id)?.error);
@@ -91,12 +98,13 @@ function Improve({ app, cameras }) {
   </section>`;
 }
 
-/** A recorder has more pictures than are cameras of the box. Its login is asked for unless it was typed just now. */
+/** A recorder has more pictures than are cameras of the box. Its login is asked for unless it was typed just now.
+ * @param {{ app: Ready, device: Device }} props */
 function Channels({ app, device }) {
   const { say } = app;
   const user = app.draft("channels-user", "admin");
   const password = app.draft("channels-password");
-  const title = deviceTitle(device) ?? device.addresses[0];
+  const title = deviceTitle(device) ?? device.addresses[0] ?? device.key;
   const count = device.channels.length - device.cameras.length;
   const known = app.loginOf(device);
   const send = () => app.addChannels(device, title, known ?? { user: user[0].trim(), password: password[0] });

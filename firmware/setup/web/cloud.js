@@ -3,6 +3,10 @@
 import { duration } from "../../assets/web/figures.js";
 import { Action, html, Qr, Title } from "../../assets/web/parts.js";
 
+/** @import { Ready } from "./store.js" */
+/** @import { Join } from "./types.js" */
+
+/** @param {{ app: Ready }} props */
 export function Cloud({ app }) {
   const { say, overview, wizard } = app;
   const join = overview.join ?? { state: "off" };
@@ -15,6 +19,7 @@ export function Cloud({ app }) {
     </div></div>`}`;
 }
 
+/** @param {{ app: Ready, join: Join }} props */
 function Now({ app, join }) {
   const { say } = app;
   const { state, owner, tunnel, uplink, sentence } = join;
@@ -30,6 +35,7 @@ function Now({ app, join }) {
     ${uplink?.short && html`<p>${say("cloud.short")}</p>`}`;
 }
 
+/** @param {{ app: Ready, join: Join }} props */
 function Code({ app, join: { code, claim_url: link, expires_in_s: seconds, cloud } }) {
   const { say } = app;
   const time = duration(seconds ?? 0).map(([unit, number]) => say(`unit.${unit}`, { number })).join(" ");
@@ -42,6 +48,7 @@ function Code({ app, join: { code, claim_url: link, expires_in_s: seconds, cloud
   </section>`;
 }
 
+/** @param {{ app: Ready, join: Join }} props */
 function Question({ app, join: { owner, check_words: words, session } }) {
   const { say } = app;
   return html`<section class="card needs" data-test="join-question">
@@ -49,8 +56,8 @@ function Question({ app, join: { owner, check_words: words, session } }) {
     <p>${say("cloud.words")}</p>
     <p class="big" data-test="join-words" translate="no" lang="en">${words}</p>
     <div class="actions">
-      <${Action} app=${app} act=${() => app.join(session, true)} label=${say("cloud.yes")} kind="primary" test="join-yes" />
-      <${Action} app=${app} act=${() => app.join(session, false)} label=${say("cloud.no")} test="join-no" />
+      <${Action} app=${app} act=${() => app.join(session ?? "", true)} label=${say("cloud.yes")} kind="primary" test="join-yes" />
+      <${Action} app=${app} act=${() => app.join(session ?? "", false)} label=${say("cloud.no")} test="join-no" />
     </div>
   </section>`;
 }

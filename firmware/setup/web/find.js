@@ -4,6 +4,14 @@ import { addable, choice, deviceTitle, deviceUrl, sortDevices, suggested } from 
 import { Action, Field, Form, html, Password, Title } from "../../assets/web/parts.js";
 import { obstacleWords } from "./obstacle.js";
 
+/** @import { Ready } from "./store.js" */
+/** @import { Device as Found, Obstacle, Pick } from "./types.js" */
+
+/** Whether the box that an event is about is ticked.
+ * @param {Event} event */
+const checked = (event) => /** @type {HTMLInputElement} */ (event.target).checked;
+
+/** @param {{ app: Ready }} props */
 export function Find({ app }) {
   const { say, overview } = app;
   const { done, cameras, others } = sortDevices(overview.devices, app.seen);
@@ -23,8 +31,8 @@ export function Find({ app }) {
       ${cameras.map((device) => html`<${Device} key=${device.key} app=${app} device=${device} />`)}
       ${app.addresses.map((typed, index) => html`<li key=${`address ${typed}`} class="card">
         <div class="row">
-          <strong class="grow">${picks[picks.length - app.addresses.length + index].title}</strong>
-          <button type="button" aria-label=${say("find.address_drop", { name: picks[picks.length - app.addresses.length + index].title })}
+          <strong class="grow">${picks[picks.length - app.addresses.length + index]?.title}</strong>
+          <button type="button" aria-label=${say("find.address_drop", { name: picks[picks.length - app.addresses.length + index]?.title })}
             onClick=${() => {
               app.addresses = app.addresses.filter((other) => other !== typed);
               app.changed();
@@ -48,6 +56,7 @@ export function Find({ app }) {
     <${Onward} app=${app} picks=${picks} />`;
 }
 
+/** @param {{ app: Ready, picks: Pick[] }} props */
 function Onward({ app, picks }) {
   const { say } = app;
   return html`<div class="onward">
@@ -60,15 +69,19 @@ function Onward({ app, picks }) {
   </div>`;
 }
 
-/** One device, ticked or not. */
+/** One device, ticked or not.
+ * @param {{ app: Ready, device: Found }} props */
 function Device({ app, device }) {
   const { say } = app;
   const title = deviceTitle(device) ?? say("find.unknown");
   const can = addable(device);
+  /** @param {string} name
+   * @param {boolean} on */
   const tick = (name, on) => {
     app.ticks.set(name, on);
     app.changed();
   };
+  /** @param {string} name */
   const ticked = (name) => can && (app.ticks.get(name) ?? suggested(device));
   const reach = device.obstacles.some(({ fix }) => fix === "reach");
   const test = `device-${device.key}`;
@@ -80,14 +93,14 @@ function Device({ app, device }) {
   return html`<li class="card">
     ${can && device.channels.length === 0
       ? html`<label class="row tick">
-          <input type="checkbox" checked=${ticked(device.key)} onChange=${(event) => tick(device.key, event.target.checked)} data-test=${test} />
+          <input type="checkbox" checked=${ticked(device.key)} onChange=${(/** @type {Event} */ event) => tick(device.key, checked(event))} data-test=${test} />
           ${about}
         </label>`
       : html`<div class="row" data-test=${test}>${about}</div>`}
     ${can && device.channels.length > 0 && html`<ul class="channels" aria-label=${title}>
       ${device.channels.map((channel) => html`<li key=${channel.token}><label class="row tick">
         <input type="checkbox" checked=${ticked(choice(device, channel))} data-test=${`channel-${device.key}-${channel.token}`}
-          onChange=${(event) => tick(choice(device, channel), event.target.checked)} />
+          onChange=${(/** @type {Event} */ event) => tick(choice(device, channel), checked(event))} />
         <span class="grow">${channel.name}</span>
       </label></li>`)}
     </ul>`}
@@ -100,7 +113,8 @@ function Device({ app, device }) {
   </li>`;
 }
 
-/** What stands in the way, in words, with the way to the device's own page where that helps. */
+/** What stands in the way, in words, with the way to the device's own page where that helps.
+ * @param {{ app: Ready, list: Obstacle[], address?: string | undefined, test: string }} props */
 export function Obstacles({ app, list, address, test }) {
   if (list.length === 0) return null;
   // Nobody opens the page of a camera that cannot be reached.
@@ -114,7 +128,8 @@ export function Obstacles({ app, list, address, test }) {
   </div>`;
 }
 
-/** One user name and password for all that is ticked. */
+/** One user name and password for all that is ticked.
+ * @param {{ app: Ready }} props */
 export function Access({ app }) {
   const { say } = app;
   const picks = app.picks;

@@ -2,6 +2,8 @@
 
 import { html, Title } from "../../assets/web/parts.js";
 
+/** @import { Store } from "./store.js" */
+
 /** Makers, with the menu in which each lets others in, in the menu's own words, where it is known (`camera::vendor::menu`). */
 const MAKERS = [
   ["hikvision", "Hikvision, HiLook, HiWatch", "Configuration > Network > Advanced Settings > Integration Protocol > Enable ONVIF"],
@@ -14,8 +16,10 @@ const MAKERS = [
   ["trassir", "Trassir", null],
 ];
 
+/** @param {{ app: Store }} props */
 export function Help({ app }) {
   const { say } = app;
+  /** @param {string} name */
   const question = (name) => html`<details class="card"><summary>${say(`help.${name}`)}</summary><p>${say(`help.${name}_text`)}</p></details>`;
   return html`<${Title}>${say("help.title")}<//>
     ${question("password")} ${question("locked")} ${question("none")}

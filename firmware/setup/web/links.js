@@ -3,6 +3,10 @@
 import { nearLink } from "./logic.js";
 import { html, Copy, Qr, Title } from "../../assets/web/parts.js";
 
+/** @import { Ready } from "./store.js" */
+/** @import { Camera } from "./types.js" */
+
+/** @param {{ app: Ready }} props */
 export function Links({ app }) {
   const { say, overview, wizard } = app;
   const { cameras, name, pages, join } = overview;
@@ -26,6 +30,7 @@ export function Links({ app }) {
     ${pages.length > 0 && html`<p class="soft">${say("links.page", { url: pages[0] })}</p>`}`;
 }
 
+/** @param {{ app: Ready, camera: Camera }} props */
 function Link({ app, camera: { id, name, public: everywhere } }) {
   const { say } = app;
   const near = nearLink(id, location.origin, app.overview.pages);

@@ -1,6 +1,12 @@
 // What stands in a camera's way, in words.
 
-/** An obstacle in words: what stands in the way, where that is changed, when it ends by itself. */
+/** @import { Say } from "../../assets/web/words.js" */
+/** @import { Obstacle } from "./types.js" */
+
+/** An obstacle in words: what stands in the way, where that is changed, when it ends by itself.
+ * @param {Say} say
+ * @param {Obstacle} obstacle
+ * @param {string | null} until */
 export function obstacleWords(say, obstacle, until) {
   const more = [];
   if (obstacle.menu) more.push(say("extra.menu", { menu: obstacle.menu }));

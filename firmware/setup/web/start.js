@@ -4,7 +4,10 @@ import { LANGUAGES, NAMES } from "../../assets/web/language.js";
 import { strength } from "../../assets/web/password.js";
 import { Form, html, Password, Title } from "../../assets/web/parts.js";
 
-/** The first choice. It stands in all three languages, because nobody has chosen one yet. */
+/** @import { Store } from "./store.js" */
+
+/** The first choice. It stands in all three languages, because nobody has chosen one yet.
+ * @param {{ app: Store }} props */
 export function Language({ app }) {
   return html`<${Title} quiet>
       <span lang="kk">Тіл</span> · <span lang="ru">Язык</span> · <span lang="en">Language</span>
@@ -17,6 +20,7 @@ export function Language({ app }) {
     </div>`;
 }
 
+/** @param {{ app: Store }} props */
 export function FirstPassword({ app }) {
   const { say } = app;
   const draft = app.draft("password");
@@ -32,6 +36,7 @@ export function FirstPassword({ app }) {
     <//>`;
 }
 
+/** @param {{ app: Store }} props */
 export function SignIn({ app }) {
   const { say } = app;
   const draft = app.draft("signin");
@@ -43,6 +48,7 @@ export function SignIn({ app }) {
     <details><summary>${say("signin.lost")}</summary><p>${say("signin.lost_text")}</p></details>`;
 }
 
+/** @param {{ app: Store }} props */
 export function Closed({ app }) {
   const { say } = app;
   return html`<${Title}>${say("closed.title")}<//>

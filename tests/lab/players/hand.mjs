@@ -1,12 +1,14 @@
 // An owner whose hand the scenario leads: hand.mjs PLAN (see lab::owner). After `ready` every line from the scenario is one
 // thing to do, `{"number": N, "do": …, "part": …}`, and is answered by the event `answer-N` with `value` or `error`; `end` ends.
-import { Owner, part, plan, say, told } from "./owner.mjs";
+import { Owner, part, plan, say, sleep, told } from "./owner.mjs";
 
-const owner = await Owner.open({ ...plan(), schemes: ["light"] });
+const owner = await Owner.open({ schemes: ["light"], ...plan() });
 const { page } = owner;
-/** A part by its name; a star at the end stands for the rest of it. */
-const at = (name) =>
-  page.locator(name.endsWith("*") ? `[data-test^="${name.slice(0, -1)}"]` : part(name)).first();
+/** A part by its name; a star at the end stands for the rest of it. What begins with `css:` is a selector. */
+const at = (name) => {
+  if (name.startsWith("css:")) return page.locator(name.slice(4)).first();
+  return page.locator(name.endsWith("*") ? `[data-test^="${name.slice(0, -1)}"]` : part(name)).first();
+};
 const patience = { timeout: 60_000 };
 
 const deeds = {
@@ -20,6 +22,24 @@ const deeds = {
   card: ({ part }) =>
     at(part).locator('xpath=ancestor-or-self::li[contains(@class, "card")][1]').innerText(patience),
   wait: ({ part, tag }) => page.locator(`${tag}[data-test="${part}"]`).first().waitFor(patience),
+  /** What a part has chosen of a list. */
+  select: async ({ part, value }) => void (await at(part).selectOption(value, patience)),
+  /** A part is not on the page. */
+  none: async ({ part }) => {
+    if ((await at(part).count()) > 0) throw new Error(`${part} is there`);
+  },
+  /** The first live picture in a part moves. */
+  moves: async ({ part }) => {
+    const video = at(part).locator("iframe").first().contentFrame().locator("video");
+    const position = () => video.evaluate((video) => video.currentTime, null, { timeout: 1000 }).catch(() => NaN);
+    const end = Date.now() + 40_000;
+    for (let first = NaN; !((await position()) > first + 0.5); await sleep(100)) {
+      if (Number.isNaN(first)) first = await position();
+      if (Date.now() > end) throw new Error("the picture does not move");
+    }
+  },
+  there: ({ part }) => at(part).waitFor(patience),
+  value: ({ part }) => at(part).inputValue(patience),
   attribute: ({ part, name }) => at(part).getAttribute(name, patience),
 };
 
@@ -35,5 +55,11 @@ for (;;) {
   }
 }
 await owner.close();
-say("done", { clicks: owner.clicks, steps: owner.steps, complaints: owner.complaints });
+say("done", {
+  clicks: owner.clicks,
+  steps: owner.steps,
+  complaints: owner.complaints,
+  weight: owner.weight(),
+  judging_ms: owner.judging,
+});
 process.exit(0);

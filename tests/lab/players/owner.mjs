@@ -61,10 +61,11 @@ export class Owner {
   /** Bytes over the wire by path, as loaded first. */
   loaded = new Map();
 
-  /** Opens a browser without a page. `url`: the box; `words`: the folder of the page's words, a file for each language. */
-  static async open({ url, size, language, folder, words, schemes }) {
+  /** Opens a browser without a page. `url`: the box or the cloud; `words`: the folder of the page's words, a file for each
+   * language; `assets`: where the page's own files are; `more`: more flags of the browser's. */
+  static async open({ url, size, language, folder, words, schemes, assets = "/setup/", more = [] }) {
     const owner = new Owner();
-    Object.assign(owner, { url: new URL(url), size, language, folder, schemes: schemes ?? ["light", "dark"] });
+    Object.assign(owner, { url: new URL(url), size, language, folder, assets, schemes: schemes ?? ["light", "dark"] });
     const read = (name) => [name, flat(JSON.parse(readFileSync(join(words, `${name}.json`), "utf8")))];
     owner.words = Object.fromEntries(["kk", "ru", "en"].map(read));
     mkdirSync(folder, { recursive: true });
@@ -73,7 +74,7 @@ export class Owner {
     owner.browser = await chromium.launchPersistentContext(profile, {
       executablePath: "/usr/bin/chromium",
       headless: true,
-      args: flags,
+      args: [...flags, ...more],
       locale: language,
       colorScheme: "light",
       acceptDownloads: true,
@@ -101,7 +102,7 @@ export class Owner {
     page.on("request", (request) => {
       const to = new URL(request.url());
       if (/^https?:$/.test(to.protocol) && to.host !== this.url.host) {
-        this.complain(`the page asks ${to.host}, which is not the box`);
+        this.complain(`the page asks ${to.host}, which is not its own server`);
       }
     });
     page.on("requestfinished", async (request) => {
@@ -209,7 +210,7 @@ export class Owner {
 
   /** Bytes over the wire of the page and its parts; the player's, the API's answers and pictures apart. */
   weight() {
-    const own = [...this.loaded].filter(([path]) => path.startsWith("/setup/"));
+    const own = [...this.loaded].filter(([path]) => path.startsWith(this.assets));
     for (const [path, bytes] of own) console.error(`${path}: ${bytes} bytes`);
     return own.reduce((sum, [, bytes]) => sum + bytes, 0);
   }

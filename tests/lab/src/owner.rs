@@ -103,7 +103,7 @@ impl Owner {
         }
         let mut command = cameras::node(host, script)?;
         command.arg(whole.to_string());
-        let (process, input) = Process::spawn_with_input(command, &host.log(name))?;
+        let (process, input) = Process::spawn_with_input(command, &host.log(&name.replace('/', "-")))?;
         let mut owner = Self { process, input, deeds: 0 };
         owner.hear("ready", START)?;
         Ok(owner)

@@ -48,6 +48,8 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         let mut lab = cargo(&["test", "--package", "lab", "--", "--test-threads=1"]);
         // The largest matrix: every stream in every browser engine.
         lab.env("STREAMBOX_BROWSERS", "all");
+        // Each role of the portal in each language, on a phone and at a desk.
+        lab.env("STREAMBOX_PORTAL", "all");
         step::run(&what, &mut lab)
             .with_context(|| format!("soak: round {rounds} after {} s", start.elapsed().as_secs()))?;
     }

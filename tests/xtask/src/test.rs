@@ -61,7 +61,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
             step("pages", "the pages' own logic, in Node.js", &mut pages)?;
         }
         if let Some(mut check) = web::types().with_context(|| failed("types", start))? {
-            step("types", "the types of the portal's modules", &mut check)?;
+            step("types", "the types of the pages' modules", &mut check)?;
         }
     }
     if !quick {

@@ -25,10 +25,10 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// The portal's pages: the only ones whose types are checked, by npm's typescript.
+/// Where the typescript is that checks the types of portal and set-up page.
 const PORTAL: &str = "cloud-stub/web";
 
-/// The check of the portal's types and of the modules that it shares, after fetching what that needs. `None` without npm.
+/// The check of the types of portal, set-up page and what they share, after fetching what that needs. `None` without npm.
 ///
 /// # Errors
 /// When npm fails.
