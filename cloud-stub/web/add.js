@@ -40,7 +40,7 @@ export function Add({ app }) {
     if (title[0].trim() === "") throw { code: "name_missing" };
     const what = { title: title[0].trim(), site: site[0], source: source() };
     /** @type {Made} */
-    const answer = await app.send("POST", `tenants/${tenant?.id}/cameras`, what, "source");
+    const answer = await app.send("POST", `tenants/${tenant?.id}/cameras`, what, kind[0] === "peer" ? "peer" : "source");
     app.done("add-title", "add-url", "add-user", "add-password", "add-target", "add-path");
     if (answer.push || answer.peer) app.hold("made", answer);
     else app.go(`camera/${answer.id}`);
