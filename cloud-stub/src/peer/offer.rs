@@ -72,13 +72,13 @@ impl Offer<'_> {
         let (camera, port) = (target.address(), target.port());
         let nft = format!(
             "table ip streambox_%i {{ \
-             chain to {{ type nat hook prerouting priority dstnat; \
-             iifname %i ip saddr {hub_address} tcp dport {RTSP} dnat to {camera}:{port}; }}; \
-             chain as {{ type nat hook postrouting priority srcnat; \
+             chain arriving {{ type nat hook prerouting priority dstnat; \
+             iifname \"%i\" ip saddr {hub_address} tcp dport {RTSP} dnat to {camera}:{port}; }}; \
+             chain leaving {{ type nat hook postrouting priority srcnat; \
              ip saddr {hub_address} ip daddr {camera} tcp dport {port} masquerade; }}; \
-             chain on {{ type filter hook forward priority filter; iifname %i ct status dnat accept; iifname %i drop; }}; \
-             chain in {{ type filter hook input priority filter; \
-             iifname %i ct state established accept; iifname %i drop; }}; }}"
+             chain passing {{ type filter hook forward priority filter; iifname \"%i\" ct status dnat accept; iifname \"%i\" drop; }}; \
+             chain staying {{ type filter hook input priority filter; \
+             iifname \"%i\" ct state established accept; iifname \"%i\" drop; }}; }}"
         );
         let rules = [
             format!(
