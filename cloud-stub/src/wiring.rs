@@ -24,7 +24,7 @@ use crate::http::acme::Renewal;
 use crate::http::certificate::{Files, Shown};
 use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source};
 use crate::hub::{self, Hub};
-use crate::ingest::{self, Here, Ingest, SourceDesk};
+use crate::ingest::{self, Here, Ingest, SourceDesk, Wiring};
 use crate::nodes::{self, Hubs, InnerDoor, Seal, Telling};
 use crate::people::{Gate, People};
 use crate::portal;
@@ -104,7 +104,7 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     };
     let access = Arc::new(Access::start(store.clone(), &config.access)?);
     let here = Here::new(floor);
-    let ingest = Ingest::start(&config, &status, here.clone()).await?;
+    let ingest = Ingest::start(&config, &status, here.clone(), hub.handle()).await?;
     let gateway = Gateway::new(store.directory(), gateway::inside(hub.handle()), options);
     let gateway = Arc::new(gateway.with_admission(access).with_here(here.clone()));
     gateway.register(&mut registry);
@@ -189,7 +189,7 @@ pub fn portal(store: &Store, config: &Config, status: &Status) -> Router {
         .routes()
         .merge(access::routes(store.clone()))
         .merge(Things::new(store.clone()).routes())
-        .merge(SourceDesk::new(store.clone(), ingest::rule(config), push_url).routes())
+        .merge(SourceDesk::new(store.clone(), ingest::rule(config), push_url, Wiring::new(config)).routes())
         .merge(status::routes(status.clone()))
         .layer(Extension(Gate::new(store.clone(), config)))
 }

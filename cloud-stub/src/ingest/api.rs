@@ -1,5 +1,5 @@
-//! Cameras without a box as tenants add and remove them. Passwords and stream keys go in or come out once, and are never
-//! told again.
+//! Cameras without a box as tenants add and remove them. Passwords go in, stream keys and peers' configurations come out once,
+//! and are never told again.
 
 use std::sync::Arc;
 
@@ -12,12 +12,15 @@ use hyper::{Request, StatusCode};
 use model::{CameraId, Private};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tunnel::keys::PrivateKey;
 
 use super::pull::resolve;
 use super::seal::Safe;
 use super::settings::Pull;
 use super::target::Rule;
+use super::wired::{Wired, Wiring};
 use crate::http::{Client, json, told};
+use crate::peer;
 use crate::people::{Answer, Failure, Refusal, Who};
 use crate::push::settings_of;
 use crate::store::{From, NewSource, Role, Store};
@@ -32,6 +35,7 @@ pub struct SourceDesk {
     rule: Rule,
     /// Where encoders send RTMP to; `None`: this cloud takes none.
     push_url: Option<String>,
+    wiring: Wiring,
 }
 
 #[derive(Deserialize)]
@@ -48,13 +52,17 @@ struct Words {
 enum Kind {
     Pull { url: String, user: Option<String>, password: Option<Private<String>> },
     Push {},
+    Peer { target: String, user: Option<String>, password: Option<Private<String>>, path: Option<String> },
 }
+
+/// What is told once, by its name in the answer.
+type Once = Option<(&'static str, Value)>;
 
 impl SourceDesk {
     /// A desk for the cameras of this store, at addresses that the rule allows; `push_url` is where encoders send RTMP to, if
-    /// this cloud takes any.
-    pub fn new(store: Store, rule: Rule, push_url: Option<String>) -> Self {
-        Self { store, rule, push_url }
+    /// this cloud takes any, and `wiring` where peers find its hub.
+    pub fn new(store: Store, rule: Rule, push_url: Option<String>, wiring: Wiring) -> Self {
+        Self { store, rule, push_url, wiring }
     }
 
     /// Its routes. They need [`Gate`](crate::people::Gate) as an extension.
@@ -96,6 +104,35 @@ impl SourceDesk {
     }
 }
 
+impl SourceDesk {
+    /// What is kept of a camera behind a peer.
+    async fn wired(
+        &self,
+        target: peer::Target,
+        user: Option<String>,
+        password: Option<Private<String>>,
+        path: &str,
+    ) -> Result<Private<String>, Failure> {
+        let unfit = || Failure::new(StatusCode::BAD_REQUEST, "The path or the login cannot be used.");
+        let long = |text: Option<&str>| text.is_some_and(|text| text.chars().count() > LONGEST);
+        let user = user.filter(|user| !user.is_empty());
+        if long(user.as_deref()) || long(password.as_ref().map(|password| password.expose().as_str())) {
+            return Err(unfit());
+        }
+        let safe = Safe::new(&self.store.password_key().await?).ok_or_else(broken)?;
+        let kept = Wired::of(target, path, user, password.as_ref(), &safe, self.store.salt()?);
+        serde_json::to_string(&kept.ok_or_else(unfit)?).map(Private::new).map_err(|_| broken())
+    }
+
+    /// Random bits for a tunnel key.
+    fn random(&self) -> Result<[u8; 32], Failure> {
+        let mut bits = [0; 32];
+        let halves = [self.store.salt()?, self.store.salt()?].concat();
+        bits.iter_mut().zip(halves).for_each(|(to, byte)| *to = byte);
+        Ok(bits)
+    }
+}
+
 fn broken() -> Failure {
     Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "This cannot be kept.")
 }
@@ -115,10 +152,26 @@ async fn add(
             let (key, settings) = desk.new_key()?;
             ("push", settings, Some(key))
         }
+        Kind::Peer { target, user, password, path } => {
+            let target: peer::Target = target.parse().map_err(|error: peer::InvalidTarget| {
+                Failure::new(StatusCode::BAD_REQUEST, &error.to_string())
+            })?;
+            let settings = desk.wired(target, user, password, path.as_deref().unwrap_or_default()).await?;
+            let private = PrivateKey::from_bytes(desk.random()?);
+            let tunnel_key = Some(*private.public().as_bytes());
+            let new = NewSource { title: &title, site: &site, kind: "peer", settings, tunnel_key };
+            let (id, address) = desk.store.add_source(&tenant, &new, who.by(client)).await?;
+            let hub = PrivateKey::from_bytes(desk.store.hub_key().await?).public();
+            let directory = desk.store.directory().borrow().clone();
+            let address = address.ok_or_else(broken)?;
+            let offer = desk.wiring.offer(&directory, &hub, &id, &private, address, target);
+            return desk.tell(&id, Some(("peer", offer)));
+        }
     };
     let new = NewSource { title: &title, site: &site, kind, settings, tunnel_key: None };
     let (id, _) = desk.store.add_source(&tenant, &new, who.by(client)).await?;
-    desk.tell(&id, key)
+    let once = key.map(|key| desk.push(&key));
+    desk.tell(&id, once)
 }
 
 async fn remove(
@@ -141,7 +194,8 @@ async fn key(
     let (id, tenant) = desk.source(&who, &id, Some("push"))?;
     let (key, settings) = desk.new_key()?;
     desk.store.set_source_settings(&id, &tenant, &settings, "camera.key", who.by(client)).await?;
-    desk.tell(&id, Some(key))
+    let once = desk.push(&key);
+    desk.tell(&id, Some(once))
 }
 
 impl SourceDesk {
@@ -159,11 +213,15 @@ impl SourceDesk {
         Ok((CameraId::new(id).map_err(|_| Refusal::NotThere)?, tenant))
     }
 
-    /// The camera, and its key this once.
-    fn tell(&self, id: &CameraId, key: Option<Private<String>>) -> Answer {
+    fn push(&self, key: &Private<String>) -> (&'static str, Value) {
+        ("push", json!({ "url": self.push_url, "key": key.expose() }))
+    }
+
+    /// The camera, and what is told this once.
+    fn tell(&self, id: &CameraId, once: Once) -> Answer {
         let mut camera = things::camera_view(&self.store, id.as_str())?;
-        if let (Some(key), Value::Object(camera)) = (key, &mut camera) {
-            camera.insert("push".to_owned(), json!({ "url": self.push_url, "key": key.expose() }));
+        if let (Some((name, told)), Value::Object(camera)) = (once, &mut camera) {
+            camera.insert(name.to_owned(), told);
         }
         Ok(told(camera))
     }

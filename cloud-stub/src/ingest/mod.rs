@@ -6,6 +6,8 @@
 //! encoder ──RTMP──▶ rtmp ───────────────────────────────────┘
 //! ```
 //!
+//! A camera behind a WireGuard peer is pulled like any other, at the near end of a [`Pipe`](crate::peer::Pipe).
+//!
 //! * [`Here`] holds the feeds by the first segment of their links; whoever fills one asks it for the feed.
 //! * [`Rule`] says which addresses are contacted for a camera. [`pull`] keeps one read, [`puller`] is the process that
 //!   reads it, [`exec`] runs commands.
@@ -24,6 +26,7 @@ mod seal;
 mod settings;
 mod sources;
 mod target;
+mod wired;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,6 +35,7 @@ use anyhow::Context as _;
 use camera::Source;
 use nix::ifaddrs::getifaddrs;
 use tokio::task::JoinSet;
+use tunnel::io::Handle;
 
 use crate::config::{Camera, Config, From};
 use crate::status::Status;
@@ -46,6 +50,7 @@ pub use floor::{floor, keep_floor};
 pub use here::Here;
 pub use puller::run as run_puller;
 pub use target::{Forbidden, Rule};
+pub use wired::Wiring;
 
 /// What takes cameras in.
 pub struct Ingest {
@@ -55,11 +60,12 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Takes in what the configuration names, and what tenants have. To be called within a runtime.
+    /// Takes in what the configuration names, and what tenants have, be it behind peers of this tunnel. To be called within a
+    /// runtime.
     ///
     /// # Errors
     /// When the database does not say by what key passwords are sealed.
-    pub async fn start(config: &Config, status: &Status, here: Here) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, status: &Status, here: Here, tunnel: Handle) -> anyhow::Result<Self> {
         let store = status.store();
         let key = store.password_key().await?;
         let safe = Safe::new(&key).context("a key of another length")?;
@@ -69,7 +75,7 @@ impl Ingest {
         for camera in &config.cameras {
             ingest.take(camera);
         }
-        let sources = Sources::new(store.clone(), here.clone(), pulling, safe);
+        let sources = Sources::new(store.clone(), here.clone(), pulling, safe, tunnel);
         ingest.tasks.spawn(sources.follow());
         ingest.tasks.spawn(report::keep(status.clone(), here));
         Ok(ingest)

@@ -137,10 +137,14 @@ impl Pulling {
     }
 }
 
-/// The one address that is contacted for a source: the first of its host's that may be.
+/// The one address that is contacted for a source: the first of its host's that may be. One that is pinned already is at the
+/// near end of a way of ours.
 pub(super) async fn resolve(rule: &Rule, source: &Source) -> Result<SocketAddr, Trouble> {
     let (host, port) = host_and_port(source)
         .ok_or_else(|| Trouble::Forbidden { detail: "its address is not rtsp:// or rtsps://".to_owned() })?;
+    if let Some(pinned) = source.pinned {
+        return Ok(SocketAddr::new(pinned, port));
+    }
     let unknown = || Trouble::UnknownHost { host: host.clone() };
     let found: Vec<SocketAddr> = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, port)],

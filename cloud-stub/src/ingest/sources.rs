@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use model::{CameraId, CameraState, Trouble};
 use tokio::task::AbortHandle;
+use tunnel::io::Handle;
 
 use super::Here;
 use super::pull::{self, Pulling};
 use super::seal::Safe;
 use super::settings::Pull;
+use super::wired::Wired;
 use crate::nodes::is_here;
+use crate::peer::Pipe;
 use crate::store::{Directory, Source, Store};
 
 /// A directory that changes all the time is looked at this often.
@@ -24,6 +27,8 @@ pub(super) struct Sources {
     here: Here,
     pulling: Arc<Pulling>,
     safe: Safe,
+    /// The way to peers.
+    tunnel: Handle,
     held: HashMap<CameraId, Held>,
 }
 
@@ -33,7 +38,12 @@ struct Held {
     settings: String,
     /// Who keeps it read.
     keeper: Option<AbortHandle>,
+    /// The way to a camera behind a peer.
+    _pipe: Option<Pipe>,
 }
+
+/// What is asked for pictures, and the way there.
+type Way = (camera::Source, Option<Pipe>);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -45,8 +55,8 @@ impl Drop for Held {
 
 impl Sources {
     /// Nothing yet.
-    pub(super) fn new(store: Store, here: Here, pulling: Arc<Pulling>, safe: Safe) -> Self {
-        Self { store, here, pulling, safe, held: HashMap::new() }
+    pub(super) fn new(store: Store, here: Here, pulling: Arc<Pulling>, safe: Safe, tunnel: Handle) -> Self {
+        Self { store, here, pulling, safe, tunnel, held: HashMap::new() }
     }
 
     /// Follows the directory for ever.
@@ -67,7 +77,7 @@ impl Sources {
             .portal()
             .sources
             .iter()
-            .filter(|(id, source)| source.on && is_ours(source) && is_here(directory, id))
+            .filter(|(id, source)| source.on && is_ours(source, directory, id) && is_here(directory, id))
             .filter_map(|(id, source)| Some((CameraId::new(id).ok()?, &**source)))
             .collect();
         let here = &self.here;
@@ -86,32 +96,58 @@ impl Sources {
             // A publisher's key may change under a feed that plays on.
             let keeps = source.kind == "push" && self.held.get(&id).is_some_and(|held| held.kind == "push");
             if !same && !keeps {
-                let held = self.take(&id, source);
+                let held = self.take(&id, source, directory);
                 self.held.insert(id, held);
             }
         }
     }
 
-    fn take(&self, id: &CameraId, source: &Source) -> Held {
+    fn take(&self, id: &CameraId, source: &Source, directory: &Directory) -> Held {
         let feed = self.here.put(id, false);
-        let mut keeper = None;
-        if source.kind == "pull" {
-            let kept = serde_json::from_str::<Pull>(source.settings.expose());
-            match kept.map_err(|error| error.to_string()).and_then(|kept| kept.source(id, &self.safe)) {
-                Ok(target) => {
-                    let task = tokio::spawn(pull::keep(self.pulling.clone(), target, feed));
-                    keeper = Some(task.abort_handle());
-                }
-                Err(detail) => {
-                    feed.set_state(CameraState::Stopped { trouble: Trouble::Forbidden { detail } });
-                }
+        let (mut keeper, mut pipe) = (None, None);
+        match self.way(id, source, directory) {
+            None => {}
+            Some(Ok((target, way))) => {
+                pipe = way;
+                let task = tokio::spawn(pull::keep(self.pulling.clone(), target, feed));
+                keeper = Some(task.abort_handle());
+            }
+            Some(Err(detail)) => {
+                feed.set_state(CameraState::Stopped { trouble: Trouble::Forbidden { detail } });
             }
         }
-        Held { kind: source.kind.clone(), settings: source.settings.expose().clone(), keeper }
+        let (kind, settings) = (source.kind.clone(), source.settings.expose().clone());
+        Held { kind, settings, keeper, _pipe: pipe }
+    }
+
+    /// How a camera is asked for pictures; `None`: it sends them by itself.
+    fn way(&self, id: &CameraId, source: &Source, directory: &Directory) -> Option<Result<Way, String>> {
+        let text = source.settings.expose();
+        match source.kind.as_str() {
+            "pull" => {
+                let kept = serde_json::from_str::<Pull>(text).map_err(|error| error.to_string());
+                Some(kept.and_then(|kept| Ok((kept.source(id, &self.safe)?, None))))
+            }
+            "peer" => {
+                let peer = directory.portal().peers.get(id.as_str())?;
+                let kept = serde_json::from_str::<Wired>(text).map_err(|error| error.to_string());
+                Some(kept.and_then(|kept| {
+                    let [b, c, d, ..] = self.store.salt().map_err(|error| error.to_string())?;
+                    let pipe = Pipe::open(self.tunnel.clone(), peer.address, [b, c, d]);
+                    let pipe = pipe.map_err(|error| error.to_string())?;
+                    Ok((kept.camera(id, &self.safe, pipe.address())?, Some(pipe)))
+                }))
+            }
+            _ => None,
+        }
     }
 }
 
-/// Kinds that are taken in here; a camera behind a peer is the tunnel's affair.
-fn is_ours(source: &Source) -> bool {
-    matches!(source.kind.as_str(), "pull" | "push")
+/// What is taken in here: a camera behind a peer as soon as the peer is known.
+fn is_ours(source: &Source, directory: &Directory, id: &str) -> bool {
+    match source.kind.as_str() {
+        "pull" | "push" => true,
+        "peer" => directory.portal().peers.get(id).is_some(),
+        _ => false,
+    }
 }

@@ -114,7 +114,10 @@ async fn join(
     options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     options.set_tcp_keepalive(&TcpKeepalive::new().with_time(QUIET.0).with_interval(QUIET.1))?;
     near.set_nodelay(true)?;
+    // Until there is somebody to talk to, whoever reads sees a connection that breaks, not one that is closed in good order.
+    SockRef::from(&near).set_linger(Some(Duration::ZERO))?;
     let mut far = tokio::time::timeout(CONNECT, socket.connect(to)).await??;
+    SockRef::from(&near).set_linger(None)?;
     tokio::io::copy_bidirectional(&mut near, &mut far).await.map(drop)
 }
 
@@ -152,6 +155,7 @@ mod tests {
         drop(nobody);
         let pipe = Pipe::to(at, [9, 8, 7], TcpSocket::new_v4).unwrap();
         let mut near = TcpStream::connect(pipe.address()).await.unwrap();
-        assert_eq!(near.read(&mut [0]).await.unwrap_or(0), 0);
+        let broken = near.read(&mut [0]).await.unwrap_err();
+        assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
     }
 }

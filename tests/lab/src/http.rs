@@ -82,13 +82,21 @@ impl Site {
     /// # Errors
     /// As [`Site::post`].
     pub fn post_with(&self, path: &str, headers: &str, body: &Value) -> Result<Response> {
-        let wrong = || format!("POST {}", self.url(path));
+        self.send_with("POST", path, headers, body)
+    }
+
+    /// As [`Site::post_with`], by another method.
+    ///
+    /// # Errors
+    /// As [`Site::post`].
+    pub fn send_with(&self, method: &str, path: &str, headers: &str, body: &Value) -> Result<Response> {
+        let wrong = || format!("{method} {}", self.url(path));
         let limit = Duration::from_secs(10);
         let stream = TcpStream::connect_timeout(&self.0.into(), limit).with_context(wrong)?;
         stream.set_read_timeout(Some(limit))?;
         let (host, body) = (self.0, body.to_string());
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\n{headers}connection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\n{headers}connection: close\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
