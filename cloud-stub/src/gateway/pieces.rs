@@ -259,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_body_ends_when_its_reader_may_not_have_it_any_more() {
-        let large = vec![bytes::Bytes::from(vec![1; PIECE]); 4];
+        let large = vec![Bytes::from(vec![1; PIECE]); 4];
         for allowed in 0..4 {
             let mut left = allowed;
             let still: Still = Box::new(move |_| {
