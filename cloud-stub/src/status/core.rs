@@ -268,7 +268,7 @@ impl Core {
                     let hours = camera.hours.iter().filter(|(_, hour)| !hour.is_empty());
                     batch.hours.extend(
                         hours.map(|(at, hour)| {
-                            (public_id.clone(), *at, hour.clone(), at + 1 <= now / HOUR_MS)
+                            (public_id.clone(), *at, hour.clone(), *at < now / HOUR_MS)
                         }),
                     );
                 }
