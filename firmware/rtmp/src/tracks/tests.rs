@@ -59,7 +59,12 @@ fn the_format_comes_with_the_first_picture_and_once() {
     // The same header again is nothing new.
     tracks.video(40, &header(SPS, PPS), 0).unwrap();
     assert_eq!(tracks.video(80, &picture(0, &[KEY]), 0).unwrap().format, None);
-    let sound = tracks.audio(100, &[0xaf, 1, 5], 0).unwrap().unit.unwrap();
+    // Neither is sound that was another for a moment in which nothing was heard.
+    tracks.audio(90, &[0x2f, 1], 0).unwrap();
+    tracks.audio(90, &[0xaf, 0, 0x12, 0x10], 0).unwrap();
+    let taken = tracks.audio(100, &[0xaf, 1, 5], 0).unwrap();
+    assert_eq!(taken.format, None);
+    let sound = taken.unit.unwrap();
     assert_eq!((sound.stamp, sound.clock_rate.get()), (4410, 44_100));
     let facts = tracks.facts("rtmp://push/live").unwrap();
     assert_eq!((facts.video, facts.audio, facts.notes.len()), (CodecKind::H264, Some(CodecKind::Aac), 0));
