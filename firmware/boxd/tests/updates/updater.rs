@@ -1,24 +1,13 @@
 //! The real `boxd update` and `boxd updater` over a disk that is a file, with releases from a folder and from web servers with
 //! faults, and killed at any moment.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    missing_docs,
-    reason = "a test fails by panicking, and brings its own disk and servers"
-)]
-
-mod updates;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::world::{self, Machine, Publisher, Server, System, answer, first, next, text};
 use board::slot::{SlotName, State};
-use updates::{Machine, Publisher, Server, System, answer, first, next, text};
 
 /// A box that runs version 1 of two, and a folder with both.
 fn box_with_an_update(name: &str, changed: usize) -> (Machine, Publisher, System) {
@@ -184,12 +173,12 @@ fn whatever_one_mirror_does_the_other_one_serves() {
         bad.url, good.url
     ));
     let mut child = updater(&machine);
-    updates::until("the update is installed", 60, || machine.view()["phase"] == "complete");
+    world::until("the update is installed", 60, || machine.view()["phase"] == "complete");
     assert!(machine.holds(SlotName::B, &new));
     assert!(bad.chunks_asked() > 0 && good.chunks_asked() > 0);
     // Its parent goes: so does it.
     drop(child.0.stdin.take());
-    updates::until("the updater ends with its parent", 5, || child.0.try_wait().unwrap().is_some());
+    world::until("the updater ends with its parent", 5, || child.0.try_wait().unwrap().is_some());
 }
 
 #[test]
@@ -204,8 +193,8 @@ fn a_mirror_without_one_good_chunk_leaves_the_slot_as_it_was() {
     };
     let server = Server::behaving(&machine.releases(), Arc::new(portal));
     let (before, vars) = (machine.other_slot(), machine.slots().vars().unwrap().vars);
-    let mut child = updates::Ended(machine.command(&["update", "--from", &server.url]).spawn().unwrap());
-    updates::until("it has tried a few times", 30, || server.chunks_asked() >= 4);
+    let mut child = world::Ended(machine.command(&["update", "--from", &server.url]).spawn().unwrap());
+    world::until("it has tried a few times", 30, || server.chunks_asked() >= 4);
     child.0.kill().unwrap();
     assert!(machine.other_slot() == before && machine.slots().vars().unwrap().vars == vars);
 }
@@ -308,11 +297,11 @@ fn cloud(publisher: &Publisher, target: Option<&'static str>, stale: bool) -> (S
     (address, asked)
 }
 
-fn updater(machine: &Machine) -> updates::Ended {
+fn updater(machine: &Machine) -> world::Ended {
     let mut updater = machine.command(&["updater"]);
     // What it logs is for whoever reads a failure.
     updater.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::inherit());
-    updates::Ended(updater.spawn().unwrap())
+    world::Ended(updater.spawn().unwrap())
 }
 
 #[test]
@@ -326,7 +315,7 @@ fn the_cloud_chooses_among_what_is_signed_whatever_the_clock_says_of_the_metadat
         server.url
     ));
     let _child = updater(&machine);
-    updates::until("the assigned version is installed", 60, || machine.view()["phase"] == "complete");
+    world::until("the assigned version is installed", 60, || machine.view()["phase"] == "complete");
     assert!(machine.holds(SlotName::B, &new), "1.1 as assigned, though 1.2 is newer");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

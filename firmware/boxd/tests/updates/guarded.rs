@@ -1,22 +1,11 @@
 //! A whole update with the guard, the box and its updater as real processes, a web server, and a disk in a file: from one slot to
 //! the other, and back when the new system cannot update itself. The machine's restart is a new start of the guard.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    missing_docs,
-    reason = "a test fails by panicking, and brings its own disk and servers"
-)]
-
-#[allow(dead_code, reason = "shared with the updater's own tests, which need more of it")]
-mod updates;
 
 use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::world::{Ended, Machine, Publisher, Server, System, first, next, until};
 use board::boot::{Start, Table, boot};
 use board::file_disk::FileDisk;
 use board::partition::Window;
@@ -26,7 +15,6 @@ use board::{env, slots::Slots};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use updates::{Ended, Machine, Publisher, Server, System, first, next, until};
 
 /// The guard's exit code that asks for a restart of the machine.
 const RESTART: i32 = 76;
