@@ -79,7 +79,7 @@ fn round_of(stage: &mut Stage, round: usize, walk: Walk, complaints: &mut Vec<St
     rest(&mut owner)?;
     install(stage, &installer, beside(walk, 2), complaints)?;
     view(stage, &viewer, &camera, beside(walk, 3), complaints)?;
-    release(&mut owner)?;
+    release(&mut owner, &camera)?;
     owner.end(complaints, WEIGHT)
 }
 
@@ -243,7 +243,7 @@ fn view(
 ) -> Result<()> {
     let mut viewer = stage.person(&format!("viewer-{}", walk.name()), walk)?;
     viewer.accept(invitation, "Olga", "viewer")?;
-    viewer.moves("wall")?;
+    viewer.moves(&format!("tile-{camera}"))?;
     for hidden in ["cameras", "boxes", "sites", "people", "audit"] {
         viewer.none(&format!("nav-{hidden}"))?;
     }
@@ -259,13 +259,13 @@ fn view(
 }
 
 /// The owner gives the box away, so that the next round may claim it: asked once more, then its links stop.
-fn release(owner: &mut Person) -> Result<()> {
+fn release(owner: &mut Person, camera: &str) -> Result<()> {
     owner.page("boxes")?;
     owner.press("change-*")?;
     owner.press("css:[data-test=boxes] [data-test^=release-]")?;
     owner.step("release")?;
     owner.press("css:[data-test=boxes] [data-test$=-yes]")?;
     owner.page("wall")?;
-    owner.words("wall-empty")?;
+    owner.there(&format!("css:[data-test=wall]:not(:has([data-test=tile-{camera}]))"))?;
     owner.step("released")
 }
