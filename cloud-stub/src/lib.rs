@@ -23,6 +23,7 @@ pub mod config;
 pub mod enrol;
 pub mod find;
 pub mod gateway;
+mod hex;
 pub mod http;
 pub mod hub;
 pub mod ingest;

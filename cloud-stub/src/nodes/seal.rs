@@ -1,9 +1,9 @@
 //! What one cloud says to another carries a seal that only holders of the common key can make, and that soon is worth
 //! nothing: HMAC-SHA256 over method, path and time.
 
-use std::fmt::Write as _;
-
 use ring::hmac;
+
+use crate::hex::hex;
 
 /// The header that carries it: `TIME.HEX`, milliseconds since 1970 and the seal.
 pub const HEADER: &str = "x-streambox-seal";
@@ -25,12 +25,7 @@ impl Seal {
     /// The header of a request; `path` with its query.
     pub fn sign(&self, method: &str, path: &str, now_ms: u64) -> String {
         let tag = hmac::sign(&self.0, words(method, path, now_ms).as_bytes());
-        let mut header = format!("{now_ms}.");
-        for byte in tag.as_ref() {
-            // Writing into a String cannot fail.
-            let _ = write!(header, "{byte:02x}");
-        }
-        header
+        format!("{now_ms}.{}", hex(tag.as_ref()))
     }
 
     /// Whether this header was made for this request, and lately.

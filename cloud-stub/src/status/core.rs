@@ -267,9 +267,7 @@ impl Core {
                     camera.written_ms = now;
                     let hours = camera.hours.iter().filter(|(_, hour)| !hour.is_empty());
                     batch.hours.extend(
-                        hours.map(|(at, hour)| {
-                            (public_id.clone(), *at, hour.clone(), *at < now / HOUR_MS)
-                        }),
+                        hours.map(|(at, hour)| (public_id.clone(), *at, hour.clone(), *at < now / HOUR_MS)),
                     );
                 }
             }

@@ -119,7 +119,7 @@ impl Status {
             tick.tick().await;
             round = round.wrapping_add(1);
             self.tick().await;
-            if round % WRITE_EVERY == 0 || !lock(&self.0.events).is_empty() {
+            if round.is_multiple_of(WRITE_EVERY) || !lock(&self.0.events).is_empty() {
                 // What could not be written is part of the next batch.
                 let _ = self.flush(false).await;
             }

@@ -63,14 +63,13 @@ async fn now(State(status): State<Status>, who: Who, Path(camera): Path<String>)
         From::Box(row, camera) => (Some(camera.report.clone()), row.seen.last_ms()),
         From::Source(source) => (serde_json::from_str::<CameraReport>(&source.report).ok(), None),
     };
-    let (out, back_ms) = match &current {
-        Some(current) => (current.out, current.back_ms),
-        None => {
-            // Another cloud hears it: what that one has written down.
-            let last = status.store().outages_before(&id, u64::MAX, 8).await?;
-            let last = last.into_iter().find(|span| span.reason.counts());
-            (last.filter(|last| last.to_ms.is_none()), last.and_then(|last| last.to_ms))
-        }
+    let (out, back_ms) = if let Some(current) = &current {
+        (current.out, current.back_ms)
+    } else {
+        // Another cloud hears it: what that one has written down.
+        let last = status.store().outages_before(&id, u64::MAX, 8).await?;
+        let last = last.into_iter().find(|span| span.reason.counts());
+        (last.filter(|last| last.to_ms.is_none()), last.and_then(|last| last.to_ms))
     };
     let heard = current.and_then(|current| current.report);
     let (heard_ms, report) = match heard {
@@ -319,13 +318,12 @@ async fn set_alerts(
     let mut made = Vec::new();
     for webhook in &mut rules.webhooks {
         let old = before.webhooks.iter().find(|old| old.url == webhook.url);
-        webhook.secret = match old {
-            Some(old) => old.secret.clone(),
-            None => {
-                let random = status.store().fresh("make a webhook's secret")?;
-                made.push(webhook.url.clone());
-                Private::new(name128(random))
-            }
+        webhook.secret = if let Some(old) = old {
+            old.secret.clone()
+        } else {
+            let random = status.store().fresh("make a webhook's secret")?;
+            made.push(webhook.url.clone());
+            Private::new(name128(random))
         };
     }
     let audit =

@@ -24,7 +24,6 @@ use update::health::Facts;
 use crate::door::Way;
 use crate::guard::word::{MOST, Status, VARIABLE};
 use crate::guard::{OOM, word};
-use crate::kernel;
 use crate::state::{Shared, lock};
 use crate::updater;
 

@@ -23,8 +23,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use crate::cloud::jittered;
+use crate::log;
 use crate::state::stopping;
-use crate::{kernel, log};
 use sandbox::Duty;
 
 /// Pause before the process is started again, the first time and at most.

@@ -32,7 +32,6 @@ use crate::data;
 use crate::door::{self, Hosts, Way};
 use crate::facts;
 use crate::floor::Floor;
-use crate::kernel;
 use crate::label;
 use crate::lan;
 use crate::log::Lines;

@@ -26,6 +26,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::{Notice, Webhook};
+use crate::hex::hex;
 use crate::ingest::Rule;
 
 /// A message must be answered by then.
@@ -155,8 +156,7 @@ impl std::fmt::Debug for Hooks {
 pub fn signature(secret: &str, at_ms: u64, body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, format!("{at_ms}.{body}").as_bytes());
-    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256={hex}")
+    format!("sha256={}", hex(tag.as_ref()))
 }
 
 async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> Result<StatusCode, Error>

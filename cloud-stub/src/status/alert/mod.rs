@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 pub use rules::{InvalidRules, Rules, Webhook};
 
+use crate::hex::hex;
 use crate::store::{BoxRow, Directory};
 use hook::Hooks;
 use machine::{Event, What};
@@ -188,7 +189,8 @@ impl Courier {
         for part in [holder, &format!("{:?} {} {:?}", event.what, event.since_ms, event.cameras)] {
             hash.update(part.as_bytes());
         }
-        let id: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let mut id = hex(&hash.finalize());
+        id.truncate(32);
         Some(Notice {
             id,
             event: event.what,

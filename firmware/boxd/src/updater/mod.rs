@@ -34,8 +34,8 @@ pub(crate) use process::Keep;
 pub(crate) use status::{Bytes, Outcome, Phase, Status};
 pub(crate) use work::{Work, is_under_way};
 
+use crate::cloud;
 use crate::config::Config;
-use crate::{cloud, kernel};
 use sandbox::Duty;
 
 /// Until the first look, and at most between two that failed, unless the configuration says less.
