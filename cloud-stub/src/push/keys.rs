@@ -181,6 +181,6 @@ mod tests {
     #[test]
     fn the_settings_hold_no_key() {
         let settings = settings_of(&key("geheim"));
-        assert_eq!(settings, "{\"key_sha256\":\"rdfuPdwSWBREL3Y7V4ik1AJSdhSEznq0GcO9CRXaH7o=\"}");
+        assert_eq!(settings, "{\"key_sha256\":\"rdsPXngmyFfXN20b2bwzwMVEeQourJYUSoryKxKYyUA=\"}");
     }
 }

@@ -239,7 +239,7 @@ async fn join(store: &Store) -> Ipv4Addr {
     store.claim(&session.code.parse().unwrap(), "ACME").await.unwrap();
     store.join(&sign_join(&identity, &session.session, "ACME", [7; 32])).await.unwrap();
     store.refresh().await.unwrap();
-    store.directory().borrow().by_id(&identity.box_id()).unwrap().address
+    store.directory().borrow().by_id(identity.box_id()).unwrap().address
 }
 
 /// A camera with pictures.

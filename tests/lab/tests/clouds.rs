@@ -118,7 +118,11 @@ fn changes_act(link: &Link, second: &Cloud, host: &Host, id: &str) -> Result<()>
 fn nginx_forgets(link: &Link, id: &str) -> Result<()> {
     let (site, viewer) = (link.cloud.site(), link.internet.viewer());
     let playlist = site.get(viewer, &format!("/{id}/live.m3u8"))?.text();
-    let name = playlist.lines().rev().find(|line| line.ends_with(".m4s")).context("no segment")?;
+    let name = playlist
+        .lines()
+        .rev()
+        .find(|line| line.split('.').next_back() == Some("m4s"))
+        .context("no segment")?;
     let path = format!("/{id}/{name}");
     site.get(viewer, &path)?;
     link.cloud.owner(&["camera", "off", id])?;

@@ -97,7 +97,7 @@ mod tests {
         let (a, b) = (hub("a:1", Some("wss://v/tunnel/v1")), hub("b:1", None));
         let turned = [hub("b:1", Some("wss://v/tunnel/v1")), hub("a:1", None)];
         assert!(same(&[a.clone(), b.clone()], &turned));
-        assert!(!same(&[a.clone()], &turned) && !same(&[hub("a:1", None), b.clone()], &turned));
+        assert!(!same(std::slice::from_ref(&a), &turned) && !same(&[hub("a:1", None), b.clone()], &turned));
         assert_eq!(after(&[a.clone(), b.clone()], Some(&"a:1".to_owned())), turned);
         assert_eq!(after(&[a.clone(), b.clone()], Some(&"c:1".to_owned())), [a.clone(), b.clone()]);
         assert_eq!(after(&[a.clone(), b.clone()], None), [a, b]);
