@@ -1,6 +1,7 @@
 //! Cameras without a box, pulled by the cloud: processor time per camera-second and memory per camera. No viewer, 1080p, 25
 //! fps, 4 Mbit/s, each camera at a port of its own.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 use std::thread::sleep;
@@ -27,9 +28,10 @@ pub(crate) fn run(stage: &Stage, cameras: u32) -> Result<Vec<Row>> {
     let _simulated = stage.start_cameras(cameras, &[])?;
     let folder = stage.dir("cloud")?;
     let (web, hub) = (free_port()?, free_port()?);
-    let list: String = (0..cameras)
-        .map(|index| format!("[[camera]]\nid = \"cam{index}\"\nurl = \"{}\"\n", camera_url(index)))
-        .collect();
+    let mut list = String::new();
+    for index in 0..cameras {
+        writeln!(list, "[[camera]]\nid = \"cam{index}\"\nurl = \"{}\"", camera_url(index))?;
+    }
     let text = format!(
         "[http]\nlisten = \"127.0.0.1:{web}\"\n[hub]\nlisten = \"127.0.0.1:{hub}\"\n[store]\nurl = \"sqlite:{}\"\n\
          [pull]\nallow_private = true\n{list}",

@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf, thread, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use lab::{
     browser::{self, Browser, Page},
     cameras::{self, Auth},
