@@ -205,6 +205,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "the worker really is slow")]
     fn a_slow_worker_is_waited_for() {
         on_a_runtime(async {
             let (ours, mut theirs) = UnixStream::pair().unwrap();
