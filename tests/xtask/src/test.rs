@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use lab::paths;
 
@@ -36,6 +36,17 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         Some(mut deny) => step("licences", "licences, duplicates and sources of dependencies", &mut deny)?,
         None => eprintln!("xtask: licences: skipped in a quick run without cargo-deny"),
     }
+    // Some tests of the cloud take what ffmpeg and GStreamer send.
+    if quick {
+        for program in ["ffmpeg", "gst-launch-1.0"] {
+            ensure!(
+                step::there(program, if program == "ffmpeg" { "-version" } else { "--version" }),
+                "{program} is missing: cargo xtask test installs it, or apt install ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-bad"
+            );
+        }
+    } else {
+        lab::setup::ensure().with_context(|| failed("setup of the lab", start))?;
+    }
     // The lab is serial and needs release binaries; everything else comes first.
     let nextest = step::there("cargo-nextest", "--version");
     let rest = ["--workspace", "--exclude", "lab", "--exclude", "image", "--exclude", "xtask"];
@@ -65,7 +76,6 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         }
     }
     if !quick {
-        lab::setup::ensure().with_context(|| failed("setup of the lab", start))?;
         step("release build", "release build for the lab", &mut step::release_build())?;
         // Once and first: it installs packages and compiles, which two tests at a time must not.
         image::build::ensure(&image::build::Options::default())
