@@ -15,6 +15,7 @@ mod core;
 mod reason;
 mod routes;
 pub mod sample;
+mod told;
 pub mod uptime;
 
 use std::net::Ipv4Addr;
