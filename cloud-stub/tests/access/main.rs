@@ -3,8 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../common/clock.rs"]
+mod clock;
+#[path = "../common/folder.rs"]
+mod folder;
 mod hook;
 mod issuer;
+#[path = "../common/log.rs"]
+mod log;
 mod others;
 mod refused;
 mod running;

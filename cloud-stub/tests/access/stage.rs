@@ -2,9 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,7 +12,7 @@ use cloud_stub::config::Config;
 use cloud_stub::gateway::{self, Connector, Gateway, Stream};
 use cloud_stub::http::{Front, Metrics, Proxies, Source};
 use cloud_stub::status::Status;
-use cloud_stub::store::{self, By, CameraWords, Options, Role, Store, System, World};
+use cloud_stub::store::{self, By, CameraWords, Options, Role, Store};
 use cloud_stub::wiring;
 use door::{Counters, Hosts, Limits};
 use enrol::{Identity, Unsigned, sign_hello, sign_join};
@@ -32,71 +31,12 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::clock::Clock;
+pub(crate) use crate::folder::Folder;
+pub(crate) use crate::log::{LOG, Log};
+
 pub(crate) const URL: &str = "https://video.example.org";
 pub(crate) const PASSWORD: &str = "correct horse battery";
-
-/// A folder that goes when the test does.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static TURN: AtomicU32 = AtomicU32::new(0);
-        let turn = TURN.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("cloud-access-{}-{turn}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Everything that has been logged, at the most talkative level.
-pub(crate) static LOG: Log = Log(Mutex::new(Vec::new()));
-
-pub(crate) struct Log(Mutex<Vec<u8>>);
-
-impl Log {
-    fn start() {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            let filter = cloud_stub::log::filter(tracing::Level::TRACE);
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| &LOG).init();
-        });
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl std::io::Write for &Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The system's clock, moved.
-#[derive(Clone, Default)]
-struct Clock(Arc<AtomicU64>);
-
-impl World for Clock {
-    fn now_ms(&self) -> u64 {
-        System.now_ms() + self.0.load(Ordering::Relaxed)
-    }
-
-    fn random(&self) -> Option<[u8; 16]> {
-        System.random()
-    }
-}
 
 /// The front and its store.
 pub(crate) struct Stage {

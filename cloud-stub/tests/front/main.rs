@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod find;
+#[path = "../common/folder.rs"]
+mod folder;
 mod limits;
+#[path = "../common/log.rs"]
+mod log;
 mod program;
 mod stage;
 mod tls;

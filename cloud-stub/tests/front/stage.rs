@@ -1,9 +1,7 @@
 //! A front on a free port, and a client that speaks to it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -27,54 +25,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-/// A folder that goes when the test does.
-pub(crate) struct Folder(pub(crate) PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static TURN: AtomicU32 = AtomicU32::new(0);
-        let turn = TURN.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("cloud-front-{}-{turn}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Everything that has been logged, at the most talkative level.
-pub(crate) static LOG: Log = Log(Mutex::new(Vec::new()));
-
-pub(crate) struct Log(Mutex<Vec<u8>>);
-
-impl Log {
-    fn start() {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            let filter = cloud_stub::log::filter(tracing::Level::TRACE);
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| &LOG).init();
-        });
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl std::io::Write for &Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+pub(crate) use crate::folder::Folder;
+pub(crate) use crate::log::{LOG, Log};
 
 /// The front and its store.
 pub(crate) struct Stage {

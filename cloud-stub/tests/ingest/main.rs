@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod exec;
+#[path = "../common/folder.rs"]
+mod folder;
 mod pull;
 mod stage;
 mod tenants;

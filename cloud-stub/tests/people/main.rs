@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../common/clock.rs"]
+mod clock;
 mod command_line;
+#[path = "../common/folder.rs"]
+mod folder;
 mod forged;
+#[path = "../common/log.rs"]
+mod log;
 mod secrets;
 mod sign_in;
 mod stage;

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod clip;
+#[path = "../common/folder.rs"]
+mod folder;
 mod hostile;
 mod keys;
 mod plays;
