@@ -18,9 +18,16 @@ const deeds = {
   step: ({ part }) => owner.step(part),
   /** The words of a part, once it is there. */
   words: ({ part }) => at(part).innerText(patience),
-  /** The words of the card that a part is on, or is, once it is there. */
-  card: ({ part }) =>
-    at(part).locator('xpath=ancestor-or-self::li[contains(@class, "card")][1]').innerText(patience),
+  /** The words of the card that a part is on, or is, once they hold `words`, or as they are after 30 s without those. */
+  card: async ({ part, words }) => {
+    const card = at(part).locator('xpath=ancestor-or-self::li[contains(@class, "card")][1]');
+    const end = Date.now() + 30_000;
+    for (;;) {
+      const said = await card.innerText(patience);
+      if (said.includes(words) || Date.now() > end) return said;
+      await sleep(100);
+    }
+  },
   wait: ({ part, tag }) => page.locator(`${tag}[data-test="${part}"]`).first().waitFor(patience),
   /** What a part has chosen of a list. */
   select: async ({ part, value }) => void (await at(part).selectOption(value, patience)),

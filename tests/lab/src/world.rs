@@ -47,10 +47,25 @@ pub fn libtest_name(path: &str) -> &str {
 ///
 /// # Panics
 /// When the world cannot be made or the scenario fails, with the reason.
-#[allow(clippy::panic, reason = "the way a test fails")]
 pub fn inside(test: &str, scenario: impl FnOnce() -> Result<()>) {
-    let outcome =
-        if env::var_os(INSIDE).is_some() { prepare(test).and_then(|()| scenario()) } else { enter(test) };
+    run_in(test, FlockArg::LockExclusive, scenario);
+}
+
+/// The same for a scenario that measures nothing but waits, which others of its kind may run beside.
+///
+/// # Panics
+/// When the world cannot be made or the scenario fails, with the reason.
+pub fn beside(test: &str, scenario: impl FnOnce() -> Result<()>) {
+    run_in(test, FlockArg::LockShared, scenario);
+}
+
+#[allow(clippy::panic, reason = "the way a test fails")]
+fn run_in(test: &str, turn: FlockArg, scenario: impl FnOnce() -> Result<()>) {
+    let outcome = if env::var_os(INSIDE).is_some() {
+        prepare(test).and_then(|()| scenario())
+    } else {
+        enter(test, turn)
+    };
     if let Err(error) = outcome {
         panic!("{error:#}");
     }
@@ -83,13 +98,12 @@ pub fn unshared(program: &Path) -> Result<Command> {
     Ok(command)
 }
 
-fn enter(test: &str) -> Result<()> {
+fn enter(test: &str, turn: FlockArg) -> Result<()> {
     crate::setup::check()?;
     fs::create_dir_all(paths::lab())?;
     let lock = fs::File::create(paths::lab().join("lock"))?;
-    let _alone = Flock::lock(lock, FlockArg::LockExclusive)
-        .map_err(|(_, errno)| errno)
-        .context("waiting for another scenario")?;
+    let _turn =
+        Flock::lock(lock, turn).map_err(|(_, errno)| errno).context("waiting for another scenario")?;
     let logs = logs(test);
     if logs.exists() {
         fs::remove_dir_all(&logs)?;

@@ -108,7 +108,7 @@ fn until(what: &str, limit: Duration, holds: impl Fn() -> Result<bool>) -> Resul
 #[test]
 fn two_boxes_on_one_lan_are_found_by_name_and_in_the_list_of_devices() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let mut factory = Factory::new(test, &["box", "second", "viewer"])?;
         let desktop = Desktop::start(factory.host("viewer")?)?;
         let addresses =
@@ -189,7 +189,7 @@ fn two_boxes_on_one_lan_are_found_by_name_and_in_the_list_of_devices() {
 #[test]
 fn the_page_is_reached_over_tls_by_a_check_of_connectivity_and_its_lights_say_what_it_says() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let factory = Factory::new(test, &["box", "viewer"])?;
         let (host, viewer) = (factory.host("box")?, factory.host("viewer")?);
         let mut boxd = Boxd::start(host, LIGHTS, &[])?;
@@ -280,7 +280,7 @@ fn the_page_is_reached_over_tls_by_a_check_of_connectivity_and_its_lights_say_wh
 #[test]
 fn a_label_leads_to_the_box_through_the_cloud() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let factory = Factory::new(test, &["box"])?;
         let internet = Internet::new(test, &[factory.host("box")?])?;
         let authority = Authority::new(&PathBuf::from(SCRATCH).join("tls"), &[VIDEO])?;

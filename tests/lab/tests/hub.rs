@@ -21,7 +21,7 @@ use hub::stage::{Box, Stage, address, report};
 
 /// Runs a scenario of this file on a runtime of its own.
 fn scene(test: &str, scene: impl Future<Output = Result<()>>) {
-    world::inside(test, || tokio::runtime::Runtime::new()?.block_on(scene));
+    world::beside(test, || tokio::runtime::Runtime::new()?.block_on(scene));
 }
 
 #[test]

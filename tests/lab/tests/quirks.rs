@@ -124,9 +124,9 @@ impl Page<'_> {
         self.deed("type", part, &json!({ "text": text })).map(drop)
     }
 
-    /// A part comes, and the card that it is on has these words.
+    /// A part comes, and the card that it is on gets these words: what is said of a camera follows what is learned of it.
     fn holds(&mut self, part: &str, words: &str) -> Result<String> {
-        let card = self.deed("card", part, &json!({}))?;
+        let card = self.deed("card", part, &json!({ "words": words }))?;
         println!("{part}: {}", card.replace('\n', " / "));
         if !card.contains(words) {
             self.complaints.push(format!("{part} does not say {words:?}: {card}"));

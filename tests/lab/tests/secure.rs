@@ -18,7 +18,7 @@ use lab::{
 #[test]
 fn a_camera_behind_tls_plays_and_stays_the_same() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let factory = Factory::new(test, &["box", "camera", "viewer"])?;
         let clip = CLIPS[1];
         let streams = cameras::turns(&[clip]);

@@ -34,7 +34,7 @@ const DAHUA_CARD: &str = "3c:ef:8c:00:00:07";
 #[test]
 fn a_camera_of_another_network_is_reached_for_a_while() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let mut factory = Factory::new(test, &["box", "far", "beside"])?;
         for (name, address, card) in [("far", HIKVISION, HIKVISION_CARD), ("beside", DAHUA, DAHUA_CARD)] {
             card_of(factory.host(name)?, card)?;
@@ -120,7 +120,7 @@ fn a_camera_of_another_network_is_reached_for_a_while() {
 #[test]
 fn what_cannot_be_reached_safely_is_refused_in_words() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let mut factory = Factory::new(test, &["box", "one", "two", "three"])?;
         for (name, card) in [("one", HIKVISION_CARD), ("two", "44:19:b6:11:22:34"), ("three", DAHUA_CARD)] {
             card_of(factory.host(name)?, card)?;
@@ -169,7 +169,7 @@ fn what_cannot_be_reached_safely_is_refused_in_words() {
 #[test]
 fn cameras_are_found_on_the_wire_without_the_default_route() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let factory = Factory::new(test, &["box", "first", "ready"])?;
         let router = factory.host("box")?;
         run("ip", &["-n", "box", "route", "add", "default", "via", "10.77.0.254"])?;

@@ -53,7 +53,8 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     // The same cases each time, so that a change is judged by what it changed; PROPTEST_RNG_SEED= explores others.
     let seed = ("PROPTEST_RNG_SEED", std::env::var("PROPTEST_RNG_SEED").unwrap_or_else(|_| "1".to_owned()));
     if nextest {
-        let mut tests = cargo(&["nextest", "run", "--no-fail-fast"]);
+        // Many of them wait for a clock, so more run side by side than there are cores.
+        let mut tests = cargo(&["nextest", "run", "--no-fail-fast", "--test-threads=4"]);
         step("tests", "tests", tests.args(rest).env(seed.0, &seed.1))?;
         step("doc tests", "doc tests", cargo(&["test", "--quiet", "--doc"]).args(rest))?;
     } else {
@@ -84,12 +85,13 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
             "image",
             "the box as a disk: built for ARM, booted through U-Boot, updated and broken",
             // Mostly waiting for clocks: two machines at a time.
-            &mut cargo(&["test", "--package", "image", "--", "--test-threads=2"]),
+            &mut slow("image", nextest),
         )?;
         step(
             "lab",
             "the lab: real cameras, players and judges",
-            &mut cargo(&["test", "--package", "lab", "--", "--test-threads=1"]),
+            // What measures takes its turn alone (lab::world).
+            &mut slow("lab", nextest),
         )?;
         step(
             "demo",
@@ -100,6 +102,17 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let steps: Vec<String> = took.iter().map(|(name, time)| format!("{name} {} s", time.as_secs())).collect();
     println!("xtask: test: all green in {} s ({})", start.elapsed().as_secs(), steps.join(", "));
     Ok(())
+}
+
+/// The tests of a package whose programs take minutes each: two at a time, whichever program they are in, where that can be had.
+fn slow(package: &str, nextest: bool) -> std::process::Command {
+    let two = "--test-threads=2";
+    if nextest {
+        let how = ["--no-fail-fast", "--success-output=final", "--package", package, two];
+        cargo(&[&["nextest", "run"][..], &how].concat())
+    } else {
+        cargo(&["test", "--no-fail-fast", "--package", package, "--", two])
+    }
 }
 
 /// cargo-deny with this house's rules. A full run installs it, under the target directory, if it is missing.

@@ -15,7 +15,7 @@ use stage::Stage;
 #[test]
 fn enrolment_keeps_its_word_on_both_databases() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let stage = Stage::new(test)?;
         stage.each("joining", promises::joining)?;
         stage.each("guessing", promises::guessing)?;
@@ -33,7 +33,7 @@ fn enrolment_keeps_its_word_on_both_databases() {
 #[test]
 fn two_hundred_boxes_that_join_at_once_share_no_address() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let stage = Stage::new(test)?;
         stage.each("crowd", promises::crowd)
     });
@@ -42,7 +42,7 @@ fn two_hundred_boxes_that_join_at_once_share_no_address() {
 #[test]
 fn a_database_in_trouble_says_so_and_loses_nothing() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let mut stage = Stage::new(test)?;
         faults::postgres_stopped(&mut stage)?;
         faults::postgres_frozen(&stage)?;
@@ -57,7 +57,7 @@ fn a_database_in_trouble_says_so_and_loses_nothing() {
 #[test]
 fn the_owners_commands_take_effect_within_a_second() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let stage = Stage::new(test)?;
         stage.each("commands", async |place| commands::take_effect(place, test).await)
     });
