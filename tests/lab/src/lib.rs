@@ -28,6 +28,7 @@ pub mod internet;
 pub mod judge;
 pub mod link;
 pub mod load;
+pub mod member;
 pub mod owner;
 pub mod paths;
 pub mod postgres;

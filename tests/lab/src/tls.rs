@@ -182,7 +182,15 @@ impl Connection {
     /// # Errors
     /// When there is no complete answer.
     pub fn ask(&mut self, path: &str) -> Result<Response> {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host))
+        self.ask_with(path, "")
+    }
+
+    /// One GET with these header lines, each with its end, whatever its status.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub fn ask_with(&mut self, path: &str, headers: &str) -> Result<Response> {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{headers}\r\n", self.host))
     }
 
     /// One POST of JSON, whatever its status.

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use lab::{
     factory::{Factory, Host},
     http::Site,
+    member::Member,
     paths,
     process::{self, Process},
     simcam::Simcam,
@@ -29,8 +30,7 @@ const GONE: Duration = Duration::from_secs(5);
 /// The cloud, and somebody who owns a tenant there.
 struct Portal {
     site: Site,
-    headers: String,
-    tenant: String,
+    member: Member,
     _cloud: Process,
 }
 
@@ -56,20 +56,12 @@ impl Portal {
         wait("the cloud", Duration::from_secs(30), || site.get("/healthz").is_ok())?;
         let words = ["person", "add", "owner@example.org", "--tenant", "ACME", "--role", "owner"];
         let said = host.output("cloud-owner", cloud(&words)?, Duration::from_secs(20))?;
-        let link = said.split_whitespace().find(|word| word.starts_with("http")).context("no invitation")?;
-        let secret = link.trim_end_matches('/').rsplit(['/', '=', '#']).next().context("no secret")?;
-        let words = json!({ "name": "Owner", "password": "correct horse battery", "language": "en" });
-        let answer = site.post(&format!("/api/v1/invitations/{secret}"), &words)?;
-        ensure!(answer.status == 200, "{}", answer.text());
-        let cookie =
-            answer.header("set-cookie").and_then(|cookie| cookie.split(';').next()).context("no cookie")?;
-        let me: Value = serde_json::from_slice(&answer.body)?;
-        let headers = format!("cookie: {cookie}\r\nx-csrf: {}\r\n", text(&me["csrf"])?);
-        Ok(Self { site, headers, tenant: text(&me["tenants"][0]["id"])?, _cloud: process })
+        let member = Member::invited(&said, |path, body| site.post(path, body))?;
+        Ok(Self { site, member, _cloud: process })
     }
 
     fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
-        let answer = self.site.send_with(method, path, &self.headers, body)?;
+        let answer = self.site.send_with(method, path, &self.member.headers, body)?;
         ensure!(answer.status == 200, "{method} {path}: {} {}", answer.status, answer.text());
         Ok(serde_json::from_slice(&answer.body)?)
     }
@@ -78,11 +70,11 @@ impl Portal {
     fn add(&self, title: &str, target: Ipv4Addr) -> Result<(String, String)> {
         let words =
             json!({ "title": title, "source": { "kind": "peer", "target": target, "path": "/main" } });
-        let made = self.send("POST", &format!("/api/v1/tenants/{}/cameras", self.tenant), &words)?;
+        let made = self.send("POST", &format!("/api/v1/tenants/{}/cameras", self.member.tenant), &words)?;
         let (id, file) = (text(&made["id"])?, text(&made["peer"]["config"])?);
         ensure!(text(&made["peer"]["qr"])?.contains("<svg"), "no code");
         self.send("PATCH", &format!("/api/v1/cameras/{id}"), &json!({ "access": "public" }))?;
-        let again = self.site.ask_with(&format!("/api/v1/cameras/{id}"), &self.headers, GONE)?;
+        let again = self.site.ask_with(&format!("/api/v1/cameras/{id}"), &self.member.headers, GONE)?;
         ensure!(again.status == 200 && !again.text().contains("PrivateKey"), "told twice: {}", again.text());
         Ok((id, file))
     }
