@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::BoxId;
 use model::enrol::{Findable, Hello, Join};
-use model::update::Question;
+use model::update::{CAMPAIGN, JOURNAL, Phase, Question, Report, WHY};
 use ring::signature::{ED25519, UnparsedPublicKey};
 
 use crate::identity::Identity;
@@ -16,6 +16,7 @@ const HELLO: &str = "streambox hello 1";
 const FINDABLE_HELLO: &str = "streambox hello 2";
 const JOIN: &str = "streambox join 1";
 const QUESTION: &str = "streambox update question 1";
+const REPORT: &str = "streambox update report 1";
 /// Longest field of a message, bytes.
 const LONGEST: usize = 512;
 /// Most addresses of a page.
@@ -109,6 +110,62 @@ pub fn sign_question(identity: &Identity, asked: Asked) -> Question {
     question
 }
 
+/// What a box says of its update besides who it is.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The campaign; empty: none.
+    pub campaign: String,
+    /// The version that it is about.
+    pub version: String,
+    /// The version that runs; empty when it is not known.
+    pub running: String,
+    /// How far it is.
+    pub phase: Phase,
+    /// Why; only its beginning is told when it is longer than a report may be.
+    pub why: String,
+    /// The journal; only its end is told when it is longer than a report may be.
+    pub journal: String,
+    /// When, milliseconds since 1970 on the box's clock.
+    pub at_ms: u64,
+}
+
+/// Makes a box's report of its update.
+pub fn sign_report(identity: &Identity, told: Told) -> Report {
+    let Told { campaign, version, running, phase, mut why, journal, at_ms } = told;
+    let whole = |text: &str, at: &usize| text.is_char_boundary(*at);
+    why.truncate((0..=WHY.min(why.len())).rev().find(|at| whole(&why, at)).unwrap_or_default());
+    let last = journal.len().saturating_sub(JOURNAL);
+    let last = (last..=journal.len()).find(|at| whole(&journal, at)).unwrap_or_default();
+    let mut report = Report {
+        box_id: identity.box_id().clone(),
+        identity: STANDARD.encode(identity.public()),
+        campaign,
+        version,
+        running,
+        phase,
+        why,
+        journal: journal.get(last..).unwrap_or_default().to_owned(),
+        at_ms,
+        signature: String::new(),
+    };
+    report.signature = STANDARD.encode(identity.sign(&report_bytes(&report)));
+    report
+}
+
+/// Checks a report: fields, name and signature.
+///
+/// # Errors
+/// [`Refused`].
+pub fn verify_report(report: &Report) -> Result<(), Refused> {
+    bounded(&[&report.identity, &report.version, &report.running])?;
+    let within = report.campaign.len() <= CAMPAIGN && report.why.len() <= WHY;
+    if !within || report.journal.len() > JOURNAL {
+        return Err(Refused::Malformed);
+    }
+    let identity: [u8; 32] = bytes(&report.identity)?;
+    verify(&identity, &report.box_id, &report_bytes(report), &report.signature)
+}
+
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
@@ -195,6 +252,15 @@ fn join_bytes(join: &Join) -> Vec<u8> {
 fn question_bytes(question: &Question) -> Vec<u8> {
     let Question { box_id, identity, nonce, board, version, security, signature: _ } = question;
     message(QUESTION, &[box_id.as_str(), identity, nonce, board, version, &security.to_string()])
+}
+
+fn report_bytes(report: &Report) -> Vec<u8> {
+    let Report { box_id, identity, campaign, version, running, phase, why, journal, at_ms, signature: _ } =
+        report;
+    let at_ms = at_ms.to_string();
+    let fields =
+        [box_id.as_str(), identity, campaign, version, running, phase.name(), why, journal, at_ms.as_str()];
+    message(REPORT, &fields)
 }
 
 fn message(kind: &str, fields: &[&str]) -> Vec<u8> {

@@ -139,3 +139,57 @@ fn a_question_is_believed_from_the_box_that_asks_and_only_word_for_word() {
         assert_eq!(verify_question(&other), Err(Refused::Malformed), "{nonce:?}");
     }
 }
+
+fn told() -> Told {
+    Told {
+        campaign: "c".repeat(26),
+        version: "1.2".to_owned(),
+        running: "1.1".to_owned(),
+        phase: Phase::Failed,
+        why: "the tunnel did not come back".to_owned(),
+        journal: "one line\nanother".to_owned(),
+        at_ms: 5,
+    }
+}
+
+#[test]
+fn a_report_is_believed_from_the_box_that_tells_it_and_only_word_for_word() {
+    let report = sign_report(&identity(1), told());
+    assert_eq!(verify_report(&report), Ok(()));
+    let text = |text: &str| text.to_owned();
+    let others = [
+        Report { box_id: identity(2).box_id().clone(), ..report.clone() },
+        Report { campaign: "d".repeat(26), ..report.clone() },
+        Report { version: text("1.3"), ..report.clone() },
+        Report { running: text("1.2"), ..report.clone() },
+        Report { phase: Phase::Committed, ..report.clone() },
+        Report { why: text(""), ..report.clone() },
+        Report { journal: text("one line"), ..report.clone() },
+        Report { at_ms: 6, ..report.clone() },
+        Report { version: text("1.21"), running: text(".1"), ..report.clone() },
+        Report { identity: sign_report(&identity(2), told()).identity, ..report.clone() },
+        Report { signature: sign_report(&identity(2), told()).signature, ..report },
+    ];
+    for other in others {
+        assert!(verify_report(&other).is_err(), "{other:?}");
+    }
+}
+
+#[test]
+fn a_report_is_no_longer_than_a_cloud_takes() {
+    let long = Told { why: "é".repeat(WHY), journal: format!("x{}end", "é".repeat(JOURNAL)), ..told() };
+    let report = sign_report(&identity(1), long);
+    assert_eq!(verify_report(&report), Ok(()));
+    assert_eq!((report.why.len(), report.journal.ends_with("éend")), (WHY, true));
+    assert!((JOURNAL - 3..=JOURNAL).contains(&report.journal.len()));
+    for other in [
+        Report { campaign: "c".repeat(CAMPAIGN + 1), ..report.clone() },
+        Report { why: "w".repeat(WHY + 1), ..report.clone() },
+        Report { journal: "j".repeat(JOURNAL + 1), ..report.clone() },
+        Report { running: "r".repeat(LONGEST + 1), ..report.clone() },
+    ] {
+        let mut other = other;
+        other.signature = STANDARD.encode(identity(1).sign(&report_bytes(&other)));
+        assert_eq!(verify_report(&other), Err(Refused::Malformed));
+    }
+}
