@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{Read, Seek, SeekFrom},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Process {
     child: Child,
     log: PathBuf,
+    /// The log's length when it was started, bytes.
+    before: u64,
 }
 
 impl Process {
@@ -51,6 +53,7 @@ impl Process {
     /// As [`Process::spawn`].
     pub fn start(mut command: Command, log: &Path, input: Stdio) -> Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
+        let before = out.metadata()?.len();
         let err = out.try_clone()?;
         let child = command
             .stdin(input)
@@ -59,7 +62,7 @@ impl Process {
             .process_group(0)
             .spawn()
             .with_context(|| format!("starting {}", command.get_program().display()))?;
-        Ok(Self { child, log: log.to_path_buf() })
+        Ok(Self { child, log: log.to_path_buf(), before })
     }
 
     /// Its process id.
@@ -72,11 +75,16 @@ impl Process {
         &self.log
     }
 
-    /// Everything it has said so far.
+    /// Everything that it, and those of its name before it, have said so far.
     pub fn said(&self) -> String {
+        self.said_from(0)
+    }
+
+    /// What is in its log from this byte on.
+    fn said_from(&self, start: u64) -> String {
         let mut text = Vec::new();
         if let Ok(mut file) = File::open(&self.log) {
-            let _ = file.read_to_end(&mut text);
+            let _ = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_to_end(&mut text));
         }
         String::from_utf8_lossy(&text).into_owned()
     }
@@ -88,7 +96,8 @@ impl Process {
     pub fn wait_for(&mut self, word: &str, limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
         loop {
-            let said = self.said();
+            // An earlier one of its name has said the word, too.
+            let said = self.said_from(self.before);
             if said.contains(word) {
                 return Ok(());
             }
@@ -169,7 +178,7 @@ pub fn output(mut command: Command, log: &Path, limit: Duration) -> Result<Strin
         .process_group(0)
         .spawn()
         .with_context(|| format!("starting {}", command.get_program().display()))?;
-    let mut process = Process { child, log: log.to_path_buf() };
+    let mut process = Process { child, log: log.to_path_buf(), before: 0 };
     let status = process.wait(limit)?;
     let text = String::from_utf8_lossy(&fs::read(&printed)?).into_owned();
     if !status.success() {
