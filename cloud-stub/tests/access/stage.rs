@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,28 +15,26 @@ use cloud_stub::status::Status;
 use cloud_stub::store::{self, By, CameraWords, Options, Role, Store};
 use cloud_stub::wiring;
 use door::{Counters, Hosts, Limits};
-use enrol::{Identity, Unsigned, sign_hello, sign_join};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, HeaderMap};
+use hyper::header::CACHE_CONTROL;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use model::CameraId;
-use model::status::{Report, Uplink};
 use prometheus_client::registry::Registry;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::boxes;
+use crate::browser::send;
+pub(crate) use crate::browser::{Answer, Browser, URL};
 use crate::clock::Clock;
 pub(crate) use crate::folder::Folder;
 pub(crate) use crate::log::{LOG, Log};
-
-pub(crate) const URL: &str = "https://video.example.org";
-pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// The front and its store.
 pub(crate) struct Stage {
@@ -51,59 +49,11 @@ pub(crate) struct Stage {
     folder: Folder,
 }
 
-/// An answer, whole.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
-
 impl Answer {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
-    }
-
-    /// The JSON of a good answer.
-    pub(crate) fn ok(&self) -> Value {
-        assert_eq!(self.status, StatusCode::OK, "{self:?}");
-        self.json()
-    }
-
     /// The bytes of a good answer.
     pub(crate) fn ok_body(&self) -> &Bytes {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
         &self.body
-    }
-
-    /// Everything that a stranger sees but the time.
-    pub(crate) fn looks(&self) -> String {
-        let mut headers: Vec<_> = self.headers.iter().filter(|(name, _)| *name != "date").collect();
-        headers.sort_by_key(|(name, _)| name.as_str());
-        format!("{} {headers:?} {:?}", self.status, self.body)
-    }
-
-    /// The cookie that it sets.
-    pub(crate) fn cookie(&self) -> Option<String> {
-        let cookie = self.headers.get("set-cookie")?.to_str().unwrap();
-        Some(cookie.split(';').next().unwrap().to_owned())
-    }
-}
-
-/// A browser; it comes from an address of its own.
-#[derive(Clone, Debug)]
-pub(crate) struct Browser {
-    pub(crate) cookie: String,
-    pub(crate) csrf: String,
-    pub(crate) from: String,
-}
-
-impl Browser {
-    /// Nobody is signed in.
-    pub(crate) fn new() -> Self {
-        static TURN: AtomicU32 = AtomicU32::new(0x0a14_0000);
-        let from = Ipv4Addr::from(TURN.fetch_add(1, Ordering::Relaxed)).to_string();
-        Self { cookie: String::new(), csrf: String::new(), from }
     }
 }
 
@@ -165,14 +115,7 @@ impl Stage {
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        let response = sender.send_request(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body }
+        send(self.address, request).await
     }
 
     /// Asks as the portal's page in this browser does.
@@ -183,22 +126,7 @@ impl Stage {
         path: &str,
         body: Option<&Value>,
     ) -> Answer {
-        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
-        request = request.header("host", "video.example.org").header("x-forwarded-for", &browser.from);
-        request = request.header("user-agent", "Browser/1.0");
-        if method != "GET" {
-            request = request.header("origin", URL).header("sec-fetch-site", "same-origin");
-        }
-        for (name, value) in [("cookie", &browser.cookie), ("x-csrf", &browser.csrf)] {
-            if !value.is_empty() {
-                request = request.header(name, value);
-            }
-        }
-        let body = body.map(|body| serde_json::to_vec(body).unwrap());
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
-        }
-        self.send(request.body(Full::from(body.unwrap_or_default())).unwrap()).await
+        browser.ask(self.address, method, path, body).await
     }
 
     pub(crate) async fn get(&self, browser: &Browser, path: &str) -> Answer {
@@ -215,14 +143,7 @@ impl Stage {
 
     /// Somebody new, signed in: in a tenant, or an operator.
     pub(crate) async fn person(&self, email: &str, what: Option<(&str, Role)>) -> Browser {
-        let secret = self.store.invite_as(email, what).await.unwrap();
-        let mut browser = Browser::new();
-        let path = format!("/api/v1/invitations/{}", secret.expose());
-        let words = json!({ "name": email, "password": PASSWORD, "language": "kk" });
-        let answer = self.post(&browser, &path, &words).await;
-        answer.ok()["csrf"].as_str().unwrap().clone_into(&mut browser.csrf);
-        browser.cookie = answer.cookie().unwrap();
-        browser
+        Browser::invited(self.address, &self.store, email, what).await
     }
 
     /// The id of the tenant of this name.
@@ -230,55 +151,9 @@ impl Stage {
         self.store.directory().borrow().portal().tenant_named(name).unwrap().to_owned()
     }
 
-    /// A box's code.
-    pub(crate) async fn code(&self, number: u8, nonce: u8) -> model::enrol::Session {
-        let identity = Identity::from_seed(&[number; 32]).unwrap();
-        let words = Unsigned {
-            tunnel_key: [nonce; 32],
-            version: "1.0".to_owned(),
-            cloud: URL.to_owned(),
-            nonce: [nonce; 16],
-            findable: None,
-        };
-        let hello = sign_hello(&identity, words);
-        let words = store::HelloWords {
-            box_id: identity.box_id(),
-            identity: enrol::verify_hello(&hello).unwrap(),
-            version: "1.0",
-            nonce: &hello.nonce,
-        };
-        self.store.hello(words).await.unwrap()
-    }
-
-    /// A box says yes to its claim; gives its id.
-    pub(crate) async fn join(&self, number: u8, session: &str, owner: &str) -> String {
-        let identity = Identity::from_seed(&[number; 32]).unwrap();
-        self.store.join(&sign_join(&identity, session, owner, [number; 32])).await.unwrap();
-        self.store.refresh().await.unwrap();
-        identity.box_id().to_string()
-    }
-
     /// A box of this owner with one camera: their ids.
     pub(crate) async fn box_of(&self, number: u8, owner: &str) -> (String, String) {
-        let session = self.code(number, number).await;
-        self.store.claim(&session.code.parse().unwrap(), owner).await.unwrap();
-        let id = self.join(number, &session.session, owner).await;
-        let from = self.store.directory().borrow().by_id(&id.parse().unwrap()).unwrap().address;
-        let camera = json!({
-            "id": "gate", "name": "Gate & Yard", "state": { "state": "connecting" }, "stream": "main",
-            "fps": 0.0, "bit_rate": 0
-        });
-        let report = Report {
-            version: "1.0".to_owned(),
-            uptime_s: 1,
-            time_ms: 1,
-            cameras: vec![serde_json::from_value(camera).unwrap()],
-            uplink: Uplink::default(),
-            findable: None,
-        };
-        let answer = self.store.report(from, &report).await.unwrap();
-        self.store.refresh().await.unwrap();
-        (id, answer.cameras[0].public_id.to_string())
+        boxes::with_camera(&self.store, number, owner, "Gate & Yard").await
     }
 }
 

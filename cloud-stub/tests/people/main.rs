@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../common/boxes.rs"]
+mod boxes;
+#[path = "../common/browser.rs"]
+mod browser;
 #[path = "../common/clock.rs"]
 mod clock;
 mod command_line;
