@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 
 use crate::block::SECTOR;
 use crate::slot::SlotName;
+use crate::{ButtonAt, LightsAt};
 
 /// Bytes before the first partition: the GPT's protective MBR, header and 32 sectors of entries (UEFI 2.10, 5.3).
 pub const GPT_HEAD: u64 = 34 * SECTOR;
@@ -76,6 +77,12 @@ pub enum MapError {
     /// Too small for what is kept there.
     #[error("partition.{0} is smaller than {1} bytes")]
     Small(&'static str, u64),
+    /// A partition is named that is not there.
+    #[error("{0} names partition.{1}, which is not there")]
+    Unknown(&'static str, String),
+    /// A slot or what the box writes would be filled by the image's maker.
+    #[error("contents.{0}: what is in this partition is not a file of the boot loader's")]
+    NotLoader(String),
 }
 
 impl PartitionMap {
@@ -194,8 +201,24 @@ pub struct BoardMap {
     pub device: String,
     /// Length of the smallest disk that this board comes with, bytes.
     pub disk_bytes: u64,
+    /// The partition that the old partition table names as well, for a boot ROM that knows no GPT.
+    pub mbr: Option<String>,
     /// Where everything is.
     pub partitions: PartitionMap,
+    /// What the boot loader brings with it: partition and the file that lies in it from its first byte on.
+    pub contents: BTreeMap<String, String>,
+    /// What people see and press.
+    pub panel: Panel,
+}
+
+/// A board's light and button, as `[board]` of the box's own configuration names them. That one has the last word.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Panel {
+    /// The light that tells how the box is.
+    pub lights: LightsAt,
+    /// The button that makes it forget.
+    pub button: ButtonAt,
 }
 
 #[derive(Deserialize)]
@@ -204,6 +227,10 @@ struct Document {
     name: String,
     disk: Disk,
     partition: BTreeMap<String, Region>,
+    #[serde(default)]
+    contents: BTreeMap<String, String>,
+    #[serde(default)]
+    panel: Panel,
     /// Read by whoever makes the boot script.
     #[serde(default, rename = "boot")]
     _boot: IgnoredAny,
@@ -214,7 +241,11 @@ struct Document {
 struct Disk {
     device: String,
     bytes: u64,
+    mbr: Option<String>,
 }
+
+/// Partitions that the box itself fills: nothing of a boot loader's can be there.
+const OWN: [&str; 8] = ["env1", "env2", "id", "fit_a", "root_a", "fit_b", "root_b", "data"];
 
 impl BoardMap {
     /// Reads a `board.toml` and checks it: partitions are whole sectors, within the disk, apart from each other; the two
@@ -227,11 +258,26 @@ impl BoardMap {
             toml::from_str(text).map_err(|error| MapError::Unreadable(error.to_string()))?;
         let partitions = PartitionMap::new(document.partition)?;
         partitions.check(document.disk.bytes)?;
+        for name in document.contents.keys() {
+            if OWN.contains(&name.as_str()) {
+                return Err(MapError::NotLoader(name.clone()));
+            }
+        }
+        let named = document.disk.mbr.iter().map(|name| ("disk.mbr", name));
+        let filled = document.contents.keys().map(|name| ("contents", name));
+        for (key, name) in named.chain(filled) {
+            if partitions.partition(name).is_none() {
+                return Err(MapError::Unknown(key, name.clone()));
+            }
+        }
         Ok(Self {
             name: document.name,
             device: document.disk.device,
             disk_bytes: document.disk.bytes,
+            mbr: document.disk.mbr,
             partitions,
+            contents: document.contents,
+            panel: document.panel,
         })
     }
 }
@@ -243,22 +289,6 @@ mod tests {
     use super::*;
 
     const QEMU: &str = include_str!("../boards/qemu-aarch64/board.toml");
-
-    #[test]
-    fn every_board_here_has_a_sound_map_under_its_folders_name() {
-        let boards = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("boards");
-        let mut seen = 0;
-        for entry in std::fs::read_dir(boards).unwrap() {
-            let folder = entry.unwrap().path();
-            if folder.is_dir() {
-                let text = std::fs::read_to_string(folder.join("board.toml")).unwrap();
-                let map = BoardMap::parse(&text).unwrap();
-                assert_eq!(map.name, folder.file_name().unwrap().to_str().unwrap());
-                seen += 1;
-            }
-        }
-        assert!(seen > 0);
-    }
 
     #[test]
     fn partitions_are_found_by_name_by_slot_and_in_the_order_of_their_places() {
@@ -305,9 +335,35 @@ mod tests {
             ("data", "data = { at = 0x19400000 }", "bytes"),
             ("data", "data = { at = 0x19400000, bytes = 512, size = 1 }", "size"),
             ("device", "", "device"),
+            ("device", "device = \"/dev/vda\"\nmbr = \"boot\"", "disk.mbr names partition.boot"),
         ] {
             let error = refused(name, text);
             assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_loaders_files_lie_in_partitions_of_their_own() {
+        let with = |more: &str| BoardMap::parse(&format!("{QEMU}\n{more}\n"));
+        let refused = |more: &str| with(more).unwrap_err().to_string();
+        assert!(refused("[contents]\nloader = \"u-boot.bin\"").contains("contents names partition.loader"));
+        assert!(refused("[contents]\nfit_a = \"u-boot.bin\"").contains("contents.fit_a"));
+        let loader = "loader = { at = 0x8000, bytes = 0x8000 }";
+        let text = QEMU.replace("[partition]\n", &format!("[partition]\n{loader}\n"));
+        let map = BoardMap::parse(&(text + "\n[contents]\nloader = \"u-boot.bin\"\n")).unwrap();
+        assert_eq!(map.contents, BTreeMap::from([("loader".to_owned(), "u-boot.bin".to_owned())]));
+    }
+
+    #[test]
+    fn a_board_without_light_and_button_has_none_and_others_are_read_as_in_the_boxs_configuration() {
+        assert_eq!(BoardMap::parse(QEMU).unwrap().panel, Panel::default());
+        let with = |more: &str| BoardMap::parse(&format!("{QEMU}\n[panel]\n{more}\n"));
+        let panel = with("lights = \"sysfs:ACT\"\nbutton = \"evdev:event0\"").unwrap().panel;
+        assert_eq!(panel.lights, LightsAt::Sysfs("ACT".to_owned()));
+        assert_eq!(panel.button, ButtonAt::Evdev("event0".to_owned()));
+        for (wrong, words) in [("lights = \"ACT\"", "sysfs:NAME"), ("switch = \"pipe\"", "switch")] {
+            let error = with(wrong).unwrap_err().to_string();
+            assert!(error.contains(words), "{wrong}: {error}");
         }
     }
 

@@ -2,8 +2,11 @@
 
 use std::str::FromStr;
 
+use serde::Deserialize;
+
 /// Which lights.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "String")]
 pub enum LightsAt {
     /// None: `none`.
     #[default]
@@ -15,7 +18,8 @@ pub enum LightsAt {
 }
 
 /// Which button.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "String")]
 pub enum ButtonAt {
     /// None: `none`.
     #[default]
@@ -58,6 +62,22 @@ impl FromStr for ButtonAt {
                 "a button is \"none\", \"pipe\", or \"evdev:NAME\" with a name of /dev/input",
             )),
         }
+    }
+}
+
+impl TryFrom<String> for LightsAt {
+    type Error = UnknownPlace;
+
+    fn try_from(text: String) -> Result<Self, UnknownPlace> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ButtonAt {
+    type Error = UnknownPlace;
+
+    fn try_from(text: String) -> Result<Self, UnknownPlace> {
+        text.parse()
     }
 }
 

@@ -125,3 +125,4 @@ reset
 fi
 '
 run main
+reset

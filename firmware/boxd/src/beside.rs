@@ -53,8 +53,7 @@ pub(crate) fn start(
                     certificate.keep(stop.clone()).await;
                 }
             };
-            let lights =
-                lights::keep(board.lights, board.button, state_dir, shared.clone(), held, stop.clone());
+            let lights = lights::keep(lights::panel(&board), state_dir, shared.clone(), held, stop.clone());
             tokio::join!(announce, certify, lights);
         });
     };

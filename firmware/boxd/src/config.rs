@@ -77,10 +77,10 @@ pub(crate) enum TlsListen {
 /// What the board has for people to see and to press.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Board {
-    /// The lights.
-    pub(crate) lights: LightsAt,
-    /// The reset button.
-    pub(crate) button: ButtonAt,
+    /// The lights; `None`: the board's own, as its map says.
+    pub(crate) lights: Option<LightsAt>,
+    /// The reset button; `None`, too.
+    pub(crate) button: Option<ButtonAt>,
     /// The partition map; `None`: the box has one system and does not update itself.
     pub(crate) map: Option<PathBuf>,
     /// The disk that the map is of; `None`: the one that the map names.
@@ -341,13 +341,13 @@ fn host_label(text: &str) -> Option<String> {
     good.then_some(name)
 }
 
-/// Where the board has something; nowhere when nothing is said.
-fn place<T: std::str::FromStr<Err = board::UnknownPlace> + Default>(
+/// Where the board has something; none when nothing is said.
+fn place<T: std::str::FromStr<Err = board::UnknownPlace>>(
     table: &Section<'_>,
     key: &'static str,
-) -> Result<T, ConfigError> {
+) -> Result<Option<T>, ConfigError> {
     let text = table.string(key)?;
-    text.map_or(Ok(T::default()), |text| text.parse().map_err(|error| table.error(key, &format!("{error}"))))
+    text.map(|text| text.parse().map_err(|error| table.error(key, &format!("{error}")))).transpose()
 }
 
 /// Updates: anybody may bring them, what they are is signed.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use board::map::{BoardMap, Panel};
 use board::{
     Button, ButtonAt, Condition, Edge, Facts, Gesture, Keys, Leds, Lights, LightsAt, PatternFile, Pipe,
     Press, decide,
@@ -12,6 +13,7 @@ use nix::sys::stat::Mode;
 use tokio::sync::{mpsc, watch};
 
 use crate::cloud::Phase;
+use crate::config;
 use crate::names::interfaces;
 use crate::state::{Shared, stopping};
 
@@ -46,11 +48,21 @@ pub(crate) fn condition(shared: &Shared) -> Condition {
     })
 }
 
+/// Light and button: those that the configuration names, then the board's own, then none. What cannot be read of the map is said
+/// by whoever needs more of it.
+pub(crate) fn panel(board: &config::Board) -> Panel {
+    let text = board.map.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+    let own = text.and_then(|text| BoardMap::parse(&text).ok()).map_or_else(Panel::default, |map| map.panel);
+    Panel {
+        lights: board.lights.clone().unwrap_or(own.lights),
+        button: board.button.clone().unwrap_or(own.button),
+    }
+}
+
 /// Shows the condition and watches the button until `stop` turns true. `held` is called when somebody has held the button for
 /// ten seconds; a short press does nothing, so that nobody who leans on the box does harm.
 pub(crate) async fn keep(
-    lights: LightsAt,
-    button: ButtonAt,
+    Panel { lights, button }: Panel,
     state_dir: PathBuf,
     shared: Shared,
     held: impl Fn(),
@@ -169,6 +181,19 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+
+    #[test]
+    fn the_configurations_light_and_button_come_before_the_boards_own() {
+        let map = concat!(env!("CARGO_MANIFEST_DIR"), "/../../board/boards/nanopi-r2s/board.toml");
+        let own = config::Board { map: Some(map.into()), ..config::Board::default() };
+        let light = LightsAt::Sysfs("nanopi-r2s:red:sys".to_owned());
+        let key = ButtonAt::Evdev("event0".to_owned());
+        assert_eq!(panel(&own), Panel { lights: light.clone(), button: key });
+        let said = config::Board { button: Some(ButtonAt::None), ..own };
+        assert_eq!(panel(&said), Panel { lights: light, button: ButtonAt::None });
+        let lost = config::Board { map: Some("/absent".into()), ..config::Board::default() };
+        assert_eq!(panel(&lost), Panel::default());
+    }
 
     #[tokio::test]
     async fn a_button_that_is_held_resets_and_one_that_is_touched_does_not() {

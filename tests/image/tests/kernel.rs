@@ -1,4 +1,4 @@
-//! What the board's `kernel.fragment` asks of a kernel is what the image runs on, and no less than the image uses.
+//! What the kernel's two fragments, every board's and this board's, ask for is what the image runs on, and no less than it uses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{collections::BTreeMap, fs};
@@ -8,10 +8,12 @@ use lab::paths;
 
 /// Option and the module that it is in Debian's kernel, if any.
 fn fragment() -> Vec<(String, Option<String>)> {
-    let path = Options::default().board_file().with_file_name("kernel.fragment");
+    let own = Options::default().board_file().with_file_name("kernel.fragment");
+    let common = paths::workspace().join("buildroot/kernel/common.fragment");
+    let text = [common, own].map(|path| fs::read_to_string(path).unwrap()).concat();
     let mut module = None;
     let mut options = Vec::new();
-    for line in fs::read_to_string(path).unwrap().lines() {
+    for line in text.lines() {
         if let Some(name) = line.strip_prefix("# modprobe ") {
             assert_eq!(module.replace(name.to_owned()), None, "{line}: the one before has no option");
         } else if line.is_empty() || line.starts_with("# ") {

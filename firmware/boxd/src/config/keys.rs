@@ -24,14 +24,14 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "board",
         "lights",
-        "\"none\"",
+        "the board's own",
         "\"sysfs:status\"",
         "what shows how the box is: none, file or sysfs:NAME (/sys/class/leds)",
     ),
     key(
         "board",
         "button",
-        "\"none\"",
+        "the board's own",
         "\"evdev:event0\"",
         "the reset button: none, pipe or evdev:NAME (/dev/input)",
     ),
