@@ -27,6 +27,7 @@ const FILES: &[&str] = &[
     "words/en.json",
     "api.js",
     "logic.js",
+    "rollout.js",
     "store.js",
     "pieces.js",
     "enter.js",
@@ -38,6 +39,7 @@ const FILES: &[&str] = &[
     "camera.js",
     "add.js",
     "boxes.js",
+    "window.js",
     "sites.js",
     "sheet.js",
     "people.js",
@@ -46,6 +48,10 @@ const FILES: &[&str] = &[
     "uptime.js",
     "audit.js",
     "operator.js",
+    "updates.js",
+    "plan.js",
+    "campaign.js",
+    "history.js",
     "app.js",
 ];
 

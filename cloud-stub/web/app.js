@@ -9,14 +9,18 @@ import { Audit } from "./audit.js";
 import { Boxes, Claim } from "./boxes.js";
 import { Camera } from "./camera.js";
 import { Cameras } from "./cameras.js";
+import { Campaign } from "./campaign.js";
 import { Invitation, SignIn } from "./enter.js";
+import { History } from "./history.js";
 import { navigation, within } from "./logic.js";
 import { Operator } from "./operator.js";
 import { People, Tenants } from "./people.js";
+import { Plan } from "./plan.js";
 import { Nothing, Profile } from "./profile.js";
 import { Sheet } from "./sheet.js";
 import { Sites } from "./sites.js";
 import { Store } from "./store.js";
+import { Updates } from "./updates.js";
 import { Uptime } from "./uptime.js";
 import { Wall } from "./wall.js";
 
@@ -40,6 +44,10 @@ const VIEWS = {
   alerts: Alerts,
   audit: Audit,
   operator: Operator,
+  updates: Updates,
+  plan: Plan,
+  campaign: Campaign,
+  history: History,
   profile: Profile,
 };
 

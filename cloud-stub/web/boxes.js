@@ -1,8 +1,9 @@
 // Boxes: which there are, how they are, and how one comes and goes.
 
-import { Field, Form, html, Sure, Title } from "../../firmware/assets/web/parts.js";
+import { Action, Field, Form, html, Sure, Title } from "../../firmware/assets/web/parts.js";
 import { code as tidy } from "./logic.js";
-import { at, LATER, Select, SOON, useHeard, Waiting } from "./pieces.js";
+import { at, lasting, LATER, Select, SOON, useHeard, Waiting } from "./pieces.js";
+import { POSTPONE } from "./rollout.js";
 
 /** @import { Box, Claimed, Progress, Site } from "./types.js" */
 /** @import { Store } from "./store.js" */
@@ -59,12 +60,34 @@ function One({ app, box, sites }) {
         <${Select} label=${say("camera.site")} draft=${site} options=${siteOptions(app, sites)} test=${`site-${box.id}`} />
       <//>
       ${app.may("owner") && html`
+        <${Postpone} app=${app} box=${box} />
         <${Sure} app=${app} act=${() => end("release")} label=${say("boxes.release")} question=${say("boxes.release_sure")} test=${`release-${box.id}`} />
         <p class="hint">${say("boxes.release_text")}</p>
         <${Sure} app=${app} act=${() => end("revoke")} label=${say("boxes.revoke")} question=${say("boxes.revoke_sure")} test=${`revoke-${box.id}`} />
         <p class="hint">${say("boxes.revoke_text")}</p>`}
     </details>
   </li>`;
+}
+
+/** Puts a box's updates off for a while.
+ * @param {{ app: Store, box: Box }} props */
+function Postpone({ app, box }) {
+  const { say } = app;
+  const path = `boxes/${encodeURIComponent(box.id)}/postpone`;
+  const hours = app.draft(`postpone-${box.id}`, String(POSTPONE[1]));
+  /** @type {number} */
+  const until = app.held.get(path) ?? 0;
+  /** @param {number} hours */
+  const put = async (hours) => {
+    const { until_ms: ms } = await app.send("POST", path, { hours }, "postpone");
+    app.hold(path, hours === 0 ? 0 : ms);
+  };
+  return html`<${Form} app=${app} send=${() => put(Number(hours[0]))} label=${say("postpone.go")} test=${`postpone-${box.id}`} kind="">
+      <${Select} label=${say("postpone.title")} draft=${hours} hint=${say("postpone.text")} test=${`postpone-hours-${box.id}`}
+        options=${POSTPONE.map((count) => [String(count), lasting(say, count * 3_600_000)])} />
+    <//>
+    ${until > 0 && html`<p role="status" data-test=${`postponed-${box.id}`}>${say("postpone.until")} ${at(app, until)}</p>
+      <${Action} app=${app} act=${() => put(0)} label=${say("postpone.end")} test=${`postpone-end-${box.id}`} />`}`;
 }
 
 /** A box comes in by the code on its page. The code may stand in the address already.

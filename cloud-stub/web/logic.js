@@ -24,6 +24,16 @@ const TENANT_PAGES = [
   { page: "audit", role: "owner" },
 ];
 
+/** Pages of the operator of the whole cloud.
+ * @type {readonly { page: string, within?: string }[]} */
+const OPERATOR_PAGES = [
+  { page: "operator" },
+  { page: "updates" },
+  { page: "plan", within: "updates" },
+  { page: "campaign", within: "updates" },
+  { page: "history", within: "updates" },
+];
+
 /** Where an address's hash leads: a page and what it is about.
  * @param {string} hash with or without `#` */
 export function route(hash) {
@@ -50,13 +60,13 @@ export const atLeast = (role, least) => Boolean(role) && ROLES.indexOf(/** @type
  * @param {Tenant | null} tenant */
 export function navigation(me, tenant) {
   const of = TENANT_PAGES.filter(({ role, within }) => !within && tenant && atLeast(tenant.role, role)).map(({ page }) => page);
-  // Somebody who may see the wall only needs no list of one.
-  return [...of, ...(me.person.operator ? ["operator"] : []), "profile"];
+  const operated = OPERATOR_PAGES.filter(({ within }) => !within && me.person.operator).map(({ page }) => page);
+  return [...of, ...operated, "profile"];
 }
 
 /** The page of the navigation that a page belongs to.
  * @param {string} page */
-export const within = (page) => TENANT_PAGES.find((known) => known.page === page)?.within ?? page;
+export const within = (page) => [...TENANT_PAGES, ...OPERATOR_PAGES].find((known) => known.page === page)?.within ?? page;
 
 /** What to show. Somebody who may not see a page sees the first of theirs; the cloud would refuse them anyway.
  * @param {{ me: Me | null | undefined, tenant: Tenant | null, hash: string }} from `me`: undefined while unknown, null when
@@ -68,7 +78,7 @@ export function view({ me, tenant, hash }) {
   if (me === undefined) return "loading";
   if (me === null) return "signin";
   if (page === "profile") return page;
-  if (page === "operator" && me.person.operator) return page;
+  if (me.person.operator && OPERATOR_PAGES.some((known) => known.page === page)) return page;
   const known = TENANT_PAGES.find((known) => known.page === page);
   if (known && tenant && atLeast(tenant.role, known.role)) return page;
   if (page === "" && me.person.operator) return "operator";

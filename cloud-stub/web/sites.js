@@ -2,6 +2,7 @@
 
 import { Field, Form, html, Sure, Title } from "../../firmware/assets/web/parts.js";
 import { SOON, useHeard, Waiting } from "./pieces.js";
+import { Hours, inWords } from "./window.js";
 
 /** @import { Site } from "./types.js" */
 /** @import { Store } from "./store.js" */
@@ -22,9 +23,11 @@ export function Sites({ app }) {
       ${(heard.value ?? []).map((site) => html`<li key=${site.id} class="card" data-test=${`site-${site.id}`}>
         <h2>${site.name}</h2>
         <p class="soft">${[site.address, site.time_zone].filter(Boolean).join(" · ")}</p>
+        <p class="soft" data-test=${`window-${site.id}`}>${say("window.title")}: ${inWords(app, site.window)}</p>
         <p><a class="button" href=${`#/sheet/site/${site.id}`} data-test=${`sheet-${site.id}`}>${say("cameras.sheet")}</a></p>
         <details><summary data-test=${`change-${site.id}`}>${say("boxes.change")}</summary>
           <${Edit} app=${app} site=${site} path=${path} />
+          <${Hours} app=${app} site=${site} path=${path} />
           <${Sure} app=${app} label=${say("sites.remove")} question=${say("sites.remove_sure")} test=${`remove-${site.id}`}
             act=${async () => {
               await app.send("DELETE", `sites/${site.id}`, undefined, "site");

@@ -41,6 +41,8 @@ export interface Site {
   name: string;
   address: string;
   time_zone: string;
+  /** When its boxes may restart for an update; null: at any time. */
+  window: Window | null;
 }
 
 export interface Box {
@@ -181,3 +183,116 @@ export interface Made extends Camera {
 /** The words of a language by their keys. */
 export type Words = Record<string, string>;
 export type Files = Record<Language, string>;
+
+/** A release in the signed list; `since` is the version of the list that first had it, no time. */
+export interface Release {
+  name: string;
+  board: string;
+  version: string;
+  security: number;
+  since: number;
+}
+
+export type CampaignState = "draft" | "running" | "paused" | "halted" | "withdrawn" | "done";
+
+/** How many boxes of the rings that are open stand where. */
+export interface Counts {
+  ring: number;
+  offered: number;
+  fetching: number;
+  ready: number;
+  restarting: number;
+  committed: number;
+  failed: number;
+  silent: number;
+}
+
+export interface Campaign {
+  id: string;
+  name: string;
+  version: string;
+  /** Empty: all. */
+  boards: string[];
+  canaries: string[];
+  bake_s: number;
+  note: string;
+  state: CampaignState;
+  /** The ring that is open: `canary` or per cent. */
+  stage: string;
+  /** Why it is in this state: a person's words, or the cloud's own. */
+  reason: string;
+  since_ms: number;
+  counts: Counts;
+  /** The share that failed of those that have decided since it last went on, and below which the true share hardly is. */
+  rate: number;
+  bound: number;
+}
+
+export interface FleetEvent {
+  at_ms: number;
+  /** A person's name, `machine`, `box`, or empty for the command line. */
+  who: string;
+  box: string | null;
+  what: string;
+  why: string;
+}
+
+export interface CampaignWhole extends Campaign {
+  events: FleetEvent[];
+}
+
+export type Standing = "offered" | "fetching" | "ready" | "restarting" | "committed" | "failed" | "silent" | "superseded";
+
+/** A box in a campaign. */
+export interface FleetRow {
+  box: string;
+  name: string;
+  tenant: string;
+  site: string;
+  version: string;
+  standing: Standing;
+  since_ms: number;
+  why: string;
+}
+
+/** What has happened to a box. Without a campaign it happened whatever the campaign; `pin` is none that anybody runs. */
+export interface Past {
+  at_ms: number;
+  campaign: string;
+  version: string;
+  who: string;
+  what: string;
+  why: string;
+  journal: string;
+}
+
+/** A box with all its updates, the newest first. */
+export interface FleetBox {
+  box: string;
+  name: string;
+  tenant: string;
+  site: string;
+  version: string;
+  board: string;
+  /** The only version that it may have. */
+  pin: string | null;
+  /** Why it gets none. */
+  hold: string | null;
+  postponed_ms: number | null;
+  standing: Standing | null;
+  history: Past[];
+}
+
+/** When boxes of a site may restart, in the site's own time; days from 0, Monday. */
+export interface Window {
+  days: number[];
+  from: string;
+  to: string;
+}
+
+/** A box chosen as a canary. */
+export interface Chosen {
+  id: string;
+  name: string;
+  tenant: string;
+}

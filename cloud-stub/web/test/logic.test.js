@@ -15,12 +15,16 @@ test("each role sees the pages of its work and no other, whatever the address sa
   assert.deepEqual(logic.navigation(me("viewer"), tenant("viewer")), ["wall", "profile"]);
   assert.deepEqual(logic.navigation(me("installer"), tenant("installer")), ["wall", "cameras", "boxes", "sites", "uptime", "profile"]);
   assert.deepEqual(logic.navigation(me("owner"), tenant("owner")), ["wall", "cameras", "boxes", "sites", "uptime", "people", "alerts", "audit", "profile"]);
-  assert.deepEqual(logic.navigation(me(null, true), null), ["operator", "profile"]);
-  for (const page of ["people", "alerts", "audit", "operator"]) assert.equal(see("installer", `#${page}`), "wall", page);
+  assert.deepEqual(logic.navigation(me(null, true), null), ["operator", "updates", "profile"]);
+  for (const page of ["people", "alerts", "audit", "operator", "updates", "plan", "campaign/x", "history/x"]) assert.equal(see("installer", `#${page}`), "wall", page);
   for (const page of ["people", "boxes", "claim/AB", "camera/x", "add", "sheet", "uptime"]) assert.equal(see("viewer", `#${page}`), "wall", page);
   assert.equal(see("owner", "#people"), "people");
   assert.equal(see("owner", "#operator"), "wall");
   assert.equal(see(null, "#operator", true), "operator");
+  for (const page of ["updates", "plan", "campaign", "history"]) {
+    assert.equal(see("owner", `#${page}/x`), "wall", `${page} is the operator's alone`);
+    assert.equal(see(null, `#${page}/x`, true), page);
+  }
   assert.equal(see(null, "", true), "operator", "an operator who is nobody's begins there");
   assert.equal(see(null, "#wall"), "nothing");
   assert.equal(see("owner", "#constructor"), "wall");
@@ -40,6 +44,7 @@ test("an address is a page and what it is about; nonsense stays text", () => {
   assert.deepEqual(logic.route("#claim/%E0%A4"), { page: "claim", rest: ["%E0%A4"] });
   assert.deepEqual(logic.route(""), { page: "", rest: [] });
   assert.equal(logic.within("camera"), "cameras");
+  assert.equal(logic.within("campaign"), "updates");
   assert.equal(logic.within("people"), "people");
 });
 

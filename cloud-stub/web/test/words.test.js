@@ -4,6 +4,7 @@ import test from "node:test";
 
 import { LANGUAGES } from "../../../firmware/assets/web/language.js";
 import { fill, refusal, speaker } from "../../../firmware/assets/web/words.js";
+import { orders, STAGES, STANDINGS } from "../rollout.js";
 
 /** @param {string} path */
 const read = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
@@ -51,6 +52,9 @@ test("every word that the portal says is there, and every word is said", () => {
   assert.deepEqual(silent, []);
 });
 
+/** The states of a campaign, as the cloud names them. */
+const CAMPAIGN = ["draft", "running", "paused", "halted", "withdrawn", "done"];
+
 test("what a view composes has words for each of its values", () => {
   const all = {
     role: ["viewer", "installer", "owner", "viewer_may", "installer_may", "owner_may"],
@@ -63,6 +67,16 @@ test("what a view composes has words for each of its values", () => {
     operator: ["tenants", "boxes", "online", "cameras"],
     share: ["link", "embed", "for_hour", "for_day", "for_week", "for_month", "for_never"],
     invitation: ["viewer", "installer", "owner", "operator"],
+    update: CAMPAIGN,
+    order: CAMPAIGN.flatMap((state) => orders(state).flatMap((what) => [what, `${what}_sure`])),
+    stage: STAGES,
+    standing: STANDINGS,
+    told: ["drafted", "started", "paused", "resumed", "withdrawn", "advanced", "opened", "done", "halted", "met", "heard", "pinned", "unpinned", "held", "unheld", "postponed",
+      "cleared", "lapsed", "back",
+      ...STANDINGS.filter((name) => name !== "superseded")],
+    place: ["past", "now", "ahead"],
+    bar: ["committed", "failed", "moving", "rest"],
+    day: [0, 1, 2, 3, 4, 5, 6],
   };
   for (const [group, values] of Object.entries(all)) {
     for (const value of values) assert.ok(words.en[`${group}.${value}`], `${group}.${value}`);
