@@ -1,4 +1,4 @@
-//! The machine on the factory's switch: a cable for it, and a DHCP server of the kind that a router has.
+//! Machines on the factory's switch: a cable for each, and a DHCP server of the kind that a router has.
 //!
 //! For scenarios inside a [`lab::world`]: the switch of its [`Factory`](lab::factory::Factory) is the bridge `lan`.
 
@@ -20,30 +20,50 @@ use lab::{
 
 use crate::{
     console::Console,
-    qemu::{Machine, Net},
+    qemu::{self, Machine, Net},
 };
 
-/// The machine's end of the cable.
-const CABLE: &str = "box-tap";
-/// What the DHCP server gives to whoever asks; there is one to ask.
+/// What the DHCP server gives to the first machine; those after it get the next ones.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 200);
-/// Where the image serves its pages.
-pub const SITE: Site = Site::new(ADDRESS, 80);
+/// Where the first machine's image serves its pages.
+pub const SITE: Site = site(0);
 
-/// The cable and the server; they go with it.
+/// Where the image of the machine of this number, from 0, serves its pages.
+#[must_use]
+pub const fn site(number: u8) -> Site {
+    Site::new(address(number), 80)
+}
+
+const fn address(number: u8) -> Ipv4Addr {
+    let [a, b, c, d] = ADDRESS.octets();
+    Ipv4Addr::new(a, b, c, d + number)
+}
+
+/// The machine's end of its cable.
+fn cable(number: u8) -> String {
+    format!("box-tap{number}")
+}
+
+/// The cables and the server; they go with it.
 #[derive(Debug)]
 pub struct Lan {
     _server: Process,
 }
 
 impl Lan {
-    /// Lays the cable and starts the server, which logs to `dhcp.log` in `logs`.
+    /// Lays one cable and starts the server, which logs to `dhcp.log` in `logs`.
     ///
     /// # Errors
     /// When iproute2 or dnsmasq fails.
-    pub fn new(_factory: &Factory, logs: &Path) -> Result<Self> {
-        run("ip", &["tuntap", "add", "dev", CABLE, "mode", "tap"])?;
-        run("ip", &["link", "set", CABLE, "master", "lan", "up"])?;
+    pub fn new(factory: &Factory, logs: &Path) -> Result<Self> {
+        Self::of(1, factory, logs)
+    }
+
+    /// The same with a cable for each of so many machines.
+    ///
+    /// # Errors
+    /// As [`Lan::new`].
+    pub fn of(machines: u8, _factory: &Factory, logs: &Path) -> Result<Self> {
         let mut server = Command::new("dnsmasq");
         server.args([
             "--no-daemon",
@@ -54,16 +74,29 @@ impl Lan {
             "--port=0",
         ]);
         server.args(["--interface=lan", "--bind-interfaces", "--user=root", "--dhcp-authoritative"]);
-        server.arg(format!("--dhcp-range={ADDRESS},{ADDRESS},255.255.255.0,1h"));
+        let last = address(machines.saturating_sub(1));
+        server.arg(format!("--dhcp-range={ADDRESS},{last},255.255.255.0,1h"));
+        for number in 0..machines {
+            let cable = cable(number);
+            run("ip", &["tuntap", "add", "dev", &cable, "mode", "tap"])?;
+            run("ip", &["link", "set", &cable, "master", "lan", "up"])?;
+            server.arg(format!("--dhcp-host={},{}", qemu::card(&cable), address(number)));
+        }
         server.arg(format!("--dhcp-option=option:router,{}", Factory::OBSERVER));
         server.arg(format!("--dhcp-leasefile={SCRATCH}/leases"));
         Ok(Self { _server: Process::spawn(server, &logs.join("dhcp.log"))? })
     }
 
-    /// What a machine on it is given.
+    /// What the first machine on it is given.
     #[must_use]
     pub fn net(&self) -> Net {
-        Net::Tap(CABLE.into())
+        self.net_of(0)
+    }
+
+    /// What the machine of this number, from 0, is given.
+    #[must_use]
+    pub fn net_of(&self, number: u8) -> Net {
+        Net::Tap(cable(number))
     }
 }
 
@@ -72,8 +105,16 @@ impl Lan {
 /// # Errors
 /// When it does not within `limit`, with the end of what the machine said.
 pub fn serving(machine: &Machine, limit: Duration) -> Result<Duration> {
+    serving_at(machine, SITE, limit)
+}
+
+/// The same for a machine with this page.
+///
+/// # Errors
+/// As [`serving`].
+pub fn serving_at(machine: &Machine, site: Site, limit: Duration) -> Result<Duration> {
     until(machine, limit, "page", || {
-        SITE.ask("/healthz", Duration::from_secs(2)).is_ok_and(|it| it.status == 200)
+        site.ask("/healthz", Duration::from_secs(2)).is_ok_and(|it| it.status == 200)
     })
 }
 

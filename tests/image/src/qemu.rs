@@ -31,10 +31,18 @@ const MACHINE: [&str; 7] = ["-cpu", "cortex-a53", "-smp", "2", "-m", "512", "-no
 pub enum Net {
     /// None.
     None,
-    /// A tap device that is there already.
+    /// A tap device that is there already; the card's address is [`card`]'s.
     Tap(String),
     /// QEMU's own network behind a NAT: ports of this host's loopback, each led to a port of the machine.
     User(Vec<(u16, u16)>),
+}
+
+/// The address of the network card on a tap device: one of QEMU's, another one for each name.
+#[must_use]
+pub fn card(tap: &str) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, tap.as_bytes());
+    let own: Vec<String> = hash.as_ref().iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+    format!("52:54:00:{}", own.join(":"))
 }
 
 /// What a machine is made of.
@@ -96,8 +104,14 @@ impl Machine {
                 command.args(["-netdev", &format!("user,id=net{forwards}")]);
             }
         }
-        if parts.net != Net::None {
-            command.args(["-device", "virtio-net-device,netdev=net"]);
+        match &parts.net {
+            Net::None => {}
+            Net::Tap(name) => {
+                command.args(["-device", &format!("virtio-net-device,netdev=net,mac={}", card(name))]);
+            }
+            Net::User(_) => {
+                command.args(["-device", "virtio-net-device,netdev=net"]);
+            }
         }
         for (file, at) in &parts.memory {
             command.args(["-device", &format!("loader,file={},addr={at:#x},force-raw=on", file.display())]);

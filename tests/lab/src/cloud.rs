@@ -15,6 +15,7 @@ use crate::{
     account::Account,
     boxd::Boxd,
     factory::Host,
+    http::Site,
     internet::{HUB, VIDEO, WEB_ADDRESS},
     paths,
     process::{self, Process, tail},
@@ -151,16 +152,32 @@ impl Cloud {
     /// # Errors
     /// When a step does not come about, or the check words differ.
     pub fn enrol(&self, boxd: &mut Boxd, owner: &str) -> Result<Duration> {
-        let account = Account::open(boxd.site(), PASSWORD)?;
-        let join = |_: &Boxd| account.json("/api/v1/join");
-        boxd.wait_for(Duration::from_secs(20), "a code", |boxd| Ok(join(boxd)?["code"].is_string()))?;
-        let code = join(boxd)?["code"].as_str().unwrap_or_default().to_owned();
+        let site = boxd.site();
+        self.enrol_at(site, owner, |what, limit, condition| {
+            boxd.wait_for(limit, what, |_| condition()).map(drop)
+        })
+    }
+
+    /// The same for a box that is known by its page only; `wait` waits for what is named, so long at most.
+    ///
+    /// # Errors
+    /// As [`Cloud::enrol`].
+    pub fn enrol_at(
+        &self,
+        site: Site,
+        owner: &str,
+        mut wait: impl FnMut(&str, Duration, &mut dyn FnMut() -> Result<bool>) -> Result<()>,
+    ) -> Result<Duration> {
+        let account = Account::open(site, PASSWORD)?;
+        let join = || account.json("/api/v1/join");
+        wait("a code", Duration::from_secs(20), &mut || Ok(join()?["code"].is_string()))?;
+        let code = join()?["code"].as_str().unwrap_or_default().to_owned();
         let start = Instant::now();
         let printed = self.claim(&code, owner)?;
-        boxd.wait_for(Duration::from_secs(10), "the claim on the box's page", |boxd| {
-            Ok(join(boxd)?["state"] == "claimed")
+        wait("the claim on the box's page", Duration::from_secs(10), &mut || {
+            Ok(join()?["state"] == "claimed")
         })?;
-        let asked = join(boxd)?;
+        let asked = join()?;
         ensure!(asked["owner"] == owner, "the box asks about {}, not {owner}", asked["owner"]);
         let words = asked["check_words"].as_str().context("no check words")?;
         ensure!(
@@ -169,7 +186,7 @@ impl Cloud {
         );
         let answer = account.post("/api/v1/join", &json!({ "accept": true, "session": asked["session"] }))?;
         ensure!((200..300).contains(&answer.status), "yes: {} {}", answer.status, answer.text());
-        boxd.wait_for(Duration::from_secs(10), "joining", |boxd| Ok(join(boxd)?["state"] == "joined"))?;
+        wait("joining", Duration::from_secs(10), &mut || Ok(join()?["state"] == "joined"))?;
         Ok(start.elapsed())
     }
 

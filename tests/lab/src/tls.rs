@@ -198,9 +198,17 @@ impl Connection {
     /// # Errors
     /// When there is no complete answer.
     pub fn post(&mut self, path: &str, body: &Value) -> Result<Response> {
+        self.post_with(path, "", body)
+    }
+
+    /// One POST of JSON with these header lines, each with its end, whatever its status.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub fn post_with(&mut self, path: &str, headers: &str, body: &Value) -> Result<Response> {
         let body = body.to_string();
         self.send(&format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: {}\r\n{headers}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             self.host,
             body.len()
         ))
