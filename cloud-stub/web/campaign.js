@@ -62,16 +62,16 @@ function Rings({ app, campaign }) {
 
 /** How many boxes stand where, and what the failures say of the others.
  * @param {{ app: Store, campaign: One }} props */
-function Figures({ app, campaign: { counts, rate, bound } }) {
+function Figures({ app, campaign: { state, counts, rate, bound } }) {
   const { say } = app;
   const tag = customs(app.language ?? "ru");
-  const limit = perCent(WANTED.failed, tag);
   const rows = /** @type {(keyof typeof counts)[]} */ (["ring", ...STANDINGS.filter((name) => name !== "superseded")]);
   return html`<section class="card"><h2>${say("campaign.figures")}</h2>
     <${Bar} app=${app} counts=${counts} />
     <dl data-test="counts">${rows.map((name) => html`<dt key=${name}>${say(name === "ring" ? "campaign.ring" : `standing.${name}`)}</dt><dd key=${`${name}-is`} data-test=${`count-${name}`}>${counts[name]}</dd>`)}</dl>
     <p data-test="rate">${decided(counts) === 0 ? say("campaign.rate_none") : say("campaign.rate", { rate: perCent(rate, tag) })}
-      ${" "}${bound > 0 && say("campaign.bound", { bound: atLeast(bound, tag) })} ${say("campaign.limit", { limit })}</p>
+      ${" "}${bound > 0 && say("campaign.bound", { bound: atLeast(bound, tag) })}
+      ${" "}${state !== "halted" && state !== "withdrawn" && say("campaign.limit", { limit: perCent(WANTED.failed, tag) })}</p>
   </section>`;
 }
 

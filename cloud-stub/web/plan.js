@@ -81,7 +81,10 @@ function Canaries({ app, canaries }) {
   const heard = useHeard(app, wanted ? `operator/boxes?query=${encodeURIComponent(wanted)}&offset=0&limit=${FOUND}` : "", 0);
   const found = (heard.value?.boxes ?? []).filter(({ id, state }) => state === "active" && !canaries.some((chosen) => chosen.id === id));
   /** @param {Chosen} box */
-  const press = ({ id, name, tenant }) => app.hold("plan-canaries", toggled(canaries, { id, name, tenant }, (box) => box.id));
+  const press = ({ id, name, tenant }) => {
+    app.done("plan-query");
+    app.hold("plan-canaries", toggled(canaries, { id, name, tenant }, (box) => box.id));
+  };
   /** Enter would send the whole form.
    * @param {KeyboardEvent} event */
   const stay = (event) => event.key === "Enter" && typed(event) !== "" && event.preventDefault();

@@ -10,7 +10,7 @@
 //! sent, a [`clock`] may say 1970, and [`wireguard`] is other people's.
 //!
 //! On the box's set-up page an [`owner`] is led through a real browser, which counts clicks and is judged by axe-core, in a
-//! [`workshop`] of nine cameras of five makers.
+//! [`workshop`] of nine cameras of five makers; at the cloud's portal, a [`person`] is.
 //!
 //! A scenario fails when boxd logs an error, and its processes' logs stay in `target/lab/logs/<test>/`.
 
@@ -31,6 +31,7 @@ pub mod load;
 pub mod member;
 pub mod owner;
 pub mod paths;
+pub mod person;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

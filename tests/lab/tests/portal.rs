@@ -13,10 +13,11 @@ use anyhow::{Context, Result, ensure};
 use lab::{
     browser::{self, Page},
     owner::{LANGUAGES, Screen},
+    person::{Person, Walk},
     test_name, world,
 };
 
-use stage::{Person, Stage, Walk};
+use stage::Stage;
 
 /// From taking a share back until its picture stands still: what the player has buffered, and a second.
 const TAKEN_BACK: Duration = Duration::from_secs(10);
