@@ -4,11 +4,14 @@
 
 use serde::Deserialize;
 
+use crate::restart::Window;
 use crate::tuf::{Envelope, Role, Root, TargetInfo, Targets, TufError, seconds};
 use crate::{Floors, Release, ReleaseError};
 
 /// Hexadecimal digits of a nonce: 32 bytes.
 const NONCE: usize = 64;
+/// Most windows: a cloud names the next three.
+const WINDOWS: usize = 16;
 
 /// What is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,10 @@ pub struct Assignment {
     pub issued: u64,
     /// Which roll-out it belongs to, for reports; at most 64 bytes.
     pub campaign: String,
+    /// When the box may restart into it, the next ones of its site, at most 16; none: at any time.
+    pub windows: Vec<Window>,
+    /// Whether the box may restart now: no other of its site is at it. A box asks again right before it does.
+    pub may_restart: bool,
 }
 
 /// What an assignment must state.
@@ -98,6 +105,15 @@ struct Fields {
     deadline: String,
     campaign: String,
     issued: String,
+    // Clouds without campaigns leave both out: then nobody minds when the box restarts.
+    #[serde(default)]
+    windows: Vec<(String, String)>,
+    #[serde(default = "yes")]
+    may_restart: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Assignment {
@@ -132,7 +148,19 @@ impl Assignment {
         if fields.campaign.len() > 64 {
             return Err(unreadable("its campaign has a name of more than 64 bytes"));
         }
-        Ok(Self { target: fields.target, deadline, issued, campaign: fields.campaign })
+        if fields.windows.len() > WINDOWS {
+            return Err(unreadable("it has more than 16 windows"));
+        }
+        let mut windows = Vec::with_capacity(fields.windows.len());
+        for (from, to) in &fields.windows {
+            let window = Window { from: date(from)?, to: date(to)? };
+            if window.to <= window.from {
+                return Err(unreadable("a window ends before it begins"));
+            }
+            windows.push(window);
+        }
+        let (campaign, may_restart) = (fields.campaign, fields.may_restart);
+        Ok(Self { target: fields.target, deadline, issued, campaign, windows, may_restart })
     }
 
     /// What is assigned, if anything, out of what may be installed.

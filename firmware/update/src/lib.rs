@@ -5,6 +5,7 @@
 //! * [`tuf`]: which releases are signed, by whom, and how fresh that is; [`assignment`]: which of them this box is to have;
 //!   [`floors`]: below what it never goes again.
 //! * [`plan`]: which chunk comes from where, and what that costs; [`install`]: puts them into the other slot.
+//! * [`restart`]: when a box restarts into what was installed.
 //! * [`migrate`]: data of two versions side by side.
 
 pub mod assignment;
@@ -13,6 +14,7 @@ pub mod health;
 pub mod install;
 pub mod migrate;
 pub mod plan;
+pub mod restart;
 pub mod tuf;
 
 mod release;

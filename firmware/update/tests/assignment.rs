@@ -14,6 +14,7 @@ use publisher::{BOX, DAY, NOW, Publisher, hash, nonce, run};
 use serde_json::{Value, json};
 use update::Floors;
 use update::assignment::{Expected, admit};
+use update::restart::Window;
 use update::tuf::{Freshness, Role, State};
 
 fn expected() -> Expected {
@@ -64,11 +65,42 @@ fn an_assignment_may_say_stay() {
 }
 
 #[test]
+fn an_assignment_may_say_when_to_restart_and_an_older_cloud_says_nothing() {
+    let publisher = Publisher::new();
+    let taken = |change: fn(&mut Value)| {
+        let mut assignment = Publisher::assign(None);
+        change(&mut assignment);
+        let bytes = Publisher::seal(&assignment, &[9]);
+        run(&publisher.new_box(), &publisher.files, fresh(bytes)).1.unwrap().assignment.unwrap()
+    };
+    let older = taken(|_| {});
+    assert_eq!((older.windows, older.may_restart), (Vec::new(), true));
+    let told = taken(|it| {
+        it["windows"] = json!([["2026-06-01T21:00:00Z", "2026-06-02T00:00:00Z"]]);
+        it["may_restart"] = json!(false);
+    });
+    assert_eq!(told.windows, [Window { from: NOW + 9 * 3600, to: NOW + 12 * 3600 }]);
+    assert!(!told.may_restart);
+}
+
+#[test]
 fn nobody_else_s_assignment_is_taken() {
     type Change = fn(&mut Value);
     let mut publisher = Publisher::new();
     publisher.release("1.0.0", 1);
-    let cases: [(&str, Change); 9] = [
+    let cases: [(&str, Change); 13] = [
+        ("the assignment is unreadable: it has more than 16 windows", |it| {
+            it["windows"] = json!(vec![["2026-06-01T21:00:00Z", "2026-06-02T00:00:00Z"]; 17]);
+        }),
+        ("the assignment is unreadable: \"tonight\" is no date", |it| {
+            it["windows"] = json!([["tonight", "2026-06-02T00:00:00Z"]]);
+        }),
+        ("the assignment is unreadable: a window ends before it begins", |it| {
+            it["windows"] = json!([["2026-06-02T00:00:00Z", "2026-06-02T00:00:00Z"]]);
+        }),
+        ("the assignment is unreadable: invalid type: string \"no\", expected a boolean", |it| {
+            it["may_restart"] = json!("no");
+        }),
         ("the assignment is for another box, \"other\"", |it| it["box"] = json!("other")),
         ("the assignment is stale: it does not answer this box's question", |it| {
             it["nonce"] = json!("a5".repeat(32));
