@@ -20,6 +20,7 @@ use tokio::net::UnixDatagram;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use update::health::Facts;
+use update::restart::{Wait, Wish};
 
 use crate::door::Way;
 use crate::guard::word::{MOST, Status, VARIABLE};
@@ -47,8 +48,21 @@ pub(crate) struct Systems(Arc<Known>);
 struct Known {
     guard: Mutex<Option<Status>>,
     updater: Mutex<Option<updater::Status>>,
+    /// What is waited for before the box restarts into a new system.
+    wait: Mutex<Option<Wait>>,
+    /// When the owner wants that; `None`: the owner has said nothing.
+    wish: Mutex<Option<Wished>>,
     /// The box has shown that it can update itself: worth a word at once, since it may restart into what it found.
     proved: Notify,
+}
+
+/// What the owner has said.
+#[derive(Debug, Clone, Copy)]
+struct Wished {
+    /// Not before.
+    at: Instant,
+    /// Whatever speaks against it.
+    now: bool,
 }
 
 impl Systems {
@@ -69,6 +83,39 @@ impl Systems {
         if verified && !before.is_some_and(|before| before.verified) {
             self.0.proved.notify_one();
         }
+    }
+
+    /// What the updater said of leaving is about another time.
+    pub(crate) fn forget_leave(&self) {
+        if let Some(status) = &mut *lock(&self.0.updater) {
+            status.leave = None;
+        }
+    }
+
+    /// What is waited for before the box restarts into a new system; `None`: none waits, or only for its owner.
+    pub(crate) fn wait(&self) -> Option<Wait> {
+        *lock(&self.0.wait)
+    }
+
+    /// This is waited for.
+    pub(crate) fn set_wait(&self, wait: Option<Wait>) {
+        *lock(&self.0.wait) = wait;
+    }
+
+    /// The owner wants the box to restart into the new system so much later; at once when that is nothing.
+    pub(crate) fn set_wish(&self, later: Duration) {
+        let at = Instant::now() + later;
+        *lock(&self.0.wish) = Some(Wished { at, now: later.is_zero() });
+    }
+
+    /// What the owner wants now.
+    pub(crate) fn wish(&self) -> Option<Wish> {
+        let Wished { at, now } = (*lock(&self.0.wish))?;
+        Some(if now {
+            Wish::Now
+        } else {
+            Wish::Later(at.saturating_duration_since(Instant::now()).as_secs())
+        })
     }
 
     /// The guard says how the board is.

@@ -31,6 +31,8 @@ struct Inner {
     whereabouts: Whereabouts,
     systems: Systems,
     started: Instant,
+    /// When somebody watched last, milliseconds after the start; 0: nobody yet.
+    watched: AtomicU64,
 }
 
 /// One camera of the box.
@@ -60,6 +62,7 @@ impl Shared {
             whereabouts: Whereabouts::default(),
             systems: Systems::default(),
             started: Instant::now(),
+            watched: AtomicU64::new(0),
         }))
     }
 
@@ -134,6 +137,18 @@ impl Shared {
     /// What is known of the two systems, and of new ones.
     pub(crate) fn systems(&self) -> &Systems {
         &self.0.systems
+    }
+
+    /// Somebody watches one of the cameras, from the LAN or through the tunnel.
+    pub(crate) fn watch(&self) {
+        let now = u64::try_from(self.uptime().as_millis()).unwrap_or(u64::MAX);
+        self.0.watched.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// How long nobody has watched; `None`: nobody has since the start.
+    pub(crate) fn quiet(&self) -> Option<Duration> {
+        let watched = Some(self.0.watched.load(Ordering::Relaxed)).filter(|at| *at > 0)?;
+        Some(self.uptime().saturating_sub(Duration::from_millis(watched)))
     }
 
     /// How long the box has been running.

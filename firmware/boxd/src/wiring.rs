@@ -244,8 +244,8 @@ async fn supervise(
         supervisor: supervisor.clone(),
         logins,
         lines,
-        time,
-        files,
+        time: time.clone(),
+        files: files.clone(),
         tree: Files::new(&tree),
         secrets: config.discovery.password.iter().cloned().collect(),
     });
@@ -255,9 +255,14 @@ async fn supervise(
         }
     }
     owner.start();
+    let lines = {
+        let owner = owner.clone();
+        Box::new(move || owner.journal())
+    };
+    let around = updater::Around { shared: shared.clone(), time, files, lines };
     let updates = async {
         match updater {
-            Some(keep) => keep.alive(shared.systems(), stopped.clone()).await,
+            Some(keep) => keep.alive(&around, stopped.clone()).await,
             None => pending().await,
         }
     };
@@ -280,6 +285,7 @@ async fn supervise(
         }
     };
     tracing::info!(?end, "stopping");
+    around.keep_journal();
     stop.send_replace(true);
     owner.finish();
     if tokio::time::timeout(END, supervisor.finish()).await.is_err() {

@@ -106,6 +106,11 @@ pub enum Ask {
         /// kbit/s; `None`: no limit.
         kbps: Option<u32>,
     },
+    /// Restarts into the version that is complete. Answered by [`Answer::Done`].
+    Update {
+        /// Seconds until then, at most a day; 0: at once, whoever watches.
+        in_s: u32,
+    },
     /// Sets a clock that nobody has set yet to what the owner's phone says. Answered by [`Answer::Done`].
     SetTime {
         /// Milliseconds since 1970.
@@ -415,7 +420,7 @@ pub struct Event {
     /// Milliseconds since 1970.
     pub at_ms: u64,
     /// A short stable name: `camera_live`, `camera_trouble`, `camera_added`, `camera_removed`, `camera_changed`, `joined`, `tunnel_up`,
-    /// `tunnel_down`, `started`, `password_set`, `signed_in`.
+    /// `tunnel_down`, `started`, `password_set`, `signed_in`, `update_chosen`.
     pub code: String,
     /// The camera that it is about.
     pub camera: Option<CameraId>,

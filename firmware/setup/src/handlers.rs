@@ -31,6 +31,8 @@ const NAME: usize = 64;
 const PICKS: usize = 64;
 /// Most cameras that are put into order.
 const ORDER: usize = 256;
+/// Longest time that a restart into a new version is put off, seconds.
+const LATER_S: u32 = 24 * 3600;
 /// Questions that wait for cameras. Others find threads beside them.
 const SLOW: usize = 8;
 
@@ -119,6 +121,12 @@ struct Uplink {
 #[serde(deny_unknown_fields)]
 struct Time {
     unix_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Update {
+    in_s: u32,
 }
 
 #[derive(Deserialize)]
@@ -246,6 +254,13 @@ impl<D: Desk, W: World> Page<D, W> {
             What::Time => {
                 let Time { unix_ms } = request.json()?;
                 self.done(Ask::SetTime { unix_ms })
+            }
+            What::Update => {
+                let Update { in_s } = request.json()?;
+                if in_s > LATER_S {
+                    return Err(Fault::malformed());
+                }
+                self.done(Ask::Update { in_s })
             }
             What::Events => match self.desk.ask(Ask::Events)? {
                 desk::Answer::Events { events } => {

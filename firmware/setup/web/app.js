@@ -27,6 +27,7 @@
 //   nav-cameras, nav-links, nav-cloud, nav-history, nav-box, nav-help
 //   history, condition, site, site-go, uplink, uplink-now, uplink-go, diagnostics, restart, restart-yes,
 //   version, other-system, update [data-state], update-last [data-end]         versions and updates
+//   update-wait [data-wait], update-now, update-now-yes, update-later, update-stick [data-good]
 //   password-old, password-new, password-change, reset-open, reset-password, reset-go, signout, help-<maker>, silent, told, step
 
 import { render } from "preact";

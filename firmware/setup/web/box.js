@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { clock, duration, megabits } from "../../assets/web/figures.js";
 import { strength } from "../../assets/web/password.js";
-import { heldAs, kilobits, readersTime } from "./logic.js";
+import { heldAs, kilobits, readersTime, stickWords, tonight, waitWords } from "./logic.js";
 import { Action, Field, Form, html, Password, Sure, Title } from "../../assets/web/parts.js";
 
 /** @import { Ready } from "./store.js" */
@@ -66,8 +66,9 @@ export function Box({ app }) {
  * @param {{ app: Ready }} props */
 function Updates({ app }) {
   const { say, overview, language } = app;
-  const { state, running, other, coming, last, look } = overview.update;
+  const { state, running, other, coming, last, look, wait, stick } = overview.update;
   const now = Date.now();
+  const version = coming?.version ?? "";
   /** @param {number} ms */
   const when = (ms) => clock(readersTime(ms, overview.now_ms, now), now, language);
   return html`<section class="card">
@@ -81,7 +82,12 @@ function Updates({ app }) {
           ${last.why && ` ${say(`why.${last.why}`, {}, "")}`}
         </dd>`}
     </dl>
-    <p data-test="update" data-state=${state} role="status">${state === "single" ? say("box.updates_none") : say(`update.${state}`, { version: coming?.version ?? "", percent: coming?.percent ?? 0 })}</p>
+    <p data-test="update" data-state=${state} role="status">${state === "single" ? say("box.updates_none") : say(`update.${state}`, { version, percent: coming?.percent ?? 0 })}</p>
+    ${state === "installing" && html`<progress max="100" value=${coming?.percent ?? 0} aria-label=${say("box.updates")}></progress>`}
+    ${state === "complete" && html`<p data-test="update-wait" data-wait=${wait?.reason ?? "nobody"}>${say(...waitWords(wait, now, (ms) => clock(ms, now, language)))}</p>
+      <${Sure} app=${app} act=${() => app.update(0)} label=${say("box.update_now")} question=${say("box.update_sure", { version })} test="update-now" />
+      <${Action} app=${app} act=${() => app.update(tonight(new Date(now)))} label=${say("box.update_later")} test="update-later" />`}
+    ${stick && html`<p data-test="update-stick" data-good=${stick.good}>${say("box.stick")}: ${say(stickWords(stick), { version: stick.version ?? "" })}${stick.good ? "" : ` ${stick.sentence}`}</p>`}
     ${look && !look.good && html`<p class="soft">${look.sentence}</p>`}
   </section>`;
 }

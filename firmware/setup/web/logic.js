@@ -1,7 +1,7 @@
 // What the page decides, free of the page: no DOM, no network, no clock. Times are milliseconds since 1970 unless a name says
 // otherwise.
 
-/** @import { Camera, Channel, Device, Encoder, Join, Obstacle, Pick, State } from "./types.js" */
+/** @import { Camera, Channel, Device, Encoder, Join, Obstacle, Pick, State, Wait } from "./types.js" */
 
 /** Pages of a signed-in owner, by the address's hash. */
 export const PAGES = ["find", "access", "cameras", "cloud", "links", "history", "box", "help"];
@@ -192,6 +192,32 @@ export const readersTime = (ms, boxNow, now) => ms - boxNow + now;
 /** In which words the system in the other slot is told of: one that is not whole is nothing yet.
  * @param {{ version: string | null, state: string }} held */
 export const heldAs = ({ version, state }) => (version ? (state === "empty" ? "unknown" : state) : "empty");
+
+/** What a complete version waits for, as a key of the words and what fills it in. The cloud's hours are true time, so the
+ * reader's clock shows them as they are.
+ * @param {Wait | null} wait
+ * @param {number} now
+ * @param {(ms: number) => string} clock
+ * @returns {[string, Record<string, string>]} */
+export function waitWords(wait, now, clock) {
+  if (!wait) return ["wait.nobody", {}];
+  const at = wait.at_ms ?? (wait.in_s === null ? null : now + wait.in_s * 1000);
+  if (wait.reason === "window" && at === null) return ["wait.window_open", {}];
+  return [`wait.${wait.reason}`, { at: at === null ? "" : clock(at) }];
+}
+
+/** In which words a stick is told of.
+ * @param {{ good: boolean, version: string | null }} stick */
+export const stickWords = ({ good, version }) => (good ? (version ? "stick.good" : "stick.nothing") : "stick.refused");
+
+/** Seconds until tonight: three o'clock by the reader's clock, at least one and at most a day away.
+ * @param {Date} now */
+export function tonight(now) {
+  const night = new Date(now);
+  night.setHours(3, 0, 0, 0);
+  if (night <= now) night.setDate(night.getDate() + 1);
+  return Math.min(Math.max(Math.round((night.getTime() - now.getTime()) / 1000), 1), 86_400);
+}
 
 /** Mbit/s as somebody types them, as kbit/s: null for "no limit", undefined when it is no number.
  * @param {string} text */

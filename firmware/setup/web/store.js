@@ -388,6 +388,13 @@ export class Store {
     this.changed();
   }
 
+  /** Restarts into the version that is complete, so many seconds from now.
+   * @param {number} seconds */
+  async update(seconds) {
+    await post("update", { in_s: seconds });
+    await this.refresh();
+  }
+
   async restart() {
     await post("restart");
     this.restarting = true;

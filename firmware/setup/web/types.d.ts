@@ -78,6 +78,13 @@ export interface Join {
   uplink?: { short: boolean } | null;
 }
 
+/** What a complete version waits for before it starts. */
+export interface Wait {
+  reason: "owner" | "window" | "time" | "viewers" | "cloud";
+  at_ms: number | null;
+  in_s: number | null;
+}
+
 export interface Update {
   state: string;
   running: { version: string | null } | null;
@@ -85,6 +92,8 @@ export interface Update {
   coming: { version: string; percent: number } | null;
   last: { at_ms: number; end: string; version: string; why: string | null; sentence: string } | null;
   look: { good: boolean; sentence: string } | null;
+  wait: Wait | null;
+  stick: { good: boolean; version: string | null; sentence: string } | null;
 }
 
 export interface Overview {

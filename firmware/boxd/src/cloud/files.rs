@@ -77,7 +77,9 @@ impl Files {
     /// # Errors
     /// When the directory cannot be made or written. The file is then as it was.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o755).create(&self.0)?;
+        let place = self.path(name);
+        let folder = place.parent().unwrap_or(&self.0);
+        DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
         let fresh = self.path(&format!("{name}.new"));
         // One that a cut left behind may have another mode.
         match fs::remove_file(&fresh) {
@@ -87,8 +89,8 @@ impl Files {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&fresh, self.path(name))?;
-        File::open(&self.0)?.sync_all()
+        fs::rename(&fresh, &place)?;
+        File::open(folder)?.sync_all()
     }
 }
 

@@ -83,6 +83,8 @@ pub(crate) struct Time {
     guessed: AtomicBool,
     /// What the owner should know.
     sentence: Mutex<Option<String>>,
+    /// What the cloud has proven last, and when; counts on whatever happens to the clock.
+    proven: Mutex<Option<(Duration, Instant)>>,
     /// Counts every jump of the clock, whoever set it.
     jumps: watch::Sender<u64>,
 }
@@ -121,6 +123,7 @@ impl Time {
             known: AtomicBool::new(false),
             guessed: AtomicBool::new(false),
             sentence: Mutex::new(None),
+            proven: Mutex::new(None),
             jumps: watch::Sender::new(0),
         };
         let floor = time.read_floor();
@@ -169,6 +172,7 @@ impl Time {
         self.step(clock::when_told(self.now(), time), "the cloud");
         self.unsure.store(false, Ordering::Relaxed);
         self.known.store(true, Ordering::Relaxed);
+        *lock(&self.proven) = Some((time, Instant::now()));
         let floor = {
             let mut kept = lock(&self.kept);
             let floor = clock::floor_to_keep(*kept, time);
@@ -179,6 +183,12 @@ impl Time {
         if let Err(error) = self.files.write(FLOOR, format!("{}\n", floor.as_secs()).as_bytes()) {
             tracing::warn!(%error, "cannot keep the trusted time for the next start ([state] dir)");
         }
+    }
+
+    /// The time since 1970 as the cloud has proven it since the start, whatever the clock says; `None`: it has not.
+    pub(crate) fn proven(&self) -> Option<Duration> {
+        let (time, at) = (*lock(&self.proven))?;
+        Some(time.saturating_add(at.elapsed()))
     }
 
     /// A server whose certificate is not valid yet has told its time: the clock is certainly behind. Whether it changed.
@@ -358,6 +368,11 @@ pub(crate) mod tests {
         clock.set(s(6_000_000_000)).unwrap();
         time.told(s(TRUTH + 600));
         assert_eq!(clock.now(), s(TRUTH + 600));
+        let proven = time.proven().unwrap();
+        assert!(
+            proven >= s(TRUTH + 600) && proven < s(TRUTH + 660),
+            "nor what a restart waits for: {proven:?}"
+        );
         // An unproven hint sets the clock, and is not kept either.
         assert!(time.hinted(s(6_000_000_000)));
         let again = Time::open(scratch.files(), Box::new(Fake::at(7)));
@@ -391,6 +406,7 @@ pub(crate) mod tests {
         assert!(!time.is_known());
         assert_eq!(time.told_by_phone(s(TRUTH - 1)), Err(NotNeeded::Past), "before what the cloud has told");
         time.told_by_phone(s(TRUTH + 7_000_000)).unwrap();
+        assert_eq!(time.proven(), None);
         assert_eq!(clock.now(), s(TRUTH + 7_000_000));
         assert!(time.is_known());
         // A phone of 2038 locks nobody in: the next start and the cloud know better.

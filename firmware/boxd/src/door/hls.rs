@@ -12,6 +12,7 @@ pub(super) async fn answer(shared: &Shared, id: &str, name: &str, request: &Part
     match (shared.camera(id), ObjectName::parse(name)) {
         (Some(camera), Some(object)) => {
             camera.count_request();
+            shared.watch();
             feed::answer(camera.feed(), object, request).await
         }
         _ => feed::not_found(),

@@ -1,6 +1,7 @@
 //! `/api/v1/update`: the box's systems, what is under way, and how the last update ended. The set-up page shows the same.
 
 use serde::Serialize;
+use update::restart::Wait;
 
 use crate::guard::word::{Ending, Held, Last};
 use crate::state::Shared;
@@ -24,6 +25,32 @@ pub(crate) struct UpdateView {
     pub(crate) last: Option<LastView>,
     /// How the last look for an update ended; null before the first.
     pub(crate) look: Option<LookView>,
+    /// What is waited for before the box restarts into a complete one; null: nothing is complete, or only its owner's word counts.
+    pub(crate) wait: Option<WaitView>,
+    /// What was found on the USB stick that is plugged in; null without one, or before it was looked at.
+    pub(crate) stick: Option<StickView>,
+}
+
+/// What the box waits for.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct WaitView {
+    /// `owner` (put off), `window` (the site's hours), `time` (nobody has told the time), `viewers` or `cloud`.
+    pub(crate) reason: &'static str,
+    /// When that ends at the earliest, milliseconds since 1970; null: nobody knows.
+    pub(crate) at_ms: Option<u64>,
+    /// The same in seconds from now, where no time is known.
+    pub(crate) in_s: Option<u64>,
+}
+
+/// A stick.
+#[derive(Debug, Serialize)]
+pub(crate) struct StickView {
+    /// Whether its newest release is in place, or nothing on it is newer.
+    pub(crate) good: bool,
+    /// The version that was found; null when none was.
+    pub(crate) version: Option<String>,
+    /// In plain English.
+    pub(crate) sentence: String,
 }
 
 /// What a slot holds.
@@ -95,6 +122,23 @@ pub(crate) fn update_view(shared: &Shared) -> UpdateView {
         coming: updater.version.map(|version| ComingView { version, percent }),
         last: guard.last.map(last),
         look: updater.last.map(|look| LookView { good: look.good, sentence: look.why, at_ms: look.at_ms }),
+        wait: shared.systems().wait().map(wait),
+        stick: updater.stick.map(|found| StickView {
+            good: found.good,
+            version: found.version,
+            sentence: found.why,
+        }),
+    }
+}
+
+fn wait(wait: Wait) -> WaitView {
+    let view = |reason, at_ms, in_s| WaitView { reason, at_ms, in_s };
+    match wait {
+        Wait::Owner { in_s } => view("owner", None, Some(in_s)),
+        Wait::Window { at } => view("window", at.map(|at| at.saturating_mul(1000)), None),
+        Wait::Time { in_s } => view("time", None, Some(in_s)),
+        Wait::Viewers => view("viewers", None, None),
+        Wait::Cloud => view("cloud", None, None),
     }
 }
 
@@ -187,5 +231,11 @@ mod tests {
         let view = serde_json::to_value(update_view(&shared)).unwrap();
         assert_eq!(view["state"], "installing");
         assert_eq!((&view["coming"]["version"], &view["coming"]["percent"]), (&"3".into(), &25.into()));
+
+        assert_eq!(view["wait"], serde_json::Value::Null);
+        shared.systems().set_wait(Some(Wait::Window { at: Some(1_795_000_000) }));
+        let view = serde_json::to_value(update_view(&shared)).unwrap();
+        let wait = serde_json::json!({"reason": "window", "at_ms": 1_795_000_000_000_u64, "in_s": null});
+        assert_eq!(view["wait"], wait);
     }
 }

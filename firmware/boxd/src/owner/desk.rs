@@ -22,6 +22,7 @@ use super::{Owner, refusal};
 use crate::cloud::OwnersAnswer;
 use crate::logins::millis;
 use crate::state::lock;
+use crate::updater::Phase;
 
 /// Questions under way at a time; what comes beyond waits in the socket.
 const AT_ONCE: usize = 32;
@@ -134,6 +135,7 @@ impl Owner {
                 let told = self.0.time.told_by_phone(Duration::from_millis(unix_ms));
                 done(told.map_err(|error| refusal("time_known", &error.to_string())))
             }
+            Ask::Update { in_s } => done(self.restart_into_update(in_s)),
             Ask::Events => Ok(Answer::Events { events: self.0.events.list() }),
             Ask::Diagnostics => Ok(Answer::Diagnostics { text: self.diagnostics() }),
             Ask::Restart => {
@@ -172,6 +174,27 @@ impl Owner {
         }
         self.keep(|core| core.uplink_kbps = Some(kbps))?;
         self.0.shared.cloud().set_cap(kbps.map(|kbps| u64::from(kbps) * 1000));
+        Ok(())
+    }
+
+    /// The guard restarts the machine, so without one there is nothing to wish for.
+    fn restart_into_update(&self, in_s: u32) -> Result<(), Refusal> {
+        let systems = self.0.shared.systems();
+        let complete = systems
+            .updater()
+            .is_some_and(|updater| updater.version.is_some() && updater.phase != Phase::Installing);
+        if !complete || systems.guard().is_none() {
+            return Err(refusal("no_update", "No new version waits for a restart."));
+        }
+        systems.set_wish(Duration::from_secs(u64::from(in_s).min(update::restart::LATER_S)));
+        self.event(
+            "update_chosen",
+            None,
+            match in_s {
+                0 => "The owner wants the new version now.".to_owned(),
+                _ => "The owner wants the new version later.".to_owned(),
+            },
+        );
         Ok(())
     }
 

@@ -23,6 +23,19 @@ impl Owner {
         self.without_secrets(&text)
     }
 
+    /// What this process has logged last, for the cloud, as much as a report may carry.
+    pub(crate) fn journal(&self) -> String {
+        let mut room = 2 * model::update::JOURNAL;
+        let lines = self.0.lines.all();
+        let fits = lines.iter().rev().take_while(|line| {
+            let fits = line.len() < room;
+            room = room.saturating_sub(line.len() + 1);
+            fits
+        });
+        let from = lines.len() - fits.count();
+        self.without_secrets(&lines.get(from..).unwrap_or_default().join("\n"))
+    }
+
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let overview = self.overview();
         let status = self.0.shared.cloud().status();

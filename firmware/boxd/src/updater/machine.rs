@@ -25,6 +25,8 @@ pub(crate) struct Machine {
     pub(crate) map: BoardMap,
     /// The slot that runs.
     pub(crate) running: SlotName,
+    /// Whether this start came after a crash or the watchdog.
+    pub(crate) crashed: bool,
     disk: PathBuf,
 }
 
@@ -43,11 +45,12 @@ impl Machine {
         let line = board.command_line.clone().unwrap_or_else(|| "/proc/cmdline".into());
         let words =
             std::fs::read_to_string(&line).with_context(|| format!("cannot read {}", line.display()))?;
-        let running = Started::parse(&words).slot.with_context(|| {
+        let started = Started::parse(&words);
+        let running = started.slot.with_context(|| {
             format!("{} does not say from which slot the box was started (slot=a or slot=b)", line.display())
         })?;
         let disk = board.disk.clone().unwrap_or_else(|| PathBuf::from(&map.device));
-        Ok(Self { map, running, disk })
+        Ok(Self { map, running, crashed: started.crashed, disk })
     }
 
     /// The slots.

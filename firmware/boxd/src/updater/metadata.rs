@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use update::assignment::admit;
+use update::assignment::{Assignment, admit};
 use update::install::Fault;
 use update::tuf::{Answer, Freshness, State, Trusted, Verifier};
 use update::{Floors, Release};
@@ -30,7 +30,16 @@ pub(crate) struct Found {
     pub(crate) mirror: usize,
 }
 
-/// Looks for the release that this box is to have; `None` when it has it already, or is to have none.
+/// What a look has found.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    /// The release that this box is to have; `None` when it has it already, or is to have none.
+    pub(crate) found: Option<Found>,
+    /// The cloud's word, if it was asked.
+    pub(crate) assignment: Option<Assignment>,
+}
+
+/// Looks for the release that this box is to have.
 ///
 /// # Errors
 /// When no mirror has metadata that can be believed, or what is signed is not for this box.
@@ -41,7 +50,7 @@ pub(crate) async fn look(
     sources: &mut [Source],
     freshness: &Freshness,
     running: Option<&str>,
-) -> anyhow::Result<Option<Found>> {
+) -> anyhow::Result<Looked> {
     if sources.is_empty() {
         bail!("there is nowhere to look for updates: give [update] url, or boxd update --from");
     }
@@ -50,8 +59,10 @@ pub(crate) async fn look(
         // Floors and files may have risen with the mirror before.
         let state = load(machine, files, first_root)?;
         match look_at(machine, files, source, state, freshness.clone(), running).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(release)) => return Ok(Some(Found { release, mirror })),
+            Ok((release, assignment)) => {
+                let found = release.map(|release| Found { release, mirror });
+                return Ok(Looked { found, assignment });
+            }
             Err(error) => whys.push(format!("{}: {error:#}", source.name())),
         }
     }
@@ -65,7 +76,7 @@ async fn look_at(
     state: State,
     freshness: Freshness,
     running: Option<&str>,
-) -> anyhow::Result<Option<Release>> {
+) -> anyhow::Result<(Option<Release>, Option<Assignment>)> {
     let mut verifier = Verifier::new(state, freshness)?;
     let mut kept = verifier.state().clone();
     while let Some(want) = verifier.wants() {
@@ -90,10 +101,11 @@ async fn look_at(
         }
         None => newest(&trusted.targets, &machine.map.name, running, floors.security),
     };
-    match chosen {
-        Some(name) => describe(source, trusted, name, floors).await.map(Some),
-        None => Ok(None),
-    }
+    let release = match chosen {
+        Some(name) => Some(describe(source, trusted, name, floors).await?),
+        None => None,
+    };
+    Ok((release, trusted.assignment.clone()))
 }
 
 async fn describe(

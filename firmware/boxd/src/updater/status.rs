@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use update::install::Progress;
 
+use super::orders::Orders;
 use crate::cloud::Files;
 
 /// Where it is kept, below the state directory.
@@ -66,6 +67,24 @@ pub(crate) struct Status {
     pub(crate) verified: bool,
     /// How the last look or installation ended.
     pub(crate) last: Option<Outcome>,
+    /// What was ordered of the version that waits for a restart; `None`: nobody has, somebody brought it by hand.
+    pub(crate) orders: Option<Orders>,
+    /// How many looks have ended in this process, and how many of them were answered.
+    pub(crate) looks: Looks,
+    /// What came of [`Word::Leave`](super::word::Word::Leave); `None`: it was not said.
+    pub(crate) leave: Option<bool>,
+    /// What was found on the stick that is plugged in; `None` without one, or before it was looked at.
+    pub(crate) stick: Option<Outcome>,
+}
+
+/// Looks of one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Looks {
+    /// That have ended.
+    pub(crate) ended: u64,
+    /// That found what they asked for.
+    pub(crate) answered: u64,
 }
 
 impl Status {
@@ -80,7 +99,8 @@ impl Status {
     /// # Errors
     /// When the state directory cannot be written; an update goes on without.
     pub(crate) fn keep(&self, files: &Files) -> std::io::Result<()> {
-        files.write(FILE, &serde_json::to_vec(self)?)
+        let kept = Self { orders: None, looks: Looks::default(), leave: None, stick: None, ..self.clone() };
+        files.write(FILE, &serde_json::to_vec(&kept)?)
     }
 
     /// Per cent of the images that are in their place.

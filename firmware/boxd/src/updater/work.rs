@@ -7,23 +7,32 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use board::slot::State;
+use model::update::Phase as Told;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use rustls::ClientConfig;
 use update::Release;
 use update::tuf::Freshness;
 
-use super::ask::ask;
+use super::ask::{ask, sign, tell};
 use super::fill::{Goal, fill, running_version};
 use super::http::Web;
+use super::journal::Journal;
 use super::machine::Machine;
-use super::metadata::look;
+use super::metadata::{Looked, look};
+use super::orders::Orders;
+use super::reports::{News, Reports, Taken};
 use super::second::Second;
 use super::source::Source;
 use super::status::{Bytes, Outcome, Phase, Status};
 use crate::cloud::{Files, RealTime, Time, Trust};
 use crate::config::{Tunnel, Update};
+use crate::door;
+use crate::guard::LAST;
+use crate::guard::word::Last;
 
+/// How long the cloud has to hear what is to be told.
+const TELL: Duration = Duration::from_secs(20);
 /// Held while an update is under way, below the state directory.
 const LOCK: &str = "update/lock";
 
@@ -39,6 +48,9 @@ pub(crate) struct Work {
     status: Status,
     tell: Box<dyn FnMut(&Status)>,
     second: Second,
+    /// What was ordered last.
+    orders: Orders,
+    reports: Reports,
 }
 
 impl Work {
@@ -58,7 +70,8 @@ impl Work {
         let status = Status { last: Status::kept(&files).last, ..Status::default() };
         let (update, tunnel) = (config.update.clone(), config.tunnel.clone());
         let (tell, second) = (Box::new(tell), Second::default());
-        Ok(Self { machine, files, update, tunnel, time, tls, status, tell, second })
+        let (orders, reports) = (Orders::kept(&files), Reports::kept(&files));
+        Ok(Self { machine, files, update, tunnel, time, tls, status, tell, second, orders, reports })
     }
 
     /// Looks for an update, `from` there or where the configuration says, and installs it or only says what it costs. How it ended is
@@ -68,7 +81,10 @@ impl Work {
     /// Only when another process is at it.
     pub(crate) async fn once(&mut self, from: Option<&str>, goal: Goal) -> anyhow::Result<Outcome> {
         let _lock = lock(&self.files)?;
-        self.change(|status| status.phase = Phase::Looking);
+        self.change(|status| {
+            status.phase = Phase::Looking;
+            status.leave = None;
+        });
         let outcome = match Box::pin(self.find_and_fill(from, goal)).await {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -77,14 +93,147 @@ impl Work {
             }
         };
         let complete = self.waits_for_restart();
+        // What was withdrawn since, or brought by hand, waits for somebody.
+        let ordered = complete.is_some() && self.orders.version == complete;
+        let orders = ordered.then(|| self.orders.clone());
         self.change(|status| {
             status.phase = if complete.is_some() { Phase::Complete } else { Phase::Idle };
+            status.orders = orders;
             status.version = complete;
+            status.looks.ended += 1;
+            status.looks.answered += u64::from(outcome.good);
             if goal == Goal::Complete {
                 status.last = Some(outcome.clone());
             }
         });
+        if goal == Goal::Complete && from.is_none() {
+            self.tell_how_far(&outcome).await;
+        }
         Ok(outcome)
+    }
+
+    /// Tells the cloud what came of a look: a version that waits for a restart, or what stands in its way.
+    async fn tell_how_far(&mut self, outcome: &Outcome) {
+        if self.status.orders.is_some() {
+            self.report(Told::Ready, "").await;
+        } else if !outcome.good && self.reports.is_fetching() {
+            self.report(Told::Fetching, &outcome.why).await;
+        } else {
+            self.flush().await;
+        }
+    }
+
+    /// The box is about to restart into what waits: tells the cloud so, and its main process whether it goes.
+    pub(crate) async fn leave(&mut self) {
+        self.change(|status| status.leave = None);
+        let told = self.report(Told::Restarting, "").await;
+        let go = told == Taken::Yes;
+        if !go {
+            self.reports.stays();
+            self.keep_reports();
+        }
+        self.change(|status| status.leave = Some(go));
+    }
+
+    /// Tells the cloud how an update ended, if the guard has said so since it was told last.
+    pub(crate) async fn verdict(&mut self) {
+        let last = self.machine.store().and_then(|store| Ok(store.get(LAST)?)).ok().flatten();
+        let Some(last) = last.and_then(|bytes| serde_json::from_slice::<Last>(&bytes).ok()) else { return };
+        let journal = Journal::kept(&self.files, &last.version).map(|journal| journal.lines);
+        let sentence = door::ended(last.clone()).sentence;
+        if let Some(news) = self.reports.verdict(&last, &sentence, journal, self.machine.crashed) {
+            self.add(news);
+        }
+        self.flush().await;
+    }
+
+    /// Whether there is something that the cloud has not heard yet.
+    pub(crate) fn has_news(&self) -> bool {
+        self.reports.next().is_some()
+    }
+
+    /// Tells the cloud how far the version is that is under way, unless that was told last.
+    async fn report(&mut self, phase: Told, why: &str) -> Taken {
+        let version = self.status.version.clone().unwrap_or_default();
+        let campaign = Some(&self.orders).filter(|orders| orders.version.as_ref() == Some(&version));
+        let campaign = campaign.map(|orders| orders.campaign.clone()).unwrap_or_default();
+        let news = News { campaign, version, phase, why: why.to_owned(), journal: String::new() };
+        if !news.version.is_empty() && self.reports.is_new(&news) {
+            self.add(news);
+        }
+        self.flush().await
+    }
+
+    fn add(&mut self, news: News) {
+        if self.cloud().is_none() {
+            return;
+        }
+        let running = self.machine.slots().ok().and_then(|slots| running_version(&slots));
+        match sign(&self.files, running, now_ms()) {
+            Ok(sign) => self.reports.add(news, sign),
+            Err(error) => {
+                tracing::warn!(error = %format_args!("{error:#}"), "the cloud cannot be told how the update stands")
+            }
+        }
+        self.keep_reports();
+    }
+
+    /// Tells what is still to be told, and what became of the last of it.
+    async fn flush(&mut self) -> Taken {
+        let Some(tunnel) = self.cloud().cloned() else { return Taken::Yes };
+        let until = tokio::time::Instant::now() + TELL;
+        let mut taken = Taken::Yes;
+        while let Some(report) = self.reports.next().cloned() {
+            let told = tokio::time::timeout_at(until, tell(&tunnel, &self.time, &report)).await;
+            taken = told.unwrap_or(Taken::Unheard);
+            if taken == Taken::Unheard {
+                break;
+            }
+            self.reports.taken();
+            self.keep_reports();
+        }
+        taken
+    }
+
+    fn keep_reports(&self) {
+        if let Err(error) = self.reports.keep(&self.files) {
+            tracing::debug!(%error, "cannot keep what the cloud is to be told");
+        }
+    }
+
+    /// The cloud that says which release to take.
+    fn cloud(&self) -> Option<&Tunnel> {
+        self.tunnel.as_ref().filter(|_| self.update.cloud != Some(false))
+    }
+
+    /// Keeps what was ordered.
+    fn order(&mut self, orders: Orders) {
+        if let Err(error) = orders.keep(&self.orders, &self.files) {
+            tracing::debug!(%error, "cannot keep when the box may restart");
+        }
+        self.orders = orders;
+    }
+
+    /// What a look has found says what is ordered. A version from a stick that waits stays ordered while the cloud orders none.
+    fn take_orders(&mut self, looked: &Looked, running: Option<&str>) {
+        let before = &self.orders;
+        let found = looked.found.as_ref().map(|found| found.release.version.as_str());
+        let orders = match (&looked.assignment, found) {
+            (Some(assignment), found) => {
+                let new = Orders::new(assignment, before);
+                let waits = self.waits_for_restart();
+                let stick = !before.ask && before.version.is_some() && before.version == waits;
+                if stick && found.is_none() {
+                    Orders { windows: new.windows, issued: new.issued, ..before.clone() }
+                } else {
+                    new
+                }
+            }
+            (None, Some(version)) => Orders::without_cloud(version, before),
+            (None, None) if before.version.as_deref() != running => return,
+            (None, None) => Orders { version: None, ..before.clone() },
+        };
+        self.order(orders);
     }
 
     /// Gives a system that has run well for seven days its second copy, in the other slot; `ran` is how long this process runs. Gives
@@ -102,9 +251,13 @@ impl Work {
         let running = running_version(&self.machine.slots()?);
         let freshness = self.freshness(from.is_some(), running.clone()).await?;
         let root = self.update.root.clone();
-        let found =
+        let looked =
             look(&self.machine, &self.files, &root, &mut sources, &freshness, running.as_deref()).await?;
         self.change(|status| status.verified = true);
+        if goal == Goal::Complete && from.is_none() {
+            self.take_orders(&looked, running.as_deref());
+        }
+        let found = looked.found;
         let good = |version, why: String| Outcome { version, good: true, why, at_ms: now_ms() };
         let Some(found) = found else {
             let version = running.as_deref().unwrap_or("which the box runs");
@@ -123,6 +276,9 @@ impl Work {
             status.version = Some(version.clone());
             status.bytes = Bytes::default();
         });
+        if goal == Goal::Complete && from.is_none() {
+            self.report(Told::Fetching, "").await;
+        }
         let Self { machine, status, tell, files, .. } = self;
         let mut steps = Steps::default();
         let told = |bytes| {

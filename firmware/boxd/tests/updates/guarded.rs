@@ -35,13 +35,13 @@ fn updating(name: &str, deadline_s: u32) -> (Machine, System, Server) {
     (machine, new, server)
 }
 
-fn guard(machine: &Machine) -> Ended {
+pub(crate) fn guard(machine: &Machine) -> Ended {
     let log = fs::File::options().create(true).append(true).open(machine.home.join("log")).unwrap();
     Ended(machine.command(&["guard"]).stdout(Stdio::null()).stderr(log).spawn().unwrap())
 }
 
 /// Waits until the guard asks for a restart of the machine.
-fn restarts(machine: &Machine, guard: &mut Ended) {
+pub(crate) fn restarts(machine: &Machine, guard: &mut Ended) {
     let start = Instant::now();
     loop {
         if let Some(status) = guard.0.try_wait().unwrap() {
@@ -52,12 +52,12 @@ fn restarts(machine: &Machine, guard: &mut Ended) {
     }
 }
 
-fn log(machine: &Machine) -> String {
+pub(crate) fn log(machine: &Machine) -> String {
     fs::read_to_string(machine.home.join("log")).unwrap_or_default()
 }
 
 /// What the boot script does at a restart; gives the slot that runs then.
-fn boots(machine: &Machine) -> SlotName {
+pub(crate) fn boots(machine: &Machine) -> SlotName {
     let mut disk = FileDisk::open(&machine.home.join("disk")).unwrap();
     let map = machine.map();
     let vars = env::load(&disk, &map).unwrap().vars;

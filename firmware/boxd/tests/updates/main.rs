@@ -9,6 +9,8 @@
     reason = "a test fails by panicking, and brings its own disk and servers"
 )]
 
+mod cloud;
+mod departs;
 mod guarded;
 mod updater;
 mod world;

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::cloud::{Answers, Cloud};
 use crate::world::{self, Machine, Publisher, Server, System, answer, first, next, text};
 use board::slot::{SlotName, State};
+use model::update::Phase;
 
 /// A box that runs version 1 of two, and a folder with both.
 fn box_with_an_update(name: &str, changed: usize) -> (Machine, Publisher, System) {
@@ -244,59 +246,6 @@ fn mistakes_are_answered_with_what_to_do() {
     says(&["update", "--from", machine.releases().to_str().unwrap()], "root.json ([update] root)");
 }
 
-/// A cloud that answers each question as told: with an assignment of `target`, signed by the online key, over the question's nonce, or
-/// over the first nonce for ever.
-fn cloud(publisher: &Publisher, target: Option<&'static str>, stale: bool) -> (String, Arc<AtomicUsize>) {
-    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
-    let online = ring::signature::Ed25519KeyPair::from_seed_unchecked(&publisher.online_seed).unwrap();
-    thread::spawn(move || {
-        let mut first = None;
-        for mut stream in listener.incoming().flatten() {
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let (mut line, mut length) = (String::new(), 0);
-            let mut head = String::new();
-            loop {
-                line.clear();
-                if reader.read_line(&mut line).unwrap_or(0) <= 2 {
-                    break;
-                }
-                let lower = line.to_ascii_lowercase();
-                length =
-                    lower.strip_prefix("content-length:").map_or(length, |text| text.trim().parse().unwrap());
-                head.push_str(&lower);
-            }
-            if head.starts_with("get /updates/") {
-                // It has no releases itself.
-                stream
-                    .write_all(b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-                    .unwrap();
-                continue;
-            }
-            assert!(head.starts_with("post /api/v1/updates/assignment "), "{head}");
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
-            let question: model::update::Question = serde_json::from_slice(&body).unwrap();
-            enrol::verify_question(&question).unwrap();
-            assert_eq!((question.board.as_str(), question.version.as_str()), ("test", "1.0"));
-            count.fetch_add(1, Ordering::SeqCst);
-            let nonce = if stale { first.get_or_insert(question.nonce).clone() } else { question.nonce };
-            let signed = serde_json::json!({
-                "_type": "assignment", "spec_version": "1.0", "box": question.box_id, "nonce": nonce, "target": target,
-                "deadline": "2026-12-24T00:00:00Z", "campaign": "spring", "issued": "2026-11-21T12:00:00Z",
-            });
-            let answer = serde_json::to_vec(&update::tuf::sign(&signed, [&online]).unwrap()).unwrap();
-            let head =
-                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
-            stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&answer)).unwrap();
-        }
-    });
-    (address, asked)
-}
-
 fn updater(machine: &Machine) -> world::Ended {
     let mut updater = machine.command(&["updater"]);
     // What it logs is for whoever reads a failure.
@@ -309,30 +258,34 @@ fn the_cloud_chooses_among_what_is_signed_whatever_the_clock_says_of_the_metadat
     let (machine, mut publisher, new) = box_with_an_update("assigned", 3);
     publisher.publish(&machine.releases(), &next(&new, "1.2", 5));
     let server = Server::new(&machine.releases());
-    let (cloud, asked) = cloud(&publisher, Some("test/1.1.json"), false);
+    let cloud = Cloud::new(&publisher, Answers::target("test/1.1.json"));
     machine.configure(&format!(
-        "url = [\"{}\"]\ninterval_minutes = 1\n[tunnel]\ncloud = \"{cloud}\"\n",
-        server.url
+        "url = [\"{}\"]\ninterval_minutes = 1\n[tunnel]\ncloud = \"{}\"\n",
+        server.url, cloud.url
     ));
     let _child = updater(&machine);
     world::until("the assigned version is installed", 60, || machine.view()["phase"] == "complete");
     assert!(machine.holds(SlotName::B, &new), "1.1 as assigned, though 1.2 is newer");
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(cloud.asked(), 1);
+    world::until("the cloud knows it", 10, || cloud.phases() == [Phase::Fetching, Phase::Ready]);
+    let ready = cloud.reports().pop().unwrap();
+    let said = (ready.campaign.as_str(), ready.version.as_str(), ready.running.as_str());
+    assert_eq!(said, ("spring", "1.1", "1.0"));
 }
 
 #[test]
 fn an_old_answer_of_the_cloud_is_none() {
     let (machine, publisher, _) = box_with_an_update("stale", 3);
     let server = Server::new(&machine.releases());
-    let (cloud, asked) = cloud(&publisher, Some("test/1.1.json"), true);
-    machine.configure(&format!("url = [\"{}\"]\n[tunnel]\ncloud = \"{cloud}\"\n", server.url));
+    let cloud = Cloud::new(&publisher, Answers { stale: true, ..Answers::target("test/1.1.json") });
+    machine.configure(&format!("url = [\"{}\"]\n[tunnel]\ncloud = \"{}\"\n", server.url, cloud.url));
     let check = || machine.run(&["update", "--check"]);
     let output = check();
     assert!(output.status.success() && text(&output).contains("1.1 would cost"), "{}", text(&output));
     let before = machine.other_slot();
     let output = check();
     assert!(!output.status.success() && text(&output).contains("stale"), "{}", text(&output));
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    assert_eq!(cloud.asked(), 2);
     assert!(machine.other_slot() == before && server.chunks_asked() == 0);
 }
 

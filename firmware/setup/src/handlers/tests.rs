@@ -68,6 +68,7 @@ fn everything_of_the_owners_needs_the_owner() {
         "join" => json!({"session": "x", "accept": true}),
         "uplink" => json!({"kbps": 100}),
         "time" => json!({"unix_ms": 1}),
+        "update" => json!({"in_s": 60}),
         _ => json!({}),
     };
     let send = |browser: &Browser, route: &crate::routes::Route| {
@@ -103,6 +104,7 @@ fn everything_of_the_owners_needs_the_owner() {
         "join",
         "set_uplink",
         "set_time",
+        "update",
         "events",
         "diagnostics",
         "restart",
@@ -230,6 +232,8 @@ fn what_is_malformed_is_refused_without_repeating_it() {
         ("cameras", r#"{"picks":["canary"],"login":null}"#),
         ("cameras/gate", r#"{"login":{"user":"a","password":["canary"]}}"#),
         ("uplink", "{}"),
+        ("update", r#"{"in_s": 86401}"#),
+        ("update", r#"{"in_s": -1}"#),
         ("restart", r#"{"now":true}"#),
         ("order", r#"{"ids":["../x"]}"#),
         ("time", r#"{"unix_ms":-1}"#),

@@ -234,3 +234,25 @@ test("the second place is told of by what is whole in it", () => {
   assert.equal(logic.heldAs({ version: null, state: "trial" }), "empty");
   assert.equal(logic.heldAs({ version: "2", state: "empty" }), "unknown");
 });
+
+test("an owner reads when the new version starts, in true time where the cloud has said it", () => {
+  const clock = (ms) => `<${ms}>`;
+  const words = (wait) => logic.waitWords(wait, 1000, clock);
+  assert.deepEqual(words(null), ["wait.nobody", {}]);
+  assert.deepEqual(words({ reason: "window", at_ms: 5000, in_s: null }), ["wait.window", { at: "<5000>" }]);
+  assert.deepEqual(words({ reason: "window", at_ms: null, in_s: null }), ["wait.window_open", {}]);
+  assert.deepEqual(words({ reason: "owner", at_ms: null, in_s: 7 }), ["wait.owner", { at: "<8000>" }]);
+  assert.deepEqual(words({ reason: "viewers", at_ms: null, in_s: null }), ["wait.viewers", { at: "" }]);
+});
+
+test("tonight is three o'clock by the reader's clock, at most a day away", () => {
+  assert.equal(logic.tonight(new Date(2026, 10, 22, 22, 0)), 5 * 3600);
+  assert.equal(logic.tonight(new Date(2026, 10, 22, 2, 59, 59)), 1);
+  assert.equal(logic.tonight(new Date(2026, 10, 22, 3, 0)), 86_400);
+});
+
+test("a stick is told of by what came of it", () => {
+  assert.equal(logic.stickWords({ good: true, version: "2" }), "stick.good");
+  assert.equal(logic.stickWords({ good: true, version: null }), "stick.nothing");
+  assert.equal(logic.stickWords({ good: false, version: "2" }), "stick.refused");
+});

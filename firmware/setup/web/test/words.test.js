@@ -97,7 +97,8 @@ test("every end of an update, every reason and every state of it has words in ea
   assert.ok(ends.length >= 6 && reasons.length >= 10);
   for (const language of LANGUAGES) {
     const spoken = [...ends.map((end) => `ended.${end}`), ...reasons.map((why) => `why.${why}`), ...states.map((state) => `update.${state}`)];
-    for (const key of [...spoken, ...held.map((state) => `held.${state}`)]) assert.ok(words[language][key], `${language} ${key}`);
+    const waits = schemas.Wait.properties.reason.enum.map((reason) => `wait.${reason}`);
+    for (const key of [...spoken, ...waits, ...held.map((state) => `held.${state}`)]) assert.ok(words[language][key], `${language} ${key}`);
   }
 });
 

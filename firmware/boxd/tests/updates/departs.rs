@@ -1,0 +1,102 @@
+//! When a box restarts into what its cloud has assigned, and what the cloud hears of it: guard, box and updater as real
+//! processes, a pretend cloud, a disk in a file. The machine's restart is a new start of the guard.
+
+use std::thread;
+use std::time::Duration;
+
+use board::slot::{SlotName, State};
+use model::update::Phase;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cloud::{Answers, Cloud};
+use crate::guarded::{boots, guard, log, restarts};
+use crate::world::{Ended, Machine, Publisher, Server, System, first, next, until};
+
+/// The night of the site, and the hour in which the cloud signs.
+const NIGHT: [&str; 2] = ["2026-11-21T21:00:00Z", "2026-11-22T00:00:00Z"];
+const NOON: [&str; 2] = ["2026-11-21T11:30:00Z", "2026-11-21T14:00:00Z"];
+/// A password of a camera, which no report may hold.
+const CANARY: &str = "canary-7Hq2";
+
+fn assigned(name: &str, answers: Answers) -> (Machine, System, Server, Cloud) {
+    let old = first();
+    let new = next(&old, "1.1", 2);
+    let mut publisher = Publisher::new();
+    let mut machine = Machine::new(name, &old, &publisher);
+    publisher.publish(&machine.releases(), &old);
+    publisher.publish(&machine.releases(), &new);
+    let server = Server::new(&machine.releases());
+    let cloud = Cloud::new(&publisher, answers);
+    machine.config.push_str(&format!(
+        "[guard]\nsilent_s = 6\n[log]\nlevel = \"debug\"\n\
+         [[camera]]\nid = \"gate\"\nurl = \"rtsp://127.0.0.1:9/\"\nuser = \"admin\"\npassword = \"{CANARY}\"\n"
+    ));
+    machine.configure(&format!(
+        "url = [\"{}\"]\ninterval_minutes = 1\nhealthy_s = 4\ndeadline_s = 30\n[tunnel]\ncloud = \"{}\"\n",
+        server.url, cloud.url
+    ));
+    (machine, new, server, cloud)
+}
+
+fn stop(mut guard: Ended) {
+    kill(Pid::from_raw(guard.0.id() as i32), Signal::SIGTERM).unwrap();
+    guard.0.wait().unwrap();
+}
+
+#[test]
+fn a_box_waits_for_its_window_asks_afresh_and_the_cloud_hears_every_step() {
+    let night = Answers { windows: vec![NIGHT], may_restart_from: 1, ..Answers::target("test/1.1.json") };
+    let (machine, new, _server, cloud) = assigned("window", night);
+    let running = guard(&machine);
+    until("the new version is in place", 60, || cloud.phases() == [Phase::Fetching, Phase::Ready]);
+    assert!(machine.holds(SlotName::B, &new));
+    // It is noon: nothing happens, however long nobody watches.
+    thread::sleep(Duration::from_secs(8));
+    assert_eq!((cloud.asked(), cloud.phases().len()), (1, 2), "{}", log(&machine));
+    assert_eq!(machine.view()["phase"], "complete");
+    stop(running);
+    // After a cut the window is another one; the first answer of this start is for the installation only.
+    *cloud.answers() =
+        Answers { windows: vec![NOON], may_restart_from: 3, ..Answers::target("test/1.1.json") };
+    restarts(&machine, &mut guard(&machine));
+    assert_eq!(cloud.asked(), 3, "asked afresh before it went");
+    assert_eq!(cloud.phases(), [Phase::Fetching, Phase::Ready, Phase::Restarting]);
+
+    assert_eq!(boots(&machine), SlotName::B);
+    let running = guard(&machine);
+    until("the verdict is told", 90, || cloud.phases().last() == Some(&Phase::Committed));
+    let verdict = cloud.reports().pop().unwrap();
+    let said = (verdict.campaign.as_str(), verdict.version.as_str(), verdict.running.as_str());
+    assert_eq!(said, ("spring", "1.1", "1.1"));
+    assert!(verdict.why.contains("1.1 runs"), "{}", verdict.why);
+    assert!(verdict.journal.contains("started cameras=1"), "{}", verdict.journal);
+    assert!(!cloud.reports().iter().any(|report| report.journal.contains(CANARY)));
+    assert_eq!(machine.slots().vars().unwrap().vars.b.state, State::Good);
+    stop(running);
+}
+
+#[test]
+fn a_system_that_gave_itself_up_leaves_its_journal_to_the_one_that_tells() {
+    let (machine, _, _server, cloud) = assigned("told", Answers::target("test/1.1.json"));
+    restarts(&machine, &mut guard(&machine));
+    assert_eq!(boots(&machine), SlotName::B);
+    // The new system is assigned nothing: it cannot update itself. Nor does anybody hear it.
+    cloud.answers().silent = true;
+    cloud.answers().reports = 503;
+    restarts(&machine, &mut guard(&machine));
+    assert_eq!(machine.slots().vars().unwrap().vars.b.state, State::Failed);
+    assert_eq!(boots(&machine), SlotName::A);
+    let told = cloud.reports().len();
+    cloud.answers().reports = 204;
+    let running = guard(&machine);
+    until("the old system tells", 30, || cloud.reports().len() > told);
+    let verdict = cloud.reports().pop().unwrap();
+    assert_eq!((verdict.phase, verdict.campaign.as_str()), (Phase::Failed, "spring"));
+    assert_eq!((verdict.version.as_str(), verdict.running.as_str()), ("1.1", "1.0"));
+    assert!(verdict.why.starts_with("Version 1.1 was given up"), "{}", verdict.why);
+    assert!(verdict.journal.contains("started cameras=1"), "{}", verdict.journal);
+    assert!(verdict.journal.contains("stopping"), "its last words: {}", verdict.journal);
+    assert!(!verdict.journal.contains(CANARY));
+    stop(running);
+}
