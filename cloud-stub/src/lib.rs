@@ -11,7 +11,7 @@
 //! * [`things`]: a tenant's sites, boxes and cameras.
 //! * [`push`]: encoders that send by RTMP.
 //! * [`status`]: how cameras are and were, uptime, and who is told.
-//! * [`updates`]: releases for boxes, and which of them a box is to have.
+//! * [`updates`]: releases for boxes, and which of them a box is to have. [`fleet`]: how a release reaches all of them.
 //! * [`access`]: who may watch what not everybody may.
 //! * [`ingest`]: cameras without a box.
 //! * [`portal`]: the page on which people sign in and do their work, made of `web/`.
@@ -22,6 +22,7 @@ pub mod cli;
 pub mod config;
 pub mod enrol;
 pub mod find;
+pub mod fleet;
 pub mod gateway;
 mod hex;
 pub mod http;

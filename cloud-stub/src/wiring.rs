@@ -19,6 +19,7 @@ use crate::access::{self, Access};
 use crate::config::{Config, Http, Tls};
 use crate::enrol::Enrolment;
 use crate::find::Finder;
+use crate::fleet::{self, Fleet};
 use crate::gateway::{self, Gateway};
 use crate::http::acme::Renewal;
 use crate::http::certificate::{Files, Shown};
@@ -127,12 +128,14 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         .merge(hub.carrier_door().routes())
         .merge(Finder::new(store.clone()).routes())
         .merge(Enrolment::new(store.clone(), &config, &hub.public_key().to_string()).routes());
+    let fleet = Fleet::new(store.clone(), config.updates.as_ref());
+    tasks.push(tokio::spawn(fleet.clone().keep()));
     let routes = match &config.updates {
-        Some(updates) => routes.merge(Updates::open(updates, store.clone())?.routes()),
+        Some(updates) => routes.merge(Updates::open(updates, fleet.clone())?.routes()),
         None => routes,
     };
     let source = Source { store: store.clone(), door: counters.clone() };
-    let routes = routes.merge(portal(&store, &config, &status));
+    let routes = routes.merge(portal(&store, &config, &status, &fleet));
     let metrics = Arc::new(Metrics::new(registry, source));
     let names = config.http.hosts.iter().map(String::as_str).chain(config.http.url.host_str());
     let service = Front::new(routes, metrics, Hosts::new(names, REFUSAL), proxies.clone());
@@ -183,7 +186,7 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
 }
 
 /// What the portal's pages ask for: everything under `/api/v1` that is for people.
-pub fn portal(store: &Store, config: &Config, status: &Status) -> Router {
+pub fn portal(store: &Store, config: &Config, status: &Status, fleet: &Fleet) -> Router {
     let push_url = config.rtmp.as_ref().map(|rtmp| rtmp.url.clone());
     People::new(store.clone())
         .routes()
@@ -191,6 +194,7 @@ pub fn portal(store: &Store, config: &Config, status: &Status) -> Router {
         .merge(Things::new(store.clone()).routes())
         .merge(SourceDesk::new(store.clone(), ingest::rule(config), push_url, Wiring::new(config)).routes())
         .merge(status::routes(status.clone()))
+        .merge(fleet::routes(fleet.clone()))
         .layer(Extension(Gate::new(store.clone(), config)))
 }
 

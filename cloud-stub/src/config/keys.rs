@@ -121,6 +121,13 @@ pub const KEYS: &[Key] = &[
         "the online key, PEM: signs which release a box is to have",
     ),
     key(
+        "updates",
+        "everyone",
+        "false",
+        "true",
+        "whether the newest release is for every box at once; else campaigns bring it, ring by ring",
+    ),
+    key(
         "access",
         "jwks",
         "",

@@ -132,6 +132,8 @@ pub struct Updates {
     pub dir: PathBuf,
     /// The online key, PEM.
     pub key: PathBuf,
+    /// Whether the newest release is for every box at once, where no campaign is.
+    pub everyone: bool,
 }
 
 /// Other servers that say who may watch cameras that are not public.
@@ -296,12 +298,13 @@ fn http(table: &Section<'_>) -> Result<Http, Error> {
 
 /// Both keys or none: a folder without a key could not tell a box what is new.
 fn updates(table: &Section<'_>) -> Result<Option<Updates>, Error> {
-    let (dir, key) = (table.string("dir")?, table.string("key")?);
-    if dir.is_none() && key.is_none() {
+    let (dir, key, everyone) = (table.string("dir")?, table.string("key")?, table.boolean("everyone")?);
+    if dir.is_none() && key.is_none() && everyone.is_none() {
         return Ok(None);
     }
     let (dir, key) = (table.required("dir", dir)?, table.required("key", key)?);
-    Ok(Some(Updates { dir: PathBuf::from(dir), key: PathBuf::from(key) }))
+    let everyone = everyone.unwrap_or(false);
+    Ok(Some(Updates { dir: PathBuf::from(dir), key: PathBuf::from(key), everyone }))
 }
 
 /// A key that nobody would ever look at is a mistake.

@@ -161,6 +161,7 @@ fn every_example_of_the_help_is_valid() {
             "password" if key.section == "mail" => {
                 "smtp = \"smtp://mail.example.org\"\nfrom = \"a@example.org\"\nuser = \"u\"\n"
             }
+            "everyone" => "dir = \"d\"\nkey = \"k\"\n",
             "cert" => "tls = \"files\"\nkey = \"k\"\n",
             "key" => "tls = \"files\"\ncert = \"c\"\n",
             "acme_directory" | "acme_contact" | "acme_ca" | "tls" => {

@@ -5,6 +5,7 @@
 
 pub mod acme;
 pub mod certificate;
+mod change;
 mod client;
 mod limits;
 mod metrics;
@@ -24,6 +25,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Request, Response, StatusCode};
 use tower::ServiceExt as _;
 
+pub use change::Change;
 pub use client::{Client, Proxies};
 pub use limits::{BODY_BYTES, Bucket, TooMuch, json};
 pub(crate) use metrics::Up;

@@ -7,6 +7,8 @@ use super::database::Write;
 use super::follow::BOX;
 use super::portal::{Access, Row as _, Site, Source};
 use super::{Error, From, Refused, Store};
+use crate::fleet::Window;
+use crate::http::Change;
 
 /// Longest name of a site, box or camera, characters.
 pub(super) const NAME: usize = 100;
@@ -26,6 +28,8 @@ pub struct SiteWords {
     pub address: Option<String>,
     /// IANA name.
     pub time_zone: Option<String>,
+    /// When its boxes may restart for an update; without one: at any time.
+    pub window: Change<Window>,
 }
 
 impl SiteWords {
@@ -42,6 +46,14 @@ impl SiteWords {
                 return Err(Refused::Unfit("A time zone is an IANA name such as Asia/Almaty."));
             }
             site.time_zone.clone_from(zone);
+        }
+        match &self.window {
+            Change::Keep => {}
+            Change::Clear => site.window = None,
+            Change::Set(window) if window.fits() => site.window = Some(window.clone()),
+            Change::Set(_) => {
+                return Err(Refused::Unfit("A window has days from 0 to 6 and two times such as 02:00."));
+            }
         }
         Ok(site)
     }
@@ -73,6 +85,7 @@ impl Store {
             name: String::new(),
             address: String::new(),
             time_zone: "UTC".to_owned(),
+            window: None,
         };
         let site = words.onto(none)?;
         text(&site.name, 1, NAME)?;
@@ -260,15 +273,18 @@ async fn site(write: &mut Write, id: &str) -> Result<Option<Site>, Error> {
 
 async fn put_site(write: &mut Write, id: &str, site: &Site, now: u64) -> Result<(), Error> {
     let error = write.error();
-    let put = "INSERT INTO site (id, tenant, name, address, time_zone) VALUES ($1, $2, $3, $4, $5) \
-               ON CONFLICT (id) DO UPDATE SET name = excluded.name, address = excluded.address, \
-               time_zone = excluded.time_zone";
+    let put = "INSERT INTO site (id, tenant, name, address, time_zone, update_window) \
+               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET name = excluded.name, \
+               address = excluded.address, time_zone = excluded.time_zone, update_window = excluded.update_window";
+    let window = site.window.as_ref().map(serde_json::to_string).transpose();
+    let window = window.map_err(|error| Error::broken(write.doing(), error))?;
     sqlx::query(put)
         .bind(id)
         .bind(&site.tenant)
         .bind(&site.name)
         .bind(&site.address)
         .bind(&site.time_zone)
+        .bind(window.unwrap_or_default())
         .execute(&mut *write.tx)
         .await
         .map_err(error)?;

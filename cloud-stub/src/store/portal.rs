@@ -11,6 +11,7 @@ use sqlx::any::AnyRow;
 use super::Error;
 use super::database::{Database, Fields};
 use super::map::Map;
+use crate::fleet::Window;
 
 /// What is kept as a whole in memory, by its key.
 pub(super) trait Row: Sized {
@@ -126,6 +127,8 @@ pub struct Site {
     pub address: String,
     /// IANA name, such as `Asia/Almaty`.
     pub time_zone: String,
+    /// When its boxes may restart for an update; `None`: at any time.
+    pub window: Option<Window>,
 }
 
 /// Who may watch a camera without being somebody in its tenant.
@@ -368,6 +371,8 @@ impl Row for Site {
             name: row.text("name")?,
             address: row.text("address")?,
             time_zone: row.text("time_zone")?,
+            // One that an older program cannot read is none.
+            window: serde_json::from_str(&row.text("update_window")?).ok(),
         };
         Ok((row.text("id")?, site))
     }

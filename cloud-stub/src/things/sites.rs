@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Things;
-use crate::http::{Client, json, told};
+use crate::fleet::Window;
+use crate::http::{Change, Client, json, told};
 use crate::people::{Answer, Refusal, Who};
 use crate::store::{Role, Site, SiteWords};
 
@@ -21,11 +22,13 @@ struct Words {
     name: Option<String>,
     address: Option<String>,
     time_zone: Option<String>,
+    #[serde(default)]
+    window: Change<Window>,
 }
 
 impl From<Words> for SiteWords {
     fn from(words: Words) -> Self {
-        Self { name: words.name, address: words.address, time_zone: words.time_zone }
+        Self { name: words.name, address: words.address, time_zone: words.time_zone, window: words.window }
     }
 }
 
@@ -90,5 +93,5 @@ impl Things {
 }
 
 fn described(id: &str, site: &Site) -> Value {
-    json!({ "id": id, "name": site.name, "address": site.address, "time_zone": site.time_zone })
+    json!({ "id": id, "name": site.name, "address": site.address, "time_zone": site.time_zone, "window": site.window })
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cloud_stub::access::Access;
 use cloud_stub::config::Config;
+use cloud_stub::fleet::Fleet;
 use cloud_stub::gateway::{self, Connector, Gateway, Stream};
 use cloud_stub::http::{Front, Metrics, Proxies, Source};
 use cloud_stub::status::Status;
@@ -91,6 +92,7 @@ impl Stage {
             &store,
             &config,
             &Status::idle(store.clone()),
+            &Fleet::new(store.clone(), None),
         ));
         let source = Source { store: store.clone(), door: counters.clone() };
         let metrics = Arc::new(Metrics::new(registry, source));

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use cloud_stub::config::{self, Config};
 use cloud_stub::enrol::Enrolment;
 use cloud_stub::find::Finder;
+use cloud_stub::fleet::Fleet;
 use cloud_stub::http::{Front, Metrics, Proxies, Source, not_found};
 use cloud_stub::store::{Options, Store, System};
 use cloud_stub::updates::Updates;
@@ -81,14 +82,14 @@ impl Stage {
         let store = Store::open(&url, options, System).await.unwrap();
         tokio::spawn(store.clone().follow());
         let counters = Arc::new(Counters::default());
-        let routes: Router =
-            Enrolment::new(store.clone(), &config, "hubkey")
-                .routes()
-                .merge(Finder::new(store.clone()).routes())
-                .merge(updates.map_or_else(Router::new, |updates| {
-                    Updates::open(&updates, store.clone()).unwrap().routes()
-                }))
-                .fallback(async || not_found());
+        let routes: Router = Enrolment::new(store.clone(), &config, "hubkey")
+            .routes()
+            .merge(Finder::new(store.clone()).routes())
+            .merge(updates.map_or_else(Router::new, |updates| {
+                let fleet = Fleet::new(store.clone(), Some(&updates));
+                Updates::open(&updates, fleet).unwrap().routes()
+            }))
+            .fallback(async || not_found());
         let source = Source { store: store.clone(), door: counters.clone() };
         let metrics = Arc::new(Metrics::new(Registry::with_prefix("cloud"), source));
         let hosts = Hosts::new(["video.example.org", "video.example.com"], "Not my name.\n");

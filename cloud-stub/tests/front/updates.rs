@@ -60,7 +60,7 @@ impl Shop {
     }
 
     fn config(&self) -> config::Updates {
-        config::Updates { dir: self.0.0.join("out"), key: self.0.0.join("keys/online.pem") }
+        config::Updates { dir: self.0.0.join("out"), key: self.0.0.join("keys/online.pem"), everyone: true }
     }
 
     /// What a box makes of the cloud's answer to its question: all that it fetches comes from this front.

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use cloud_stub::config::Config;
+use cloud_stub::fleet::Fleet;
 use cloud_stub::http::{Front, Metrics, Proxies, Source, not_found};
 use cloud_stub::status::Status;
 use cloud_stub::store::{Options, Role, Store};
@@ -47,8 +48,9 @@ impl Stage {
         let store = Store::open(&database(&folder), options, clock.clone()).await.unwrap();
         tokio::spawn(store.clone().follow());
         let counters = Arc::new(Counters::default());
-        let routes =
-            wiring::portal(&store, &config, &Status::idle(store.clone())).fallback(async || not_found());
+        let fleet = Fleet::new(store.clone(), None);
+        let routes = wiring::portal(&store, &config, &Status::idle(store.clone()), &fleet)
+            .fallback(async || not_found());
         let source = Source { store: store.clone(), door: counters.clone() };
         let metrics = Arc::new(Metrics::new(Registry::with_prefix("cloud"), source));
         let hosts = Hosts::new(["video.example.org", "video.example.com"], "Not my name.\n");

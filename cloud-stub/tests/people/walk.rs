@@ -68,6 +68,7 @@ async fn things(stage: &Stage, owner: &Browser) -> Vec<(&'static str, String)> {
         ("session", session.session),
         ("person", person),
         ("secret", "a".repeat(26)),
+        ("campaign", "c".repeat(26)),
     ]
 }
 

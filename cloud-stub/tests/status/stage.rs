@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use cloud_stub::config::Config;
+use cloud_stub::fleet::Fleet;
 use cloud_stub::http::{Client, not_found};
 use cloud_stub::hub::Reports as _;
 use cloud_stub::ingest::Rule;
@@ -210,7 +211,8 @@ async fn open(folder: &std::path::Path, clock: &Clock, mail_port: u16) -> (Store
     let courier = Courier::new(URL.to_owned(), Some(Mailer::new(&mail).unwrap()), hooks, tries);
     let status = status::Options { sign: Box::new(|_| None), node: None, courier };
     let status = Status::new(store.clone(), status);
-    let routes = wiring::portal(&store, &config, &status).fallback(async || not_found());
+    let routes = wiring::portal(&store, &config, &status, &Fleet::new(store.clone(), None))
+        .fallback(async || not_found());
     (store, status, routes)
 }
 
