@@ -2,20 +2,20 @@
 # board::boot::script; a test holds it equal to them. Each variable with lines in it is a function.
 setenv copy_1 '
 setenv seq
-if mmc read 1f000000 22000 20 && env import -c 1f000000 4000 seq && setexpr seq sub "^([0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?)$" \\\\1; then
+if mmc read 18000000 22000 20 && env import -c 18000000 4000 seq && setexpr seq sub "^([0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?)$" \\\\1; then
 setexpr seq 100000000 + ${seq}
 setexpr seq sub ^. "" ${seq}
 if test -z "${newest}" || itest ${seq} > ${best}; then
-setenv newest 1; setenv from 1f000000; setenv best ${seq}
+setenv newest 1; setenv from 18000000; setenv best ${seq}
 fi; fi
 '
 setenv copy_2 '
 setenv seq
-if mmc read 1f004000 24000 20 && env import -c 1f004000 4000 seq && setexpr seq sub "^([0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?)$" \\\\1; then
+if mmc read 18004000 24000 20 && env import -c 18004000 4000 seq && setexpr seq sub "^([0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?)$" \\\\1; then
 setexpr seq 100000000 + ${seq}
 setexpr seq sub ^. "" ${seq}
 if test -z "${newest}" || itest ${seq} > ${best}; then
-setenv newest 2; setenv from 1f004000; setenv best ${seq}
+setenv newest 2; setenv from 18004000; setenv best ${seq}
 fi; fi
 '
 setenv import '
@@ -41,7 +41,7 @@ if test ${seq} != ffffffff; then
 setexpr seq 1${seq} + 1
 setexpr seq sub ^. "" ${seq}
 if test "${newest}" = 1; then setenv copy 2; setenv at 24000; else setenv copy 1; setenv at 22000; fi
-env export -c -s 4000 1f000000 seq order a_state a_tries a_rounds b_state b_tries b_rounds && mmc write 1f000000 ${at} 20 && setenv newest ${copy}
+env export -c -s 4000 18000000 seq order a_state a_tries a_rounds b_state b_tries b_rounds && mmc write 18000000 ${at} 20 && setenv newest ${copy}
 fi
 '
 setenv start_a '

@@ -48,6 +48,7 @@ pub const PACKAGES: &[&str] = &[
     "python3",
     "python3-gi",
     "python3-venv",
+    "shellcheck",
     "tshark",
     "util-linux",
     "vlc-bin",

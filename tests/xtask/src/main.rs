@@ -5,6 +5,7 @@ mod demo;
 mod fuzz;
 mod image;
 mod release;
+mod sbom;
 mod soak;
 mod step;
 mod test;
@@ -29,6 +30,7 @@ cargo xtask COMMAND
            [--version WORD]  what it calls itself     [--board NAME]  a folder of board/boards (qemu-aarch64)
   setup    installs what the lab needs (test does it too)
   release  keys, and signed releases as a folder of static files; see cargo xtask release --help
+  sbom     what runs on a box, as CycloneDX 1.6 [--out FILE] [--buildroot FILE]; see cargo xtask sbom --help
   web      fetches what the pages need from npm
 
 Examples:
@@ -55,7 +57,7 @@ fn run() -> Result<()> {
     let (command, rest) =
         words.split_first().map_or(("--help", [].as_slice()), |(first, rest)| (*first, rest));
     if matches!(command, "--help" | "-h" | "help")
-        || !matches!(command, "bench" | "release") && rest.contains(&"--help")
+        || !matches!(command, "bench" | "release" | "sbom") && rest.contains(&"--help")
     {
         print!("{HELP}");
         return Ok(());
@@ -66,6 +68,7 @@ fn run() -> Result<()> {
         "bench" => bench::run(rest),
         "soak" => soak::run(rest),
         "release" => release::run(rest),
+        "sbom" => sbom::run(rest),
         "fuzz" => fuzz::run(rest),
         "image" => image::run(rest),
         "setup" => lab::setup::ensure(),

@@ -38,6 +38,19 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
+/// Runs one command and gives what it printed.
+///
+/// # Errors
+/// When it cannot start, fails, or prints no text; the message is its own.
+pub(crate) fn text(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("starting {program}"))?;
+    if !output.status.success() {
+        bail!("{program} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{program} printed no text"))
+}
+
 /// Whether a program is there and answers `argument` with success.
 pub(crate) fn there(program: &str, argument: &str) -> bool {
     Command::new(program).arg(argument).output().is_ok_and(|output| output.status.success())

@@ -64,7 +64,20 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     step(
         "house",
         "the house stands as drawn",
-        &mut cargo(&["test", "--quiet", "--package", "xtask", "--test", "house", "--test", "release"]),
+        &mut cargo(&[
+            "test",
+            "--quiet",
+            "--package",
+            "xtask",
+            "--test",
+            "house",
+            "--test",
+            "release",
+            "--test",
+            "sbom",
+            "--test",
+            "scripts",
+        ]),
     )?;
     if step::there("node", "--version") {
         for web in ["firmware/assets/web", "firmware/player/web", "firmware/setup/web", "cloud-stub/web"] {
