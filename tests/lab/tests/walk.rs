@@ -1,7 +1,8 @@
 //! The set-up page as a new owner meets it: from a box as bought to a public link that plays, in each language, on a phone
 //! and at a desk. Clicks, machine time, weight and first paint are counted, axe-core judges every step.
 //!
-//! Pictures of all steps are kept in `target/lab/screens/`.
+//! `STREAMBOX_WALK=all` (the soak) walks each language on both; else each language once. Pictures of all steps are kept in
+//! `target/lab/screens/`.
 
 use std::time::{Duration, Instant};
 
@@ -42,9 +43,11 @@ fn a_new_owner_walks_from_power_on_to_a_public_link() {
     world::inside(test, || {
         let mut workshop = Workshop::new(test)?;
         let (mut complaints, mut paints) = (Vec::new(), Vec::new());
-        for language in LANGUAGES {
-            for screen in [Screen::Phone, Screen::Desktop] {
-                let walk = Walk { language, screen };
+        let all = std::env::var_os("STREAMBOX_WALK").is_some_and(|which| which == "all");
+        for (at, language) in LANGUAGES.into_iter().enumerate() {
+            let [this, other] = [Screen::Phone, Screen::Desktop].map(|screen| Walk { language, screen });
+            let [this, other] = if at % 2 == 0 { [this, other] } else { [other, this] };
+            for walk in [Some(this), all.then_some(other)].into_iter().flatten() {
                 let found = walk.run(&mut workshop, &mut paints).with_context(|| walk.name());
                 complaints.extend(found.unwrap_or_else(|error| vec![format!("{error:#}")]));
             }

@@ -26,8 +26,11 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         let mut cuts = cargo(&["test", "--package", "update", "--test", "cuts", "--", "--nocapture"]);
         step::run("updates with the power cut five times in a row", cuts.env("CUTS", "5"))?;
         let mut image = cargo(&["test", "--package", "image", "--", "--test-threads=1", "--nocapture"]);
-        image.env("STREAMBOX_SOAK", "1").env("STREAMBOX_KILLS", KILLS);
-        step::run("the box as a disk: every case of the boot table, twenty pulled plugs", &mut image)?;
+        image.env("STREAMBOX_SOAK", "1").env("STREAMBOX_KILLS", KILLS).env("STREAMBOX_FLEET", "all");
+        step::run(
+            "the box as a disk: every case of the boot table, twenty pulled plugs, every bad release",
+            &mut image,
+        )?;
     }
 
     let for_link = if link_only { minutes } else { minutes.div_ceil(2) };
@@ -50,6 +53,8 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         lab.env("STREAMBOX_BROWSERS", "all");
         // Each role of the portal in each language, on a phone and at a desk.
         lab.env("STREAMBOX_PORTAL", "all");
+        // The set-up page in each language, on both.
+        lab.env("STREAMBOX_WALK", "all");
         step::run(&what, &mut lab)
             .with_context(|| format!("soak: round {rounds} after {} s", start.elapsed().as_secs()))?;
     }
