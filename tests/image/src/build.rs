@@ -13,37 +13,34 @@ use anyhow::{Context, Result};
 use board::{
     boot::{
         Table,
-        script::{self, Board, Purpose},
+        script::{self, Purpose},
     },
-    header::Header,
     map::BoardMap,
+};
+use imaging::{
+    disk::{self, Slot},
+    system::{self, Files, Machine, Release},
+    tree::entries,
 };
 use lab::paths;
 use nix::fcntl::{Flock, FlockArg};
-use ring::digest::{Context as Digest, SHA256, digest};
+use ring::digest::{Context as Digest, SHA256};
 
 use crate::{
     debian::Debian,
-    disk::{self, Slot},
     fit::{self, Key},
     kernel,
     qemu::{Net, Parts},
     rootfs, setup, toolchain,
-    tree::entries,
-    verity,
 };
 
 /// A build that nobody has asked for in this time goes when there are newer ones.
 const KEPT: Duration = Duration::from_secs(86_400);
 /// This code is among what goes into a build.
-const BUILDERS: [&str; 6] = [
-    include_str!("build.rs"),
-    include_str!("disk.rs"),
-    include_str!("fit.rs"),
-    include_str!("kernel.rs"),
-    include_str!("rootfs.rs"),
-    include_str!("verity.rs"),
-];
+const BUILDERS: [&str; 4] =
+    [include_str!("build.rs"), include_str!("fit.rs"), include_str!("kernel.rs"), include_str!("rootfs.rs")];
+/// And of `buildroot`, these.
+const SOURCES: [&str; 3] = ["imaging/src", "initramfs", "overlay"];
 
 /// A file that an image has beside, or in place of, those of the overlay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +78,7 @@ impl Default for Options {
             board: "qemu-aarch64".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             security: 1,
-            schema: 1,
+            schema: system::SCHEMA,
             program: None,
             files: Vec::new(),
             key: None,
@@ -134,12 +131,7 @@ impl Options {
         if let Some(key) = &self.key {
             return Ok(key.clone());
         }
-        let folder = home().join("keys");
-        if folder.join("dev.crt").exists() {
-            Ok(Key::existing(&folder, "dev"))
-        } else {
-            Key::generate(&folder, "dev")
-        }
+        Key::ensure(&home().join("keys"), "dev")
     }
 }
 
@@ -203,8 +195,7 @@ pub fn ensure(options: &Options) -> Result<Built> {
     let program = options.program.clone().map_or_else(toolchain::firmware, Ok)?;
     let debian = Debian::ensure()?;
     let key = options.key()?;
-    let board = fs::read_to_string(options.board_file())?;
-    let board = BoardMap::parse(&board).with_context(|| format!("board {}", options.board))?;
+    let board = Machine::read(&options.board_file())?.map;
 
     let builds = home().join("builds");
     let folder = builds.join(fingerprint(options, &program, &key)?);
@@ -231,45 +222,33 @@ pub fn ensure(options: &Options) -> Result<Built> {
 }
 
 fn put_together(options: &Options, debian: &Debian, key: &Key, built: &Built) -> Result<()> {
-    let Built { folder, board, .. } = built;
-    let boot = Board::parse(&fs::read_to_string(options.board_file())?)?;
+    let folder = &built.folder;
+    let machine = &Machine::read(&options.board_file())?;
     let scratch = folder.join("scratch");
     step("root", || rootfs::squashfs(debian, &built.program, options, &scratch, &built.root))?;
-    let table = step("hash tree", || verity::append(&built.root))?;
-    let (image, initramfs) = (folder.join("Image"), folder.join("initramfs"));
-    step("kernel and initramfs, signed", || {
+    let image = folder.join("Image");
+    let files = Files { root: built.root.clone(), fit: built.fit.clone(), header: built.header.clone() };
+    let release =
+        Release { version: options.version.clone(), security: options.security, schema: options.schema };
+    step("hash tree, kernel and initramfs, signed", || {
         kernel::image(debian, &image)?;
-        kernel::initramfs(debian, &table, &scratch, &initramfs)?;
-        fit::build(
-            fit::Parts { kernel: &image, initramfs: &initramfs, load: boot.kernel },
-            Some(key),
-            &built.fit,
-        )?;
-        whole_sectors(&built.fit)
+        let initramfs = |table: &str, into: &Path| kernel::initramfs(debian, table, &scratch, into);
+        system::complete(machine, &release, &image, initramfs, key, &files)
     })?;
-    let part = |file: &Path| -> Result<(u64, [u8; 32])> {
-        let bytes = fs::read(file)?;
-        Ok((bytes.len() as u64, digest(&SHA256, &bytes).as_ref().try_into()?))
-    };
-    let header = Header {
-        version: options.version.clone(),
-        board: board.name.clone(),
-        security: options.security,
-        schema: options.schema,
-        fit: part(&built.fit)?,
-        root: part(&built.root)?,
-    };
-    let header = header.encode()?;
-    fs::write(&built.header, header)?;
     step("U-Boot's device tree", || {
-        let script = script::script(&Table::ours()?, board, &boot, Purpose::Box);
-        fit::tree(fit::Trust { key: Some(key), script: Some(&script), marker: boot.marker }, &built.tree)
+        let script = script::script(&Table::ours()?, &machine.map, &machine.boot, Purpose::Box);
+        fit::tree(
+            fit::Trust { key: Some(key), script: Some(&script), marker: machine.boot.marker },
+            &built.tree,
+        )
     })?;
+    let header = fs::read(&built.header)?;
     step("disk", || {
-        disk::write(board, Slot { header: &header, fit: &built.fit, root: &built.root }, &built.disk)
+        let slot = Slot { header: &header, fit: &built.fit, root: &built.root };
+        disk::write(&machine.map, slot, &built.disk)
     })?;
     fs::remove_dir_all(&scratch)?;
-    [image, initramfs].iter().try_for_each(|file| Ok(fs::remove_file(file)?))
+    Ok(fs::remove_file(image)?)
 }
 
 fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -277,13 +256,6 @@ fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let done = work().with_context(|| format!("making the {what}"))?;
     eprintln!("image: {what}: {:.1} s", start.elapsed().as_secs_f64());
     Ok(done)
-}
-
-/// Slots are read by sectors.
-fn whole_sectors(file: &Path) -> Result<()> {
-    let file = File::options().write(true).open(file)?;
-    let length = file.metadata()?.len();
-    Ok(file.set_len(length.next_multiple_of(512))?)
 }
 
 /// The hash of all that goes into an image.
@@ -303,7 +275,8 @@ fn fingerprint(options: &Options, program: &Path, key: &Key) -> Result<String> {
         add(format!("{} {:o}", file.name, file.mode).as_bytes());
         add(&file.bytes);
     }
-    for folder in [paths::workspace().join("buildroot"), options.board_folder()] {
+    let sources = SOURCES.map(|name| paths::workspace().join("buildroot").join(name));
+    for folder in sources.into_iter().chain([options.board_folder()]) {
         for (name, path) in entries(&folder)? {
             add(name.as_bytes());
             if path.is_file() {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use imaging::tool::finish;
 
 use crate::build;
 
@@ -105,35 +106,6 @@ impl Debian {
             })
             .with_context(|| format!("no package has {soname}"))
     }
-
-    /// The shared libraries that programs need, those of the libraries included; sorted.
-    ///
-    /// # Errors
-    /// When one is in no package.
-    pub fn libraries(&self, programs: &[&Path]) -> Result<Vec<String>> {
-        let mut known: Vec<String> = Vec::new();
-        let mut open: Vec<PathBuf> = programs.iter().map(|program| program.to_path_buf()).collect();
-        while let Some(program) = open.pop() {
-            for soname in needed(&program)? {
-                if !known.contains(&soname) {
-                    open.push(self.library(&soname)?);
-                    known.push(soname);
-                }
-            }
-        }
-        known.sort();
-        Ok(known)
-    }
-}
-
-/// The sonames in a program's dynamic section.
-fn needed(program: &Path) -> Result<Vec<String>> {
-    let output =
-        Command::new("aarch64-linux-gnu-readelf").arg("--dynamic").arg("--wide").arg(program).output()?;
-    ensure!(output.status.success(), "readelf cannot read {}", program.display());
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let between = |line: &str| Some(line.split_once('[')?.1.split_once(']')?.0.to_owned());
-    Ok(text.lines().filter(|line| line.contains("(NEEDED)")).filter_map(between).collect())
 }
 
 /// apt with everything that it keeps under `folder`, for one foreign architecture.
@@ -157,23 +129,6 @@ fn apt(folder: &Path, program: &str, words: &[&str]) -> Result<String> {
         output.status.success(),
         "{program} {}: {}",
         words.join(" "),
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Runs a short command to its end.
-///
-/// # Errors
-/// When it cannot start or fails, with what it said.
-pub(crate) fn finish(command: &mut Command) -> Result<String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output =
-        command.output().with_context(|| format!("starting {program}; `cargo xtask image` installs it"))?;
-    ensure!(
-        output.status.success(),
-        "{program} ended with {}:\n{}",
-        output.status,
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -9,16 +9,19 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use imaging::{
+    elf,
+    initramfs::{self, Parts},
+    tool::finish,
+    tree::entries,
+};
 use lab::paths;
 
-use crate::{
-    debian::{Debian, finish},
-    tree::{Tree, entries},
-};
+use crate::debian::Debian;
 
 /// What the initramfs loads, in this order, with parameters. A watchdog of 60 s leaves a slow first start its time and ends a
 /// hang within what a patient owner waits.
-const MODULES: &[&str] = &[
+pub const MODULES: &[&str] = &[
     "softdog soft_margin=60 nowayout=1",
     "virtio_mmio",
     "virtio_pci",
@@ -51,30 +54,29 @@ pub fn image(debian: &Debian, into: &Path) -> Result<()> {
 /// # Errors
 /// When a package lacks something.
 pub fn initramfs(debian: &Debian, table: &str, folder: &Path, into: &Path) -> Result<()> {
-    let tree = Tree::new(folder)?;
-    tree.folders(&["dev", "proc", "root", "run", "sys"])?;
-    let sources = paths::workspace().join("buildroot");
-    tree.copy(&sources.join("initramfs/init"), "init", 0o755)?;
-    tree.copy(&sources.join("overlay/usr/lib/streambox/partition"), "bin/partition", 0o755)?;
-    tree.copy(&debian.file("busybox-static", "bin/busybox")?, "bin/busybox", 0o755)?;
-    tree.link("bin/sh", "busybox")?;
     let dmsetup = debian.file("dmsetup", "sbin/dmsetup")?;
-    tree.copy(&dmsetup, "bin/dmsetup", 0o755)?;
-    libraries(debian, &tree, &[&dmsetup])?;
-    modules(debian, &tree)?;
-    tree.write("modules", (MODULES.join("\n") + "\n").as_bytes(), 0o644)?;
-    tree.write("verity", table.as_bytes(), 0o644)?;
-    fs::write(into, archive(tree.folder())?).with_context(|| format!("writing {}", into.display()))
+    let mut programs = libraries(debian, &[&dmsetup])?;
+    programs.push(("bin/busybox".into(), debian.file("busybox-static", "bin/busybox")?));
+    programs.push(("bin/dmsetup".into(), dmsetup));
+    let (modules, list) = modules(debian)?;
+    let parts = Parts {
+        programs,
+        modules,
+        list: Some(list),
+        load: MODULES.join("\n") + "\n",
+        table: table.to_owned(),
+    };
+    initramfs::write(&paths::workspace().join("buildroot"), &parts, folder, into)
 }
 
-/// Copies what programs of Debian's load at run time.
-pub(crate) fn libraries(debian: &Debian, tree: &Tree, programs: &[&Path]) -> Result<()> {
-    for soname in debian.libraries(programs)? {
+/// What programs of Debian's load at run time, each with its place.
+pub(crate) fn libraries(debian: &Debian, programs: &[&Path]) -> Result<Vec<(String, PathBuf)>> {
+    let place = |soname: String| {
         // The loader's path is in every program.
         let folder = if soname.starts_with("ld-linux") { "lib" } else { "lib/aarch64-linux-gnu" };
-        tree.copy(&debian.library(&soname)?, &format!("{folder}/{soname}"), 0o755)?;
-    }
-    Ok(())
+        Ok((format!("{folder}/{soname}"), debian.library(&soname)?))
+    };
+    elf::libraries(programs, |soname| debian.library(soname))?.into_iter().map(place).collect()
 }
 
 /// The configuration of the kernel, as the kernel's own build wrote it.
@@ -98,16 +100,21 @@ pub fn loaded(debian: &Debian) -> Result<Vec<String>> {
     Ok(needed.iter().filter_map(|(file, _)| name(file)).collect())
 }
 
-/// Copies the modules with all that they need, and the list by which modprobe finds them.
-fn modules(debian: &Debian, tree: &Tree) -> Result<()> {
+/// A file, and its place in the initramfs.
+type Placed<T> = (String, T);
+
+/// The modules with all that they need, and the list by which modprobe finds them.
+fn modules(debian: &Debian) -> Result<(Vec<Placed<PathBuf>>, Placed<String>)> {
     let (folder, needed) = needed(debian)?;
     let version = folder.file_name().unwrap_or_default().to_string_lossy();
+    let place = |file: &str| format!("lib/modules/{version}/{file}");
     let mut list = String::new();
+    let mut files = Vec::new();
     for (file, others) in needed {
-        tree.copy(&folder.join(&file), &format!("lib/modules/{version}/{file}"), 0o644)?;
         writeln!(list, "{file}:{others}")?;
+        files.push((place(&file), folder.join(&file)));
     }
-    tree.write(&format!("lib/modules/{version}/modules.dep"), list.as_bytes(), 0o644)
+    Ok((files, (place("modules.dep"), list)))
 }
 
 /// The folder of the kernel's modules, and of those that are loaded the file within and the others that it needs, as `modules.dep` says.
@@ -135,42 +142,4 @@ fn needed(debian: &Debian) -> Result<(PathBuf, Vec<(String, String)>)> {
         open.extend(others.split_whitespace().map(str::to_owned));
     }
     Ok((folder, found))
-}
-
-/// A folder as a cpio archive as the kernel reads it (its Documentation/driver-api/early-userspace/buffer-format.rst): all of it
-/// belongs to root and was made at the beginning of time.
-fn archive(folder: &Path) -> Result<Vec<u8>> {
-    use std::os::unix::fs::PermissionsExt;
-    let mut bytes = Vec::new();
-    for (number, (name, path)) in (1..).zip(entries(folder)?) {
-        let meta = path.symlink_metadata()?;
-        let content = if meta.is_symlink() {
-            fs::read_link(&path)?.into_os_string().into_encoded_bytes()
-        } else if meta.is_dir() {
-            Vec::new()
-        } else {
-            fs::read(&path)?
-        };
-        entry(&mut bytes, number, meta.permissions().mode(), &name, &content);
-    }
-    entry(&mut bytes, 0, 0, "TRAILER!!!", &[]);
-    // U-Boot and the chunks of a release like whole sectors.
-    bytes.resize(bytes.len().next_multiple_of(512), 0);
-    Ok(bytes)
-}
-
-fn entry(bytes: &mut Vec<u8>, number: u32, mode: u32, name: &str, content: &[u8]) {
-    let links = u32::from(number > 0);
-    let header = [number, mode, 0, 0, links, 0, content.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
-    bytes.extend(b"070701");
-    bytes.extend(header.iter().flat_map(|field| format!("{field:08X}").into_bytes()));
-    bytes.extend(name.as_bytes());
-    bytes.push(0);
-    pad(bytes);
-    bytes.extend(content);
-    pad(bytes);
-}
-
-fn pad(bytes: &mut Vec<u8>) {
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
 }

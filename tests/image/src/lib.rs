@@ -3,7 +3,6 @@
 pub mod build;
 pub mod console;
 pub mod debian;
-pub mod disk;
 pub mod fit;
 pub mod kernel;
 pub mod lan;
@@ -12,6 +11,6 @@ pub mod qemu;
 pub mod rootfs;
 pub mod setup;
 pub mod toolchain;
-mod tree;
 pub mod uboot;
-pub mod verity;
+
+pub use imaging::disk;

@@ -16,16 +16,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use imaging::qemu::{EMULATOR, MACHINE};
 
 use crate::console::Console;
 
-/// Debian's emulator.
-const EMULATOR: &str = "qemu-system-aarch64";
 /// Debian's U-Boot for `virt`, as it is.
 pub const U_BOOT: &str = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
-/// The machine of board.toml; a device tree is right for exactly these.
-const MACHINE: [&str; 7] = ["-cpu", "cortex-a53", "-smp", "2", "-m", "512", "-nodefaults"];
-
 /// A network card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Net {
@@ -215,22 +211,4 @@ pub fn command_line(disk: &Path, tree: &Path, ports: &[(u16, u16)]) -> String {
         disk.display(),
         forwards.concat()
     )
-}
-
-/// Writes the device tree that QEMU would hand to this machine to `into`.
-///
-/// # Errors
-/// When QEMU does not.
-pub fn dump_tree(into: &Path) -> Result<()> {
-    let output = Command::new(EMULATOR)
-        .args(["-machine", &format!("virt,dumpdtb={}", into.display())])
-        .args(MACHINE)
-        // Without the boot loader QEMU describes a GPIO that the machine with it does not have.
-        .args(["-display", "none", "-bios", U_BOOT])
-        .output()
-        .with_context(|| format!("starting {EMULATOR}; `cargo xtask setup` installs it"))?;
-    if !output.status.success() {
-        bail!("{EMULATOR} gave no device tree: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
 }

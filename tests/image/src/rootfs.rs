@@ -4,17 +4,13 @@
 //! then fetches only the change, and each chunk is compressed on its way. Nobody can log in: no ssh, no getty, no shell on the
 //! serial port.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
+use imaging::tree::Tree;
 use lab::paths;
 
-use crate::{
-    build::Options,
-    debian::{Debian, finish},
-    kernel::libraries,
-    tree::Tree,
-};
+use crate::{build::Options, debian::Debian, kernel::libraries};
 
 /// What the overlay's scripts call, and init itself.
 const APPLETS: &[&str] = &[
@@ -52,7 +48,9 @@ pub fn squashfs(
     for (name, file) in TOOLS.iter().zip(&tools) {
         tree.copy(file, &format!("sbin/{name}"), 0o755)?;
     }
-    libraries(debian, &tree, &tools.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
+    for (place, file) in libraries(debian, &tools.iter().map(AsRef::as_ref).collect::<Vec<_>>())? {
+        tree.copy(&file, &place, 0o755)?;
+    }
     tree.copy(&debian.file("e2fsprogs", "etc/mke2fs.conf")?, "etc/mke2fs.conf", 0o644)?;
     tree.copy(program, "bin/boxd", 0o755)?;
     tree.copy(&options.board_file(), "etc/streambox/board.toml", 0o644)?;
@@ -60,21 +58,5 @@ pub fn squashfs(
     for file in &options.files {
         tree.write(&file.name, &file.bytes, file.mode)?;
     }
-    pack(tree.folder(), into)
-}
-
-fn pack(folder: &Path, into: &Path) -> Result<()> {
-    if into.exists() {
-        std::fs::remove_file(into)?;
-    }
-    let mut command = Command::new("mksquashfs");
-    command.arg(folder).arg(into);
-    command.args(["-noI", "-noD", "-noF", "-noX", "-no-xattrs", "-no-exports", "-no-duplicates"]);
-    command.args(["-all-time", "0", "-mkfs-time", "0", "-all-root", "-noappend", "-no-progress", "-quiet"]);
-    // One writer: several would put files where the scheduler likes.
-    command.args(["-processors", "1"]).env_remove("SOURCE_DATE_EPOCH");
-    finish(&mut command)?;
-    let length = std::fs::metadata(into).context("mksquashfs wrote nothing")?.len();
-    ensure!(length > 0, "mksquashfs wrote nothing");
-    Ok(())
+    tree.squashfs(into)
 }

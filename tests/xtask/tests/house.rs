@@ -55,7 +55,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fuzz", &["model", "discovery", "media", "rtmp", "camera", "enrol", "tunnel", "update", "board"]),
     ("simcam", &[]),
     ("lab", &["simcam", "model", "enrol"]),
-    ("image", &["lab", "board", "update"]),
+    ("imaging", &["board"]),
+    ("image", &["lab", "board", "imaging", "update"]),
     ("bench", &["lab", "simcam", "model", "enrol", "tunnel", "cloud-stub"]),
     ("xtask", &["lab", "simcam", "image", "board", "update"]),
 ];

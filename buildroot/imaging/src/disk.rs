@@ -40,12 +40,25 @@ pub fn write(board: &BoardMap, system: Slot<'_>, into: &Path) -> Result<()> {
     disk.set_len(board.disk_bytes)?;
     partition(map, into)?;
     fill(&disk, map, SlotName::A, system)?;
+    let [place, _] = map.env();
+    Ok(disk.write_all_at(&env()?, place.at)?)
+}
+
+/// The boot environment of a disk with a system in slot A that is known to be good, and nothing in B.
+///
+/// # Errors
+/// When the boot table is not sound.
+pub fn env() -> Result<Vec<u8>> {
     let nothing = Record { state: State::Empty, tries: 0, rounds: 0 };
     let vars = Vars { first: SlotName::A, a: nothing, b: nothing };
     let vars = Table::ours()?.commit(&vars, SlotName::A).unwrap_or(vars);
-    let [env, _] = map.env();
-    disk.write_all_at(&Env { seq: 1, vars }.encode(), env.at)?;
-    Ok(())
+    Ok(Env { seq: 1, vars }.encode())
+}
+
+/// The identifier of the disk (0) and of its partitions, which are always the same: the same board gives the same table.
+#[must_use]
+pub fn guid(number: usize) -> String {
+    format!("00000000-0000-4000-8000-{number:012x}")
 }
 
 /// Fills a slot of a disk, the header last.
@@ -67,9 +80,8 @@ fn copy(disk: &File, region: Region, from: &Path) -> Result<()> {
     Ok(disk.write_all_at(&bytes, region.at)?)
 }
 
-/// A GPT whose identifiers are always the same: the same board gives the same table.
+/// Writes the partition table.
 fn partition(map: &PartitionMap, disk: &Path) -> Result<()> {
-    let guid = |number: usize| format!("00000000-0000-4000-8000-{number:012x}");
     let mut script = format!("label: gpt\nlabel-id: {}\nunit: sectors\nfirst-lba: 34\n", guid(0));
     for (number, (name, region)) in (1..).zip(map.partitions()) {
         writeln!(

@@ -5,17 +5,23 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+
+use crate::tool::finish;
 
 /// The folder.
 #[derive(Debug)]
-pub(crate) struct Tree(PathBuf);
+pub struct Tree(PathBuf);
 
 impl Tree {
     /// An empty one; what was in the folder is gone.
-    pub(crate) fn new(folder: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn new(folder: &Path) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder)?;
         }
@@ -25,17 +31,24 @@ impl Tree {
     }
 
     /// Where it is.
-    pub(crate) fn folder(&self) -> &Path {
+    #[must_use]
+    pub fn folder(&self) -> &Path {
         &self.0
     }
 
     /// Makes empty folders.
-    pub(crate) fn folders(&self, names: &[&str]) -> Result<()> {
+    ///
+    /// # Errors
+    /// When one cannot be made.
+    pub fn folders(&self, names: &[&str]) -> Result<()> {
         names.iter().try_for_each(|name| parents(&self.0.join(name).join("x")))
     }
 
     /// Writes a file, in place of what is there.
-    pub(crate) fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the folder cannot be written to.
+    pub fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
         let path = self.0.join(name);
         parents(&path)?;
         if path.symlink_metadata().is_ok() {
@@ -46,20 +59,71 @@ impl Tree {
     }
 
     /// Copies a file under a name.
-    pub(crate) fn copy(&self, from: &Path, name: &str, mode: u32) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the folder not written to.
+    pub fn copy(&self, from: &Path, name: &str, mode: u32) -> Result<()> {
         let bytes = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
         self.write(name, &bytes, mode)
     }
 
+    /// Takes a file away, if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.0.join(name);
+        if path.symlink_metadata().is_ok() {
+            fs::remove_file(&path).with_context(|| format!("removing {name}"))?;
+        }
+        Ok(())
+    }
+
     /// Makes a link.
-    pub(crate) fn link(&self, name: &str, to: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn link(&self, name: &str, to: &str) -> Result<()> {
         let path = self.0.join(name);
         parents(&path)?;
         symlink(to, &path).with_context(|| format!("linking {name}"))
     }
 
+    /// Writes it to `into` as an uncompressed squashfs, so that a change stays where it is and the rest is the same bytes as before: an
+    /// update then fetches only the change, and each chunk is compressed on its way.
+    ///
+    /// # Errors
+    /// When mksquashfs fails.
+    pub fn squashfs(&self, into: &Path) -> Result<()> {
+        if into.exists() {
+            fs::remove_file(into)?;
+        }
+        let mut command = Command::new("mksquashfs");
+        command.arg(&self.0).arg(into);
+        command.args(["-noI", "-noD", "-noF", "-noX", "-no-xattrs", "-no-exports", "-no-duplicates"]);
+        command.args([
+            "-all-time",
+            "0",
+            "-mkfs-time",
+            "0",
+            "-all-root",
+            "-noappend",
+            "-no-progress",
+            "-quiet",
+        ]);
+        // One writer: several would put files where the scheduler likes.
+        command.args(["-processors", "1"]).env_remove("SOURCE_DATE_EPOCH");
+        finish(&mut command)?;
+        let length = fs::metadata(into).context("mksquashfs wrote nothing")?.len();
+        ensure!(length > 0, "mksquashfs wrote nothing");
+        Ok(())
+    }
+
     /// Lays another folder over it: links stay links, files keep only whether they are programs.
-    pub(crate) fn overlay(&self, from: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// When something of it cannot be read.
+    pub fn overlay(&self, from: &Path) -> Result<()> {
         for (name, path) in entries(from)? {
             let meta = path.symlink_metadata()?;
             if meta.is_symlink() {
@@ -83,7 +147,10 @@ fn parents(path: &Path) -> Result<()> {
 }
 
 /// Everything under a folder, by its name in it; folders before what is in them, otherwise sorted.
-pub(crate) fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
     while let Some(next) = open.pop() {

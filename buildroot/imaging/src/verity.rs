@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::debian::finish;
+use crate::tool::finish;
 
 /// Bytes of a data block and of a hash block: a page.
 const BLOCK: u64 = 4096;
