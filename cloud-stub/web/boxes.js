@@ -53,14 +53,14 @@ function One({ app, box, sites }) {
       ${!box.online && box.last_seen_ms !== null && html` <span class="soft">${say("boxes.seen")} ${at(app, box.last_seen_ms)}</span>`}</p>
     <p class="soft">${[where, say("boxes.cameras", { count: box.cameras }), box.version && say("boxes.version", { version: box.version })].filter(Boolean).join(" · ")}</p>
     <p class="soft"><code>${box.id}</code></p>
-    <details>
+    <details onToggle=${(/** @type {Event} */ event) => app.hold(`open-${box.id}`, /** @type {HTMLDetailsElement} */ (event.target).open)}>
       <summary data-test=${`change-${box.id}`}>${say("boxes.change")}</summary>
       <${Form} app=${app} send=${save} label=${say("do.save")} test=${`save-${box.id}`} kind="">
         <${Field} label=${say("boxes.name")} draft=${name} test=${`name-${box.id}`} maxlength="64" autocomplete="off" />
         <${Select} label=${say("camera.site")} draft=${site} options=${siteOptions(app, sites)} test=${`site-${box.id}`} />
       <//>
       ${app.may("owner") && html`
-        <${Postpone} app=${app} box=${box} />
+        ${app.held.get(`open-${box.id}`) && html`<${Postpone} app=${app} box=${box} />`}
         <${Sure} app=${app} act=${() => end("release")} label=${say("boxes.release")} question=${say("boxes.release_sure")} test=${`release-${box.id}`} />
         <p class="hint">${say("boxes.release_text")}</p>
         <${Sure} app=${app} act=${() => end("revoke")} label=${say("boxes.revoke")} question=${say("boxes.revoke_sure")} test=${`revoke-${box.id}`} />
@@ -74,20 +74,22 @@ function One({ app, box, sites }) {
 function Postpone({ app, box }) {
   const { say } = app;
   const path = `boxes/${encodeURIComponent(box.id)}/postpone`;
+  /** @type {import("./store.js").Heard<{ until_ms: number | null }>} */
+  const heard = useHeard(app, path, LATER);
+  const until = heard.value?.until_ms ?? null;
   const hours = app.draft(`postpone-${box.id}`, String(POSTPONE[1]));
-  /** @type {number} */
-  const until = app.held.get(path) ?? 0;
   /** @param {number} hours */
   const put = async (hours) => {
-    const { until_ms: ms } = await app.send("POST", path, { hours }, "postpone");
-    app.hold(path, hours === 0 ? 0 : ms);
+    await app.send("POST", path, { hours }, "postpone");
+    await app.load(path);
   };
-  return html`<${Form} app=${app} send=${() => put(Number(hours[0]))} label=${say("postpone.go")} test=${`postpone-${box.id}`} kind="">
+  return html`${!heard.value && html`<${Waiting} app=${app} of=${heard} />`}
+    ${until !== null && html`<p role="status" data-test=${`postponed-${box.id}`}>${say("postpone.until")} ${at(app, until)}</p>
+      <${Action} app=${app} act=${() => put(0)} label=${say("postpone.end")} test=${`postpone-end-${box.id}`} />`}
+    <${Form} app=${app} send=${() => put(Number(hours[0]))} label=${say("postpone.go")} test=${`postpone-${box.id}`} kind="">
       <${Select} label=${say("postpone.title")} draft=${hours} hint=${say("postpone.text")} test=${`postpone-hours-${box.id}`}
         options=${POSTPONE.map((count) => [String(count), lasting(say, count * 3_600_000)])} />
-    <//>
-    ${until > 0 && html`<p role="status" data-test=${`postponed-${box.id}`}>${say("postpone.until")} ${at(app, until)}</p>
-      <${Action} app=${app} act=${() => put(0)} label=${say("postpone.end")} test=${`postpone-end-${box.id}`} />`}`;
+    <//>`;
 }
 
 /** A box comes in by the code on its page. The code may stand in the address already.

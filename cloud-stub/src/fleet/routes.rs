@@ -36,7 +36,7 @@ pub fn routes(fleet: Fleet) -> Router {
         .route("/api/v1/fleet/campaigns/{campaign}/withdraw", steering(Steer::Withdraw))
         .route("/api/v1/fleet/campaigns/{campaign}/boxes", get(boxes))
         .route("/api/v1/fleet/boxes/{box}", get(unit).patch(change))
-        .route("/api/v1/boxes/{box}/postpone", post(postpone))
+        .route("/api/v1/boxes/{box}/postpone", get(postponed).post(postpone))
         .with_state(fleet)
 }
 
@@ -272,6 +272,15 @@ async fn postpone(
     let note =
         Note { by: who.by(client), tenant: &tenant, what: "box.postpone", subject: &id, detail: &detail };
     fleet.command(Command::Postpone { box_id, until_ms }, note).await??;
+    Ok(told(json!({ "until_ms": until_ms })))
+}
+
+async fn postponed(Of(fleet): Of<Fleet>, who: Who, Path(id): Path<String>) -> Answer {
+    let (box_id, tenant) = fleet.box_and_tenant(&id)?;
+    who.may(&tenant, Role::Owner)?;
+    let now = fleet.store().now_ms();
+    let state = fleet.known().await?;
+    let until_ms = state.known(&box_id).map(|known| known.postponed_ms).filter(|until| *until > now);
     Ok(told(json!({ "until_ms": until_ms })))
 }
 

@@ -207,3 +207,26 @@ async fn an_operator_pages_through_many_boxes() {
     let found = stage.get(&operator, "/api/v1/operator/boxes?query=dala").await.ok();
     assert_eq!((&found["total"], &found["boxes"][0]["tenant"]), (&json!(1), &json!("Dala")));
 }
+
+#[tokio::test]
+async fn an_owner_spares_a_box_updates_for_a_while() {
+    const HOUR_MS: u64 = 3_600_000;
+    let stage = Stage::new().await;
+    let (box_id, _) = stage.box_of(1, "ACME").await;
+    let owner = stage.person("o@example.org", Some(("ACME", Role::Owner))).await;
+    let path = format!("/api/v1/boxes/{box_id}/postpone");
+    let until = async || stage.get(&owner, &path).await.ok()["until_ms"].clone();
+    let put = async |hours: u64| stage.post(&owner, &path, &json!({ "hours": hours })).await;
+    assert_eq!(until().await, Value::Null);
+    let told = put(72).await.ok()["until_ms"].clone();
+    let now = stage.store.now_ms();
+    assert!((now + 71 * HOUR_MS..=now + 72 * HOUR_MS).contains(&told.as_u64().unwrap()), "{told}");
+    assert_eq!(until().await, told);
+    assert_eq!(put(169).await.status, StatusCode::BAD_REQUEST, "a week is the most");
+    assert_eq!(until().await, told);
+    stage.forward_ms(72 * HOUR_MS);
+    assert_eq!(until().await, Value::Null, "its time is over");
+    put(1).await.ok();
+    put(0).await.ok();
+    assert_eq!(until().await, Value::Null, "the owner has ended it");
+}
