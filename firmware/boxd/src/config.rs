@@ -104,12 +104,25 @@ pub(crate) struct Update {
     pub(crate) restart: bool,
     /// The first root metadata that is trusted.
     pub(crate) root: PathBuf,
+    /// Where USB sticks with releases are looked for.
+    pub(crate) usb: Usb,
     /// How long a new system must be well before it stays.
     pub(crate) healthy: Duration,
     /// How long it has for that.
     pub(crate) deadline: Duration,
     /// How long the old system waits before it tries one again that ended without a verdict.
     pub(crate) retry: Duration,
+}
+
+/// Where USB sticks are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Usb {
+    /// At the box's ports; they are mounted.
+    Auto,
+    /// Nowhere.
+    Off,
+    /// In this folder, where something else mounts them.
+    Folder(PathBuf),
 }
 
 /// What watches over the box: `boxd guard`.
@@ -362,7 +375,15 @@ fn update(table: &Section<'_>) -> Result<Update, ConfigError> {
             )
         })?);
     }
+    let usb = |text: &str| match text {
+        "auto" => Some(Usb::Auto),
+        "off" => Some(Usb::Off),
+        path => path.starts_with('/').then(|| Usb::Folder(path.into())),
+    };
     Ok(Update {
+        usb: table
+            .parsed("usb", "\"auto\", \"off\" or a folder such as \"/media/usb\"", usb)?
+            .unwrap_or(Usb::Auto),
         enabled: table.boolean("enabled")?.unwrap_or(true),
         mirrors,
         cloud: table.boolean("cloud")?,

@@ -42,6 +42,7 @@ mod ping;
 mod rest;
 mod setup_process;
 mod state;
+mod stick;
 mod supervisor;
 mod tunnel_command;
 mod update_command;

@@ -14,7 +14,7 @@ use crate::cloud::{Files, date};
 use crate::config::Config;
 use crate::door::{self, LastView};
 use crate::guard::LAST;
-use crate::updater::{self, Bytes, Goal, Machine, Outcome, Phase, Status, Work};
+use crate::updater::{self, Bytes, Goal, Machine, Outcome, Phase, Place, Status, Work};
 
 /// A slot, for people and programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -108,12 +108,12 @@ pub(crate) fn run(config: &Config, update: &Update) -> anyhow::Result<()> {
             print(&text);
             return Ok(());
         }
-        Errand::Check => (None, Goal::Cost),
-        Errand::From(place) => (Some(place.as_str()), Goal::Complete),
+        Errand::Check => (Place::Configured, Goal::Cost),
+        Errand::From(place) => (Place::Given(place.clone()), Goal::Complete),
     };
     let mut work = Work::open(config, progress)?;
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let outcome = runtime.block_on(work.once(from, goal))?;
+    let outcome = runtime.block_on(work.once(&from, goal))?;
     if update.json {
         print(&json(&outcome)?);
     }

@@ -27,7 +27,7 @@ use crate::adopt::Adoption;
 use crate::beside;
 use crate::certificate::Certificate;
 use crate::cloud::{self, Cloud, Files, Keys, RealTime, Time};
-use crate::config::{Config, Discovery, Http, TlsListen};
+use crate::config::{Config, Discovery, Http, TlsListen, Usb};
 use crate::data;
 use crate::door::{self, Hosts, Way};
 use crate::facts;
@@ -42,6 +42,7 @@ use crate::owner::{self, Owner};
 use crate::ping;
 use crate::setup_process;
 use crate::state::Shared;
+use crate::stick;
 use crate::supervisor::{Supervisor, now};
 use crate::updater;
 
@@ -259,7 +260,10 @@ async fn supervise(
         let owner = owner.clone();
         Box::new(move || owner.journal())
     };
-    let around = updater::Around { shared: shared.clone(), time, files, lines };
+    // Only a box that takes updates touches what is plugged in.
+    let usb = if updater.is_some() { &config.update.usb } else { &Usb::Off };
+    let stick = stick::watch(usb).context("cannot watch for USB sticks")?;
+    let around = updater::Around { shared: shared.clone(), time, files, lines, stick };
     let updates = async {
         match updater {
             Some(keep) => keep.alive(&around, stopped.clone()).await,

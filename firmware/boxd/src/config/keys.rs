@@ -82,6 +82,13 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "update",
+        "usb",
+        "\"auto\"",
+        "\"/media/usb\"",
+        "auto: mount USB sticks and take newer releases from streambox/ on them; off; or the folder where they are mounted",
+    ),
+    key(
+        "update",
         "healthy_s",
         "300",
         "60",

@@ -55,7 +55,8 @@ mod tests {
     #[test]
     fn the_newest_whole_lines_are_kept_of_one_version() {
         assert_eq!(Journal::new("2", "one\ntwo").lines, "one\ntwo");
-        let long: String = (0..2000).map(|line| format!("строка {line}\n")).collect();
+        let mut long = (0..2000).map(|line| format!("строка {line}")).collect::<Vec<_>>().join("\n");
+        long.push('\n');
         let journal = Journal::new("2", &long);
         assert!(journal.lines.len() <= model::update::JOURNAL);
         assert!(journal.lines.starts_with("строка ") && journal.lines.ends_with("строка 1999\n"));

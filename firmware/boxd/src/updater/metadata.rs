@@ -10,7 +10,7 @@ use update::install::Fault;
 use update::tuf::{Answer, Freshness, State, Trusted, Verifier};
 use update::{Floors, Release};
 
-use super::choose::newest;
+use super::choose::{is_newer, newest};
 use super::machine::Machine;
 use super::source::{Bounds, Source};
 use crate::cloud::Files;
@@ -39,6 +39,15 @@ pub(crate) struct Looked {
     pub(crate) assignment: Option<Assignment>,
 }
 
+/// How far a place may go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Than<'a> {
+    /// The version that runs.
+    pub(crate) running: Option<&'a str>,
+    /// Only what is newer than these.
+    pub(crate) newer: &'a [String],
+}
+
 /// Looks for the release that this box is to have.
 ///
 /// # Errors
@@ -49,7 +58,7 @@ pub(crate) async fn look(
     first_root: &Path,
     sources: &mut [Source],
     freshness: &Freshness,
-    running: Option<&str>,
+    than: Than<'_>,
 ) -> anyhow::Result<Looked> {
     if sources.is_empty() {
         bail!("there is nowhere to look for updates: give [update] url, or boxd update --from");
@@ -58,7 +67,7 @@ pub(crate) async fn look(
     for (mirror, source) in sources.iter_mut().enumerate() {
         // Floors and files may have risen with the mirror before.
         let state = load(machine, files, first_root)?;
-        match look_at(machine, files, source, state, freshness.clone(), running).await {
+        match look_at(machine, files, source, state, freshness.clone(), than).await {
             Ok((release, assignment)) => {
                 let found = release.map(|release| Found { release, mirror });
                 return Ok(Looked { found, assignment });
@@ -75,7 +84,7 @@ async fn look_at(
     source: &mut Source,
     state: State,
     freshness: Freshness,
-    running: Option<&str>,
+    Than { running, newer }: Than<'_>,
 ) -> anyhow::Result<(Option<Release>, Option<Assignment>)> {
     let mut verifier = Verifier::new(state, freshness)?;
     let mut kept = verifier.state().clone();
@@ -93,7 +102,7 @@ async fn look_at(
     }
     let trusted = verifier.trusted().context("the metadata does not say what may be installed")?;
     let floors = &kept.floors;
-    let chosen = match &trusted.assignment {
+    let mut chosen = match &trusted.assignment {
         Some(assignment) => {
             let chosen = assignment.choose(&trusted.targets)?.map(|(name, _)| name);
             let same = format!("{}/{}.json", machine.map.name, running.unwrap_or_default());
@@ -101,6 +110,17 @@ async fn look_at(
         }
         None => newest(&trusted.targets, &machine.map.name, running, floors.security),
     };
+    for old in newer {
+        let version = |name: &str| Some(name.split_once('/')?.1.strip_suffix(".json")?.to_owned());
+        let Some(version) = chosen.and_then(version) else { break };
+        if version == *old {
+            chosen = None;
+        } else if !is_newer(&trusted.targets, &machine.map.name, &version, old) {
+            bail!(
+                "its newest release for this box is {version}, which is not newer than {old}, which the box has"
+            );
+        }
+    }
     let release = match chosen {
         Some(name) => Some(describe(source, trusted, name, floors).await?),
         None => None,

@@ -41,7 +41,7 @@ pub(crate) use fill::Goal;
 pub(crate) use machine::Machine;
 pub(crate) use process::{Around, Keep};
 pub(crate) use status::{Bytes, Outcome, Phase, Status};
-pub(crate) use work::{Work, is_under_way};
+pub(crate) use work::{Place, Work, is_under_way};
 
 use crate::cloud;
 use crate::config::Config;
@@ -78,8 +78,18 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
                 () = tokio::time::sleep_until(look_at) => Word::Look,
                 Some(word) = words.recv() => word,
             };
-            match word {
-                Word::Look => {}
+            let place = match word {
+                Word::Look if work.has_sources() => Place::Configured,
+                // Only sticks bring releases to this box.
+                Word::Look => {
+                    look_at += every;
+                    continue;
+                }
+                Word::Stick(folder) => Place::Stick(folder),
+                Word::NoStick => {
+                    work.no_stick();
+                    continue;
+                }
                 Word::Leave => {
                     work.leave().await;
                     continue;
@@ -88,8 +98,8 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
                     work.verdict().await;
                     continue;
                 }
-            }
-            let good = match work.once(None, Goal::Complete).await {
+            };
+            let good = match work.once(&place, Goal::Complete).await {
                 Ok(outcome) if outcome.good => {
                     tracing::info!(outcome = %outcome.why, "looked for an update");
                     true
@@ -107,6 +117,9 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
                 Ok(true) => tracing::info!("the other slot holds a copy of this system now"),
                 Ok(false) => {}
                 Err(error) => tracing::warn!(error = %format_args!("{error:#}"), "no copy of this system"),
+            }
+            if place != Place::Configured {
+                continue;
             }
             pause = if good && !work.has_news() { every } else { (pause * 2).min(every) };
             look_at = tokio::time::Instant::now() + cloud::jittered(pause);

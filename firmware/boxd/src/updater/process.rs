@@ -16,7 +16,7 @@ use super::departure::{Departure, Seen, Turn};
 use super::journal::Journal;
 use super::word::Word;
 use crate::cloud::{Files, Time, jittered};
-use crate::config::Config;
+use crate::config::{Config, Usb};
 use crate::guard::word::Last;
 use crate::state::{Shared, stopping};
 
@@ -60,6 +60,8 @@ pub(crate) struct Around {
     pub(crate) files: Files,
     /// The last lines of this process, without secrets.
     pub(crate) lines: Box<dyn Fn() -> String>,
+    /// The releases on the stick that is plugged in.
+    pub(crate) stick: watch::Receiver<Option<PathBuf>>,
 }
 
 impl Around {
@@ -85,6 +87,8 @@ struct Talk<'a> {
     /// How the last update ended, as far as the updater knows.
     verdict: Option<Last>,
     copied: Option<Instant>,
+    /// The stick that the updater knows of.
+    stick: Option<PathBuf>,
     began: Instant,
 }
 
@@ -92,9 +96,9 @@ impl Keep {
     /// For a board with two slots whose owner wants updates; `None`: there is nothing to keep. `guarded` says whether a guard is there
     /// that can restart the machine.
     pub(crate) fn new(config: &Config, guarded: bool) -> Option<Self> {
-        let wanted = config.board.map.is_some() && config.update.enabled;
         let cloud = config.update.cloud.unwrap_or(config.tunnel.is_some());
-        let wanted = wanted && (cloud || !config.update.mirrors.is_empty());
+        let source = cloud || !config.update.mirrors.is_empty() || config.update.usb != Usb::Off;
+        let wanted = config.board.map.is_some() && config.update.enabled && source;
         wanted.then(|| Self {
             file: config.file.clone(),
             guarded,
@@ -169,6 +173,7 @@ impl Keep {
             // What an updater finds when it starts, it tells without being told.
             verdict: around.shared.systems().guard().and_then(|guard| guard.last),
             copied: None,
+            stick: None,
             began: Instant::now(),
         };
         let mut tick = tokio::time::interval(LOOK);
@@ -179,6 +184,7 @@ impl Keep {
             let room = LINE.saturating_sub(line.len() as u64);
             let read = tokio::select! {
                 _ = tick.tick() => {
+                    talk.tell_of_sticks().await;
                     if self.guarded && talk.turn().await {
                         return Heard::Restart;
                     }
@@ -199,6 +205,15 @@ impl Keep {
 }
 
 impl Talk<'_> {
+    /// Tells which stick is plugged in, when that changes.
+    async fn tell_of_sticks(&mut self) {
+        let stick = self.around.stick.borrow().clone();
+        if stick != self.stick {
+            self.stick.clone_from(&stick);
+            self.say(stick.map_or(Word::NoStick, Word::Stick)).await;
+        }
+    }
+
     /// What is to be done once a second; gives whether the box is to restart.
     async fn turn(&mut self) -> bool {
         let systems = self.around.shared.systems();

@@ -1,10 +1,12 @@
 //! Where releases are: a folder, such as a USB stick's, or a web server. Both give a file by its path, bounded in bytes and time.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::libc;
 use update::install::Fault;
 
 use super::http::Web;
@@ -82,8 +84,14 @@ fn read(folder: &Path, path: &str, bounds: Bounds) -> Result<Vec<u8>, Fault> {
     if !inside(path) {
         return Err(Fault::Unreachable(format!("{path:?} is no path of a release")));
     }
-    let file = File::open(folder.join(path)).map_err(fault)?;
-    bounds.check(file.metadata().map_err(fault)?.len())?;
+    // Neither a link that leads elsewhere, nor a pipe that never says anything.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(folder.join(path)).map_err(fault)?;
+    let about = file.metadata().map_err(fault)?;
+    if !about.is_file() {
+        return Err(Fault::Unreachable(format!("{} is no file", folder.join(path).display())));
+    }
+    bounds.check(about.len())?;
     let mut bytes = Vec::new();
     file.take(bounds.most).read_to_end(&mut bytes).map_err(fault)?;
     Ok(bytes)
@@ -113,7 +121,11 @@ mod tests {
         }
         let missing = Fault::Status { code: 404, retry_after_ms: None };
         assert_eq!(get(&folder, "chunks/ab/y.zst", 5, true), Err(missing));
-        for outside in ["../secret", "chunks/../../secret", "/etc/hostname", "", "chunks//x"] {
+        std::os::unix::fs::symlink(scratch.0.join("secret"), folder.join("link")).unwrap();
+        nix::unistd::mkfifo(&folder.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for outside in
+            ["link", "pipe", "chunks", "../secret", "chunks/../../secret", "/etc/hostname", "", "chunks//x"]
+        {
             assert!(matches!(get(&folder, outside, 99, false), Err(Fault::Unreachable(_))), "{outside}");
         }
     }

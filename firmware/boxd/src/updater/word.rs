@@ -1,6 +1,7 @@
 //! What the main process says to the updater: one JSON value a line on its standard input, whose end is the end of the box.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -20,6 +21,10 @@ pub(crate) enum Word {
     Leave,
     /// The guard has said how an update ended.
     Verdict,
+    /// A stick with releases in this folder was plugged in.
+    Stick(PathBuf),
+    /// It was pulled out.
+    NoStick,
 }
 
 /// Reads words until their end, which it returns at. What is no word is passed over.

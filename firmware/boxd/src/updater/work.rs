@@ -19,7 +19,7 @@ use super::fill::{Goal, fill, running_version};
 use super::http::Web;
 use super::journal::Journal;
 use super::machine::Machine;
-use super::metadata::{Looked, look};
+use super::metadata::{Looked, Than, look};
 use super::orders::Orders;
 use super::reports::{News, Reports, Taken};
 use super::second::Second;
@@ -35,6 +35,17 @@ use crate::guard::word::Last;
 const TELL: Duration = Duration::from_secs(20);
 /// Held while an update is under way, below the state directory.
 const LOCK: &str = "update/lock";
+
+/// Where to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Where the configuration says.
+    Configured,
+    /// Where somebody says by hand: what is there is wanted, however old.
+    Given(String),
+    /// On a stick that somebody has plugged in: only what is newer than all that the box has.
+    Stick(PathBuf),
+}
 
 /// Looks for updates and installs them.
 pub(crate) struct Work {
@@ -74,12 +85,11 @@ impl Work {
         Ok(Self { machine, files, update, tunnel, time, tls, status, tell, second, orders, reports })
     }
 
-    /// Looks for an update, `from` there or where the configuration says, and installs it or only says what it costs. How it ended is
-    /// kept and told, whatever it was.
+    /// Looks for an update and installs it or only says what it costs. How it ended is kept and told, whatever it was.
     ///
     /// # Errors
     /// Only when another process is at it.
-    pub(crate) async fn once(&mut self, from: Option<&str>, goal: Goal) -> anyhow::Result<Outcome> {
+    pub(crate) async fn once(&mut self, from: &Place, goal: Goal) -> anyhow::Result<Outcome> {
         let _lock = lock(&self.files)?;
         self.change(|status| {
             status.phase = Phase::Looking;
@@ -105,8 +115,11 @@ impl Work {
             if goal == Goal::Complete {
                 status.last = Some(outcome.clone());
             }
+            if matches!(from, Place::Stick(_)) {
+                status.stick = Some(outcome.clone());
+            }
         });
-        if goal == Goal::Complete && from.is_none() {
+        if goal == Goal::Complete && !matches!(from, Place::Given(_)) {
             self.tell_how_far(&outcome).await;
         }
         Ok(outcome)
@@ -147,6 +160,16 @@ impl Work {
         self.flush().await;
     }
 
+    /// Whether there is anywhere to look by itself.
+    pub(crate) fn has_sources(&self) -> bool {
+        self.cloud().is_some() || !self.update.mirrors.is_empty()
+    }
+
+    /// The stick was pulled out.
+    pub(crate) fn no_stick(&mut self) {
+        self.change(|status| status.stick = None);
+    }
+
     /// Whether there is something that the cloud has not heard yet.
     pub(crate) fn has_news(&self) -> bool {
         self.reports.next().is_some()
@@ -172,7 +195,8 @@ impl Work {
         match sign(&self.files, running, now_ms()) {
             Ok(sign) => self.reports.add(news, sign),
             Err(error) => {
-                tracing::warn!(error = %format_args!("{error:#}"), "the cloud cannot be told how the update stands")
+                let error = format_args!("{error:#}");
+                tracing::warn!(%error, "the cloud cannot be told how the update stands");
             }
         }
         self.keep_reports();
@@ -246,16 +270,22 @@ impl Work {
         self.second.look(&mut self.machine.slots()?, &mut self.machine.store()?, ran)
     }
 
-    async fn find_and_fill(&mut self, from: Option<&str>, goal: Goal) -> anyhow::Result<Outcome> {
+    async fn find_and_fill(&mut self, from: &Place, goal: Goal) -> anyhow::Result<Outcome> {
         let mut sources = self.sources(from)?;
         let running = running_version(&self.machine.slots()?);
-        let freshness = self.freshness(from.is_some(), running.clone()).await?;
+        let freshness = self.freshness(from, running.clone()).await?;
         let root = self.update.root.clone();
-        let looked =
-            look(&self.machine, &self.files, &root, &mut sources, &freshness, running.as_deref()).await?;
-        self.change(|status| status.verified = true);
-        if goal == Goal::Complete && from.is_none() {
+        let has: Vec<String> = running.iter().cloned().chain(self.waits_for_restart()).collect();
+        let newer = if matches!(from, Place::Stick(_)) { has.as_slice() } else { &[] };
+        let than = Than { running: running.as_deref(), newer };
+        let looked = look(&self.machine, &self.files, &root, &mut sources, &freshness, than).await?;
+        // A stick shows nothing about the next update: it may be pulled out.
+        let stick = matches!(from, Place::Stick(_));
+        self.change(|status| status.verified |= !stick);
+        if goal == Goal::Complete && *from == Place::Configured {
             self.take_orders(&looked, running.as_deref());
+        } else if let Some(found) = looked.found.as_ref().filter(|_| stick) {
+            self.order(Orders::without_cloud(&found.release.version, &self.orders));
         }
         let found = looked.found;
         let good = |version, why: String| Outcome { version, good: true, why, at_ms: now_ms() };
@@ -264,7 +294,7 @@ impl Work {
             return Ok(good(None, format!("there is no other version for this box than {version}")));
         };
         let version = found.release.version.clone();
-        if let Some(outcome) = self.had(&found.release, from.is_some())? {
+        if let Some(outcome) = self.had(&found.release, matches!(from, Place::Given(_)))? {
             return Ok(outcome);
         }
         // The mirror that had the metadata is asked for the rest first.
@@ -276,7 +306,7 @@ impl Work {
             status.version = Some(version.clone());
             status.bytes = Bytes::default();
         });
-        if goal == Goal::Complete && from.is_none() {
+        if goal == Goal::Complete && !matches!(from, Place::Given(_)) {
             self.report(Told::Fetching, "").await;
         }
         let Self { machine, status, tell, files, .. } = self;
@@ -323,16 +353,17 @@ impl Work {
         slots.header(slots.target()).ok()?.filter(|_| trial).map(|header| header.version)
     }
 
-    fn sources(&self, from: Option<&str>) -> anyhow::Result<Vec<Source>> {
-        let Some(place) = from else {
-            // A cloud that says which release to take has them, too.
-            let cloud = self.tunnel.as_ref().filter(|_| self.update.cloud != Some(false));
-            let cloud = cloud.map(|tunnel| format!("{}/updates", tunnel.cloud));
-            let mirrors = self.update.mirrors.iter().chain(&cloud);
-            return Ok(mirrors
-                .filter_map(|mirror| Web::new(mirror, self.tls.clone()))
-                .map(Source::Web)
-                .collect());
+    fn sources(&self, from: &Place) -> anyhow::Result<Vec<Source>> {
+        let place = match from {
+            Place::Configured => {
+                // A cloud that says which release to take has them, too.
+                let cloud = self.cloud().map(|tunnel| format!("{}/updates", tunnel.cloud));
+                let mirrors = self.update.mirrors.iter().chain(&cloud);
+                let web = mirrors.filter_map(|mirror| Web::new(mirror, self.tls.clone()));
+                return Ok(web.map(Source::Web).collect());
+            }
+            Place::Stick(folder) => return Ok(vec![Source::Folder(folder.clone())]),
+            Place::Given(place) => place,
         };
         if let Some(web) = Web::new(place, self.tls.clone()) {
             return Ok(vec![Source::Web(web)]);
@@ -346,13 +377,13 @@ impl Work {
         Ok(vec![Source::Folder(folder)])
     }
 
-    async fn freshness(&self, by_hand: bool, running: Option<String>) -> anyhow::Result<Freshness> {
+    async fn freshness(&self, from: &Place, running: Option<String>) -> anyhow::Result<Freshness> {
         match (&self.tunnel, self.update.cloud) {
-            (Some(tunnel), None | Some(true)) if !by_hand => {
+            (Some(tunnel), None | Some(true)) if *from == Place::Configured => {
                 let floors = self.machine.floors()?;
                 ask(&self.machine, tunnel, &self.files, &self.time, &floors, running).await
             }
-            (None, Some(true)) if !by_hand => {
+            (None, Some(true)) if *from == Place::Configured => {
                 bail!("[update] cloud = true needs a cloud: give [tunnel] cloud, or set it to false")
             }
             _ => Ok(Freshness::Clock(self.time.now().as_secs())),

@@ -28,10 +28,10 @@ fn assigned(name: &str, answers: Answers) -> (Machine, System, Server, Cloud) {
     publisher.publish(&machine.releases(), &new);
     let server = Server::new(&machine.releases());
     let cloud = Cloud::new(&publisher, answers);
-    machine.config.push_str(&format!(
+    machine.config = format!(
         "[guard]\nsilent_s = 6\n[log]\nlevel = \"debug\"\n\
          [[camera]]\nid = \"gate\"\nurl = \"rtsp://127.0.0.1:9/\"\nuser = \"admin\"\npassword = \"{CANARY}\"\n"
-    ));
+    );
     machine.configure(&format!(
         "url = [\"{}\"]\ninterval_minutes = 1\nhealthy_s = 4\ndeadline_s = 30\n[tunnel]\ncloud = \"{}\"\n",
         server.url, cloud.url

@@ -2,7 +2,6 @@
 //! the other, and back when the new system cannot update itself. The machine's restart is a new start of the guard.
 
 use std::fs;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::world::{Ended, Machine, Publisher, Server, System, first, next, until};
@@ -37,7 +36,8 @@ fn updating(name: &str, deadline_s: u32) -> (Machine, System, Server) {
 
 pub(crate) fn guard(machine: &Machine) -> Ended {
     let log = fs::File::options().create(true).append(true).open(machine.home.join("log")).unwrap();
-    Ended(machine.command(&["guard"]).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    let pages = fs::File::create(machine.home.join("pages")).unwrap();
+    Ended(machine.command(&["guard"]).stdout(pages).stderr(log).spawn().unwrap())
 }
 
 /// Waits until the guard asks for a restart of the machine.

@@ -12,5 +12,6 @@
 mod cloud;
 mod departs;
 mod guarded;
+mod sticks;
 mod updater;
 mod world;

@@ -171,6 +171,11 @@ impl Publisher {
         self.announce(folder);
     }
 
+    /// Lists a version no longer.
+    pub(crate) fn forget(&mut self, version: &str) {
+        self.targets.remove(&format!("test/{version}.json"));
+    }
+
     /// Signs everything anew.
     pub(crate) fn announce(&mut self, folder: &Path) {
         self.version += 1;
@@ -253,7 +258,7 @@ impl Machine {
             "[state]\ndir = \"{home}/state\"\n[http]\nlisten = \"127.0.0.1:0\"\nannounce = false\n\
              [discovery]\nenabled = false\n\
              [board]\nmap = \"{home}/board.toml\"\ndisk = \"{home}/disk\"\ncommand_line = \"{home}/cmdline\"\n\
-             {}\n[update]\nroot = \"{home}/root.json\"\n{more}",
+             {}\n[update]\nroot = \"{home}/root.json\"\nusb = \"{home}/usb\"\n{more}",
             self.config
         );
         fs::write(self.home.join("box.toml"), text).unwrap();
