@@ -29,12 +29,34 @@ fn plug(machine: &Machine) {
     assert!(copied.unwrap().success());
 }
 
+/// Where the box's page is, without a slash at its end.
+fn page(machine: &Machine) -> Option<String> {
+    let said = fs::read_to_string(machine.home.join("pages")).ok()?;
+    Some(said.lines().find_map(|line| line.strip_prefix("page: "))?.trim_end_matches('/').to_owned())
+}
+
+/// What the page sends, with the cookies of this browser; gives the status and the body.
+fn post(machine: &Machine, path: &str, body: &str) -> (u16, String) {
+    let (page, jar) = (page(machine).unwrap(), machine.home.join("cookies"));
+    let output = Command::new("curl")
+        .args(["-s", "--max-time", "10", "-w", "\n%{http_code}", "-H", "content-type: application/json"])
+        .args(["-H", &format!("origin: {page}"), "-d", body, &format!("{page}/api/v1/setup/{path}")])
+        .arg("-b")
+        .arg(&jar)
+        .arg("-c")
+        .arg(&jar)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (body, status) = said.rsplit_once('\n').unwrap();
+    (status.parse().unwrap(), body.to_owned())
+}
+
 /// What anybody on the LAN reads of the box's updates.
 fn shown(machine: &Machine) -> Option<Value> {
-    let log = fs::read_to_string(machine.home.join("pages")).ok()?;
-    let page = log.lines().find_map(|line| line.strip_prefix("page: "))?;
+    let page = page(machine)?;
     let output =
-        Command::new("curl").args(["-sf", "--max-time", "5"]).arg(format!("{page}api/v1/update")).output();
+        Command::new("curl").args(["-sf", "--max-time", "5"]).arg(format!("{page}/api/v1/update")).output();
     serde_json::from_slice(&output.ok()?.stdout).ok()
 }
 
@@ -77,7 +99,7 @@ fn only_what_is_newer_is_taken_from_a_stick_and_the_page_says_why() {
     publisher.forget("1.0");
     publisher.publish(&machine.releases(), &older);
     let before = machine.other_slot();
-    let _running = guard(&machine);
+    let mut running = guard(&machine);
     plug(&machine);
     until("the old stick is refused", 40, || {
         stick(&machine).is_some_and(|(good, why)| !good && why.contains("0.9, which is not newer than 1.0"))
@@ -98,5 +120,21 @@ fn only_what_is_newer_is_taken_from_a_stick_and_the_page_says_why() {
     plug(&machine);
     until("the new one is in place", 40, || stick(&machine).is_some_and(|(good, _)| good));
     assert!(machine.holds(SlotName::B, &other));
-    assert_eq!(shown(&machine).unwrap()["state"], "complete", "it waits for somebody, as configured");
+    let update = shown(&machine).unwrap();
+    assert_eq!(
+        (&update["state"], &update["wait"]),
+        (&"complete".into(), &Value::Null),
+        "it waits for somebody"
+    );
+
+    // The owner decides: nobody else can.
+    assert_eq!(post(&machine, "update", r#"{"in_s":0}"#).0, 401);
+    assert_eq!(post(&machine, "claim", r#"{"password":"long enough","language":"kk"}"#).0, 200);
+    assert_eq!(post(&machine, "update", r#"{"in_s":3600}"#).0, 200);
+    until("it is put off", 10, || shown(&machine).is_some_and(|shown| shown["wait"]["reason"] == "owner"));
+    let in_s = shown(&machine).unwrap()["wait"]["in_s"].as_u64().unwrap();
+    assert!((3500..=3600).contains(&in_s), "{in_s}");
+    assert_eq!(post(&machine, "update", r#"{"in_s":0}"#).0, 200);
+    restarts(&machine, &mut running);
+    assert_eq!(boots(&machine), SlotName::B);
 }
