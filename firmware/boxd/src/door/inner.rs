@@ -121,6 +121,7 @@ mod tests {
         let trouble = model::Trouble::Busy;
         feed.set_state(model::CameraState::Waiting { trouble, retry_in_ms: 1000 });
         shared.add(CameraId::new("gate").unwrap(), None, feed).unwrap();
+        assert_eq!(shared.quiet(), None);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let meter = Arc::new(Meter::default());
@@ -159,5 +160,6 @@ mod tests {
         assert_eq!(watched.keys().map(CameraId::as_str).collect::<Vec<_>>(), ["gate"]);
         let objects = shared.cloud().counters().objects.load(std::sync::atomic::Ordering::Relaxed);
         assert_eq!(objects, 3, "what was asked of a camera");
+        assert!(shared.quiet().is_some(), "the box does not know that somebody watches");
     }
 }

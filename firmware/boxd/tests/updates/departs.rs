@@ -1,6 +1,7 @@
 //! When a box restarts into what its cloud has assigned, and what the cloud hears of it: guard, box and updater as real
 //! processes, a pretend cloud, a disk in a file. The machine's restart is a new start of the guard.
 
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -37,6 +38,19 @@ fn assigned(name: &str, answers: Answers) -> (Machine, System, Server, Cloud) {
         server.url, cloud.url
     ));
     (machine, new, server, cloud)
+}
+
+/// What a panic of the kernel does: everything ends at once, without a last word.
+fn dies(mut guard: Ended) {
+    let pid = guard.0.id();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let of = |pid: u32| Pid::from_raw(pid as i32);
+    let main = of(children.split_whitespace().next().unwrap().parse().unwrap());
+    // The guard's end would be told to it.
+    kill(main, Signal::SIGSTOP).unwrap();
+    guard.0.kill().unwrap();
+    guard.0.wait().unwrap();
+    kill(main, Signal::SIGKILL).unwrap();
 }
 
 fn stop(mut guard: Ended) {
@@ -97,6 +111,33 @@ fn a_system_that_gave_itself_up_leaves_its_journal_to_the_one_that_tells() {
     assert!(verdict.why.starts_with("Version 1.1 was given up"), "{}", verdict.why);
     assert!(verdict.journal.contains("started ***"), "{}", verdict.journal);
     assert!(verdict.journal.contains("stopping"), "its last words: {}", verdict.journal);
+    assert!(!verdict.journal.contains(CANARY));
+    stop(running);
+}
+
+#[test]
+fn a_system_that_died_twice_is_told_of_with_what_it_said_before() {
+    let (machine, _, _server, cloud) = assigned("died", Answers::target("test/1.1.json"));
+    restarts(&machine, &mut guard(&machine));
+    let journal = machine.home.join("state/update/journal.json");
+    for _ in 0..2 {
+        assert_eq!(boots(&machine), SlotName::B);
+        let _ = fs::remove_file(&journal);
+        let running = guard(&machine);
+        until("the new system's journal is kept", 20, || journal.exists());
+        dies(running);
+    }
+    assert_eq!(boots(&machine), SlotName::A, "it was tried twice");
+    let running = guard(&machine);
+    until("the old system tells", 40, || cloud.phases().last() == Some(&Phase::Failed));
+    let verdict = cloud.reports().pop().unwrap();
+    assert_eq!((verdict.campaign.as_str(), verdict.running.as_str()), ("spring", "1.0"));
+    assert!(verdict.why.contains("did not show that it is well"), "{}", verdict.why);
+    assert!(
+        verdict.journal.contains("started ***") && !verdict.journal.contains("stopping"),
+        "{}",
+        verdict.journal
+    );
     assert!(!verdict.journal.contains(CANARY));
     stop(running);
 }
