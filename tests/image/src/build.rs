@@ -30,7 +30,7 @@ use crate::{
     debian::Debian,
     fit::{self, Key},
     kernel,
-    qemu::{Net, Parts},
+    qemu::{Net, Parts, U_BOOT},
     rootfs, setup, toolchain,
 };
 
@@ -166,7 +166,8 @@ impl Built {
         let disk = folder.join("disk.img");
         copy_sparse(&self.disk, &disk)?;
         let log = folder.join("console.log");
-        Ok(Parts { disk, tree: Some(self.tree.clone()), net, memory: Vec::new(), log })
+        let (tree, boot_loader) = (Some(self.tree.clone()), U_BOOT.into());
+        Ok(Parts { disk, tree, boot_loader, net, memory: Vec::new(), log })
     }
 
     /// The system, to fill a slot with.

@@ -48,6 +48,8 @@ pub struct Parts {
     pub disk: PathBuf,
     /// The device tree with the release key and the boot script; without it QEMU's own, and U-Boot waits at its prompt.
     pub tree: Option<PathBuf>,
+    /// The boot loader.
+    pub boot_loader: PathBuf,
     /// The network.
     pub net: Net,
     /// Files that are in memory at power-on, each with its address.
@@ -80,7 +82,7 @@ impl Machine {
         // Left alone by a test that was killed, an emulator would run for ever.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", EMULATOR, "-machine", "virt"]).args(MACHINE);
-        command.args(["-display", "none", "-serial", "stdio", "-bios", U_BOOT]);
+        command.args(["-display", "none", "-serial", "stdio", "-bios"]).arg(&parts.boot_loader);
         command.args(["-monitor", &format!("unix:{},server=on,wait=off", monitor.display())]);
         command.args(["-drive", &format!("if=none,format=raw,id=disk,file={}", parts.disk.display())]);
         command.args(["-device", "virtio-blk-device,drive=disk", "-device", "virtio-rng-device"]);

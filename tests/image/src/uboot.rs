@@ -24,7 +24,7 @@ use board::{
 
 use crate::{
     fit::{self, Key, Trust},
-    qemu::{Machine, Net, Parts},
+    qemu::{Machine, Net, Parts, U_BOOT},
 };
 
 /// Sectors of a FIT's partition that a variant fills, header and all.
@@ -109,6 +109,7 @@ impl Stage<'_> {
         let mut machine = Machine::start(&Parts {
             disk: disk_path,
             tree: Some(tree),
+            boot_loader: U_BOOT.into(),
             net: Net::None,
             memory: Vec::new(),
             log: folder.join("u-boot.log"),

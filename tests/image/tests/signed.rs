@@ -27,7 +27,7 @@ use board::{
 };
 use image::{
     fit::{self, Key, Parts, Trust},
-    qemu::{Machine, Net, Parts as MachineParts},
+    qemu::{Machine, Net, Parts as MachineParts, U_BOOT},
 };
 
 const BOARD: &str = include_str!("../../../board/boards/qemu-aarch64/board.toml");
@@ -145,6 +145,7 @@ impl Bench {
         Machine::start(&MachineParts {
             disk: self.path("disk.img"),
             tree: Some(self.path("u-boot.dtb")),
+            boot_loader: U_BOOT.into(),
             net: Net::None,
             memory: Vec::new(),
             log: self.path(&format!("{name}.log")),
