@@ -11,7 +11,7 @@ BOXD_LICENSE = MIT or Apache-2.0
 BOXD_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = $(STREAMBOX_EXCLUSIONS)
 
 ifeq ($(BR2_PACKAGE_BOXD_SOURCE),y)
-BOXD_DEPENDENCIES = host-rustc
+BOXD_DEPENDENCIES += host-rustc
 
 # The profile is the one in Cargo.toml that the tests run, not what
 # pkg-cargo makes of the optimisation of the C packages.

@@ -82,7 +82,10 @@ fn it_serves_its_page_from_both_slots() {
         let said = machine.console.said();
         assert!(said.contains(&format!("initramfs: slot={} ", slot.letter())), "{said}");
         assert!(!said.contains("login:") && !said.contains("not found"), "{said}");
-        assert!(said.contains("U-Boot ") && !said.contains("Debian"), "of the build's own boot loader:\n{said}");
+        assert!(
+            said.contains("U-Boot ") && !said.contains("Debian"),
+            "of the build's own boot loader:\n{said}"
+        );
     }
 }
 
