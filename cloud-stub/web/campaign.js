@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 import { customs } from "../../firmware/assets/web/figures.js";
 import { Field, Form, html, Title } from "../../firmware/assets/web/parts.js";
-import { at, SOON, Select, Turn, useHeard, Waiting } from "./pieces.js";
+import { at, lasting, SOON, Select, Turn, useHeard, Waiting } from "./pieces.js";
 import { atLeast, decided, mayAdvance, needs, opened, orders, perCent, STANDINGS, steps, WANTED } from "./rollout.js";
 import { Bar, Stale, State } from "./updates.js";
 
@@ -27,12 +27,14 @@ export function Campaign({ app }) {
   return html`<${Title}>${campaign.name}<//>
     <${Stale} app=${app} of=${heard} />
     <${State} app=${app} campaign=${campaign} />
-    <p class="soft">${[say("boxes.version", { version: campaign.version }), campaign.boards.join(", ")].filter(Boolean).join(" · ")}</p>
+    <p class="soft">${[say("boxes.version", { version: campaign.version }), campaign.boards.join(", "), say("campaign.soak", { time: lasting(say, campaign.bake_s * 1000) })].filter(Boolean).join(" · ")}</p>
     ${campaign.note && html`<p data-test="note">${campaign.note}</p>`}
+    ${campaign.state === "draft" && campaign.canaries.length > 0 && html`<p>${say("plan.canaries")}:</p>
+      <ul class="plain" data-test="canaries">${campaign.canaries.map((box) => html`<li key=${box}><a href=${`#/history/${box}`}><code>${box}</code></a></li>`)}</ul>`}
     <${Orders} app=${app} campaign=${campaign} path=${path} />
     <${Rings} app=${app} campaign=${campaign} />
     <${Figures} app=${app} campaign=${campaign} />
-    <${Boxes} app=${app} path=${path} />
+    <${Boxes} app=${app} id=${id} path=${path} />
     <${Events} app=${app} events=${campaign.events} />
     ${back}`;
 }
@@ -51,7 +53,7 @@ function Rings({ app, campaign }) {
   return html`<section class="card"><h2>${say("campaign.rings")}</h2>
     <ol class="steps" data-test="rings">${steps(campaign).map(({ stage, place }) => html`<li key=${stage} class=${place} data-test=${`ring-${stage}`} data-place=${place} aria-current=${place === "now" ? "step" : undefined}>
       <strong>${say(`stage.${stage}`)}</strong> <span class="soft">${say(`place.${place}`)}</span>
-      ${place === "now" && campaign.state !== "withdrawn" && html`<p>${say(mayAdvance(campaign) ? "need.title" : "need.last")}</p><ul>
+      ${place === "now" && campaign.state === "running" && html`<p>${say(mayAdvance(campaign) ? "need.title" : "need.last")}</p><ul>
         ${need(told.met, say("need.decided", { count: told.count, of: told.of, wanted: told.wanted }), "decided")}
         ${need(failed.met, say("need.failed", { rate: perCent(failed.rate, tag), limit }), "failed")}
         ${need(soak.met, html`${say("need.soak")} ${at(app, soak.ends_ms)}`, "soak")}
@@ -115,24 +117,31 @@ function Asked({ app, campaign, path, what, done }) {
 }
 
 /** Each box of the campaign.
- * @param {{ app: Store, path: string }} props */
-function Boxes({ app, path }) {
+ * @param {{ app: Store, id: string, path: string }} props */
+function Boxes({ app, id, path }) {
   const { say } = app;
-  const typed = app.draft("row-query");
-  const standing = app.draft("row-standing");
+  const typed = app.draft(`row-query-${id}`);
+  const standing = app.draft(`row-standing-${id}`);
   /** @type {string} */
-  const query = app.held.get("row-query") ?? "";
-  const page = app.held.get("row-page") ?? 0;
+  const query = app.held.get(`row-query-${id}`) ?? "";
+  const page = app.held.get(`row-page-${id}`) ?? 0;
   /** @type {Heard<{ total: number, rows: FleetRow[] }>} */
   const heard = useHeard(app, `${path}/boxes?standing=${standing[0]}&query=${encodeURIComponent(query)}&offset=${page * LIMIT}&limit=${LIMIT}`, SOON);
   const all = heard.value;
+  const pages = Math.ceil((all?.total ?? 0) / LIMIT);
+  /** @param {number} to */
+  const turn = (to) => app.hold(`row-page-${id}`, to);
+  // Boxes move on: what was a page may be none any more.
+  useEffect(() => {
+    if (all && page > 0 && page >= pages) turn(Math.max(0, pages - 1));
+  }, [all]);
   const search = async () => {
-    app.held.set("row-page", 0);
-    app.hold("row-query", typed[0].trim());
+    app.held.set(`row-page-${id}`, 0);
+    app.hold(`row-query-${id}`, typed[0].trim());
   };
   /** @param {string} to */
   const choose = (to) => {
-    app.held.set("row-page", 0);
+    app.held.set(`row-page-${id}`, 0);
     standing[1](to);
   };
   return html`<section class="card"><h2>${say("operator.boxes")}</h2>
@@ -148,7 +157,7 @@ function Boxes({ app, path }) {
       <a href=${`#/history/${row.box}`}>${row.name || html`<code>${row.box}</code>`}</a> · <strong>${say(`standing.${row.standing}`)}</strong> <span class="soft">${at(app, row.since_ms)}</span>${row.standing !== "silent" && html`<${Why} why=${row.why} />`}
       <span class="soft more">${[row.tenant, row.site, row.version].filter(Boolean).join(" · ")}</span>
     </li>`)}</ul>
-    <${Turn} app=${app} page=${page} pages=${Math.ceil((all?.total ?? 0) / LIMIT)} turn=${(/** @type {number} */ to) => app.hold("row-page", to)} test="rows" />
+    <${Turn} app=${app} page=${page} pages=${pages} turn=${turn} test="rows" />
   </section>`;
 }
 

@@ -79,7 +79,7 @@ function Boxes({ app }) {
     ${all && html`<p role="status" data-test="box-count" data-count=${all.total}>${say("operator.found", { count: all.total })}</p>`}
     ${all && all.boxes.length > 0 && html`<div class="scroll" tabindex="0" role="region" aria-label=${say("operator.all_boxes")}><table data-test="all-boxes">
       <thead><tr><th scope="col">${say("operator.box")}</th><th scope="col">${say("operator.tenant")}</th><th scope="col">${say("operator.state")}</th><th scope="col">${say("operator.version")}</th></tr></thead>
-      <tbody>${all.boxes.map((box) => html`<tr key=${box.id}><td>${box.name && html`<strong>${box.name}</strong> `}<code>${box.id}</code></td><td>${box.tenant ?? ""}</td>
+      <tbody>${all.boxes.map((box) => html`<tr key=${box.id}><td>${box.name && html`<strong>${box.name}</strong> `}<a href=${`#/history/${box.id}`}><code>${box.id}</code></a></td><td>${box.tenant ?? ""}</td>
         <td>${say(box.online ? "boxes.online" : "boxes.offline")} ${!box.online && box.last_seen_ms !== null ? at(app, box.last_seen_ms) : ""}</td><td>${box.version ?? ""}</td></tr>`)}</tbody>
     </table></div>`}
     <${Turn} app=${app} page=${page} pages=${Math.ceil((all?.total ?? 0) / LIMIT)} turn=${(/** @type {number} */ to) => app.hold("box-page", to)} test="boxes" />

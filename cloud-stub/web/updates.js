@@ -2,12 +2,15 @@
 
 import { customs } from "../../firmware/assets/web/figures.js";
 import { html, Refusal, Title } from "../../firmware/assets/web/parts.js";
-import { at, SOON, useHeard, Waiting } from "./pieces.js";
+import { paged } from "./logic.js";
+import { at, SOON, Turn, useHeard, Waiting } from "./pieces.js";
 import { atLeast, bar, decided } from "./rollout.js";
 
 /** @import { Campaign, Counts } from "./types.js" */
 /** @import { Heard, Store } from "./store.js" */
 
+/** Updates on a page. */
+const LIMIT = 20;
 /** How high the bar is drawn, in parts of its width of 100; the page's style says how high it is. */
 const HIGH = 4;
 /** A state's colour: the dots' names in the page's style. */
@@ -19,18 +22,20 @@ export function Updates({ app }) {
   /** @type {Heard<Campaign[]>} */
   const heard = useHeard(app, "fleet/campaigns", SOON);
   const all = heard.value;
+  const { items, page, pages } = paged(all ?? [], LIMIT, app.held.get("update-page") ?? 0);
   return html`<${Title}>${say("page.updates")}<//>
     <p>${say("fleet.text")}</p>
     <div class="actions"><a class="button" href="#/plan" data-test="plan">${say("fleet.plan")}</a></div>
     ${!all && html`<${Waiting} app=${app} of=${heard} />`}
     <${Stale} app=${app} of=${heard} />
     ${all?.length === 0 && html`<p data-test="fleet-empty">${say("fleet.empty")}</p>`}
-    <ul class="cards" data-test="campaigns">${(all ?? []).map((campaign) => html`<li key=${campaign.id} class="card" data-test=${`campaign-${campaign.id}`} data-state=${campaign.state}>
+    <ul class="cards" data-test="campaigns">${items.map((campaign) => html`<li key=${campaign.id} class="card" data-test=${`campaign-${campaign.id}`} data-state=${campaign.state}>
       <h2><a href=${`#/campaign/${campaign.id}`}>${campaign.name}</a></h2>
       <${State} app=${app} campaign=${campaign} />
       <p class="soft">${say("boxes.version", { version: campaign.version })}</p>
       ${campaign.state !== "draft" && html`<${Bar} app=${app} counts=${campaign.counts} />`}
-    </li>`)}</ul>`;
+    </li>`)}</ul>
+    <${Turn} app=${app} page=${page} pages=${pages} turn=${(/** @type {number} */ to) => app.hold("update-page", to)} test="updates" />`;
 }
 
 /** An answer that is not the newest, because there is no newer one.
