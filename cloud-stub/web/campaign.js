@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { customs } from "../../firmware/assets/web/figures.js";
 import { Field, Form, html, Title } from "../../firmware/assets/web/parts.js";
 import { at, lasting, SOON, Select, Turn, useHeard, Waiting } from "./pieces.js";
-import { atLeast, decided, mayAdvance, needs, opened, orders, perCent, STANDINGS, steps, WANTED } from "./rollout.js";
+import { atLeast, decided, mayAdvance, needs, opened, orders, perCent, reasoned, STANDINGS, steps, WANTED } from "./rollout.js";
 import { Bar, Stale, State } from "./updates.js";
 
 /** @import { Campaign as One, CampaignWhole, FleetEvent, FleetRow } from "./types.js" */
@@ -98,9 +98,7 @@ function Asked({ app, campaign, path, what, done }) {
   const nameless = what === "resume" && name === "";
   useEffect(() => /** @type {HTMLElement | null} */ (ref.current?.querySelector("input, a, button"))?.focus(), []);
   const send = async () => {
-    // Whoever starts it has said why in its note.
-    if (what !== "start" && reason[0].trim() === "") throw { code: "reason_missing" };
-    await app.send("POST", `${path}/${what}`, { reason: reason[0].trim() }, "campaign");
+    await app.send("POST", `${path}/${what}`, reasoned(what, reason[0]), "campaign");
     app.done(`reason-${campaign.id}`);
     await app.load(path);
     done();

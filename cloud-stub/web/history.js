@@ -3,7 +3,7 @@
 import { Action, Field, Form, html, Title } from "../../firmware/assets/web/parts.js";
 import { Why } from "./campaign.js";
 import { at, LATER, Select, SOON, useHeard, Waiting } from "./pieces.js";
-import { versions } from "./rollout.js";
+import { reasoned, versions } from "./rollout.js";
 import { Stale } from "./updates.js";
 
 /** @import { FleetBox, Past, Release } from "./types.js" */
@@ -85,10 +85,7 @@ function Hold({ app, box, path }) {
     await app.load(path);
     app.done(`hold-${box.box}`);
   };
-  const send = async () => {
-    if (reason[0].trim() === "") throw { code: "reason_missing" };
-    await put({ reason: reason[0].trim() });
-  };
+  const send = async () => put(reasoned("hold", reason[0]));
   return html`<section class="card" data-test="hold" data-held=${box.hold === null ? "no" : "yes"}><h2>${say("hold.title")}</h2>
     ${box.hold !== null
       ? html`<p>${say("hold.is")} <q>${box.hold}</q></p><${Action} app=${app} act=${() => put(null)} label=${say("hold.end")} test="hold-end" />`

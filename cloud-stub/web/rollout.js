@@ -88,6 +88,14 @@ export function orders(state) {
   }
 }
 
+/** A reason as it is sent. Throws a code when there is none; whoever starts a campaign has said why in its note.
+ * @param {string} what
+ * @param {string} reason */
+export function reasoned(what, reason) {
+  if (what !== "start" && reason.trim() === "") throw { code: "reason_missing" };
+  return { reason: reason.trim() };
+}
+
 /** Whether there is a ring left to open.
  * @param {Pick<Campaign, "stage">} campaign */
 export const mayAdvance = ({ stage }) => stage !== STAGES.at(-1);

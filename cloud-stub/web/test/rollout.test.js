@@ -70,6 +70,12 @@ test("each state offers what can be done in it, and nothing is started twice", (
   assert.ok(rollout.mayAdvance({ stage: "25" }) && !rollout.mayAdvance({ stage: "100" }) );
 });
 
+test("whoever stops, goes on or ends says why", () => {
+  for (const what of ["pause", "resume", "advance", "withdraw", "hold"]) assert.equal(refused(() => rollout.reasoned(what, " ")), "reason_missing", what);
+  assert.deepEqual(rollout.reasoned("start", ""), { reason: "" }, "its note says why");
+  assert.deepEqual(rollout.reasoned("resume", " a broken cable "), { reason: "a broken cable" });
+});
+
 test("a share that failed is never said to be smaller than it is, a lower bound never larger", () => {
   assert.equal(rollout.perCent(0, "en"), "0");
   assert.equal(rollout.perCent(0.02, "en"), "2");

@@ -112,6 +112,9 @@ fn roll_out(stage: &mut Stage, operator: &mut Person) -> Result<()> {
     stage.update(3, Phase::Failed, WHY)?;
     operator.there("css:[data-test=campaign-state][data-state=halted]")?;
     operator.there("halted")?;
+    operator.there("css:[data-test=fleet-events] [data-what=halted]")?;
+    // The cloud's own words are English.
+    operator.none("css:[data-test=fleet-events] .why")?;
     ensure!(stage.ask(4)?.is_none(), "a roll-out that stopped goes on");
     operator.step("halted")
 }
