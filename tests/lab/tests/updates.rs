@@ -80,11 +80,11 @@ fn plan(stage: &Stage, operator: &mut Person) -> Result<String> {
     stage.campaign()
 }
 
-/// Gives an order with a reason; without one it is refused, but for the start.
+/// Gives an order with a reason; going on and ending are tried without one first.
 fn order(operator: &mut Person, what: &str, reason: &str) -> Result<()> {
     operator.press(&format!("order-{what}"))?;
     operator.there("order-asked")?;
-    if what != "start" {
+    if matches!(what, "resume" | "withdraw") {
         operator.press("order-yes")?;
         operator.there("css:[data-test=order-asked] .refusal:not(:empty)")?;
     }
