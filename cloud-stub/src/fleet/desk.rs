@@ -94,6 +94,15 @@ impl Fleet {
         Ok(self.state())
     }
 
+    /// What is known now, whichever cloud has written it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn fresh(&self) -> Result<RwLockReadGuard<'_, State>, Error> {
+        self.catch_up().await?;
+        Ok(self.state())
+    }
+
     fn state(&self) -> RwLockReadGuard<'_, State> {
         self.0.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -179,6 +188,8 @@ impl Fleet {
     /// # Errors
     /// The database's.
     pub async fn told(&self, report: &Report) -> Result<(), Error> {
+        // It may be about what another cloud has just told the box.
+        drop(self.fresh().await?);
         let told = self.settle("take a box's report", None, |state, _| ((), state.told(report))).await;
         told.map(|((), events)| tell(&events))
     }
@@ -194,6 +205,7 @@ impl Fleet {
             Ok(events) => (Ok(()), events),
             Err(why) => (Err(why), Vec::new()),
         };
+        drop(self.fresh().await?);
         self.settle("do that", Some(audit), decide).await.map(|(outcome, _)| outcome)
     }
 

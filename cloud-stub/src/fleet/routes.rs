@@ -67,7 +67,7 @@ fn unreadable(error: &anyhow::Error) -> Failure {
 async fn campaigns(Of(fleet): Of<Fleet>, who: Who) -> Answer {
     who.operates()?;
     let directory = fleet.store().directory().borrow().clone();
-    let state = fleet.known().await?;
+    let state = fleet.fresh().await?;
     let mut rows: Vec<_> = state.campaigns().iter().collect();
     rows.sort_by_key(|(id, campaign)| (std::cmp::Reverse(campaign.drafted_ms), *id));
     let rows = rows.into_iter().map(|(id, campaign)| view::campaign(&state, &directory, id, campaign));
@@ -186,7 +186,7 @@ async fn boxes(
 ) -> Answer {
     who.operates()?;
     let directory = fleet.store().directory().borrow().clone();
-    let state = fleet.known().await?;
+    let state = fleet.fresh().await?;
     let of = state.campaigns().get(&campaign).ok_or(Refusal::NotThere)?;
     let wanted = page.query.to_lowercase();
     let fits = |standing: &str| page.standing.is_empty() || page.standing == standing;
@@ -297,7 +297,7 @@ impl Fleet {
     async fn tell_campaign(&self, id: &str) -> Answer {
         let directory = self.store().directory().borrow().clone();
         let mut shown = {
-            let state = self.known().await?;
+            let state = self.fresh().await?;
             let campaign = state.campaigns().get(id).ok_or(Refusal::NotThere)?;
             view::campaign(&state, &directory, id, campaign)
         };
@@ -312,7 +312,7 @@ impl Fleet {
         let id: BoxId = id.parse().map_err(|_| Refusal::NotThere)?;
         let row = directory.by_id(&id).ok_or(Refusal::NotThere)?;
         let history = self.store().fleet_history(store::Of::Box(id.as_str()), LINES).await?;
-        let state = self.known().await?;
+        let state = self.fresh().await?;
         Ok(told(view::unit(&state, &directory, row, &history)))
     }
 }

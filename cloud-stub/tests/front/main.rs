@@ -9,6 +9,8 @@ mod limits;
 #[path = "../common/log.rs"]
 mod log;
 mod program;
+#[path = "../common/shop.rs"]
+mod shop;
 mod stage;
 mod tls;
 mod updates;

@@ -3,12 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use cloud_stub::config;
 use cloud_stub::store::BoxState;
 use cloud_stub::updates;
 use enrol::{Asked, sign_join, sign_question};
 use hyper::StatusCode;
-use image::publish::{CHUNK, Draft, Expiry, Key, Publisher, keys};
 use model::enrol::Session;
 use model::update::Question;
 use serde_json::Value;
@@ -17,67 +15,23 @@ use update::Release;
 use update::assignment::Expected;
 use update::tuf::{Answer as Fetched, Freshness, State, Trusted, Verifier};
 
-use crate::stage::{Folder, Stage, hello, member};
+use crate::shop::Shop;
+use crate::stage::{Stage, hello, member};
 
 const PATH: &str = "/api/v1/updates/assignment";
 
-/// Releases in a folder, and the keys beside it.
-struct Shop(Folder);
-
-impl Shop {
-    fn new() -> Self {
-        let shop = Self(Folder::new());
-        keys::make(&shop.0.0.join("keys"), OffsetDateTime::now_utc(), Expiry::default()).unwrap();
-        fs::create_dir_all(shop.0.0.join("out")).unwrap();
-        shop
+/// What a box makes of the cloud's answer to its question: all that it fetches comes from this front.
+async fn verified(shop: &Shop, stage: &Stage, asked: &Question, answer: &[u8]) -> Trusted {
+    let root = fs::read(shop.0.0.join("keys/1.root.json")).unwrap();
+    let expected = Expected { box_id: asked.box_id.to_string(), nonce: asked.nonce.clone() };
+    let freshness = Freshness::Assignment { bytes: answer.to_vec(), expected };
+    let mut verifier = Verifier::new(State { root, ..State::default() }, freshness).unwrap();
+    while let Some(want) = verifier.wants() {
+        let answer = stage.get(&format!("/updates/metadata/{}", want.path)).await;
+        let found = answer.status == StatusCode::OK;
+        verifier.give(if found { Fetched::Bytes(answer.body.to_vec()) } else { Fetched::Missing }).unwrap();
     }
-
-    fn key(&self, name: &str) -> Key {
-        Key::open(&self.0.0.join("keys").join(format!("{name}.pem"))).unwrap()
-    }
-
-    fn publish(&self, version: &str, security: u32) {
-        let path = |name: &str| self.0.0.join(name);
-        fs::write(path("image"), version.repeat(1000)).unwrap();
-        let publisher = Publisher {
-            folder: &path("out"),
-            first_root: &fs::read(path("keys/1.root.json")).unwrap(),
-            online: &self.key("online"),
-            now: OffsetDateTime::now_utc(),
-            expiry: Expiry::default(),
-            progress: &|_, _| {},
-        };
-        let draft = Draft {
-            fit: path("image"),
-            root: path("image"),
-            board: "b".to_owned(),
-            version: version.to_owned(),
-            security,
-            schema: 1,
-            chunk: CHUNK,
-        };
-        publisher.publish(&draft, &[self.key("offline-1"), self.key("offline-2")]).unwrap();
-    }
-
-    fn config(&self) -> config::Updates {
-        config::Updates { dir: self.0.0.join("out"), key: self.0.0.join("keys/online.pem"), everyone: true }
-    }
-
-    /// What a box makes of the cloud's answer to its question: all that it fetches comes from this front.
-    async fn verified(&self, stage: &Stage, asked: &Question, answer: &[u8]) -> Trusted {
-        let root = fs::read(self.0.0.join("keys/1.root.json")).unwrap();
-        let expected = Expected { box_id: asked.box_id.to_string(), nonce: asked.nonce.clone() };
-        let freshness = Freshness::Assignment { bytes: answer.to_vec(), expected };
-        let mut verifier = Verifier::new(State { root, ..State::default() }, freshness).unwrap();
-        while let Some(want) = verifier.wants() {
-            let answer = stage.get(&format!("/updates/metadata/{}", want.path)).await;
-            let found = answer.status == StatusCode::OK;
-            verifier
-                .give(if found { Fetched::Bytes(answer.body.to_vec()) } else { Fetched::Missing })
-                .unwrap();
-        }
-        verifier.trusted().unwrap().clone()
-    }
+    verifier.trusted().unwrap().clone()
 }
 
 fn question(number: u8, board: &str, version: &str, security: u32) -> Question {
@@ -100,7 +54,7 @@ async fn a_box_is_told_the_newest_release_in_words_that_it_believes() {
         (answer.status, &answer.headers["cache-control"]),
         (StatusCode::OK, &"no-store".parse().unwrap())
     );
-    let trusted = shop.verified(&stage, &asked, &answer.body).await;
+    let trusted = verified(&shop, &stage, &asked, &answer.body).await;
     let said = trusted.assignment.clone().unwrap();
     assert_eq!(said.target.as_deref(), Some("b/1.1.json"));
     let file = trusted.target("b/1.1.json").unwrap();

@@ -9,12 +9,15 @@ mod browser;
 #[path = "../common/clock.rs"]
 mod clock;
 mod command_line;
+mod fleet;
 #[path = "../common/folder.rs"]
 mod folder;
 mod forged;
 #[path = "../common/log.rs"]
 mod log;
 mod secrets;
+#[path = "../common/shop.rs"]
+mod shop;
 mod sign_in;
 mod stage;
 mod tenants;

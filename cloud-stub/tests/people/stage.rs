@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use cloud_stub::config::Config;
+use cloud_stub::config::{self, Config};
 use cloud_stub::fleet::Fleet;
 use cloud_stub::http::{Front, Metrics, Proxies, Source, not_found};
 use cloud_stub::status::Status;
 use cloud_stub::store::{Options, Role, Store};
+use cloud_stub::updates::Updates;
 use cloud_stub::wiring;
 use door::{Counters, Hosts, Limits};
 use http_body_util::Full;
@@ -31,6 +32,7 @@ pub(crate) use crate::log::{LOG, Log};
 /// The front and its store.
 pub(crate) struct Stage {
     pub(crate) store: Store,
+    pub(crate) fleet: Fleet,
     address: SocketAddr,
     clock: Clock,
     _stop: watch::Sender<bool>,
@@ -39,6 +41,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
+        Self::with(None).await
+    }
+
+    /// A front with releases.
+    pub(crate) async fn with(updates: Option<config::Updates>) -> Self {
         Log::start();
         let folder = Folder::new();
         let text = format!("[http]\nurl = \"{URL}\"\nhosts = [\"video.example.com\"]\n");
@@ -48,9 +55,13 @@ impl Stage {
         let store = Store::open(&database(&folder), options, clock.clone()).await.unwrap();
         tokio::spawn(store.clone().follow());
         let counters = Arc::new(Counters::default());
-        let fleet = Fleet::new(store.clone(), None);
-        let routes = wiring::portal(&store, &config, &Status::idle(store.clone()), &fleet)
-            .fallback(async || not_found());
+        let fleet = Fleet::new(store.clone(), updates.as_ref());
+        let routes = wiring::portal(&store, &config, &Status::idle(store.clone()), &fleet);
+        let routes = match &updates {
+            Some(updates) => routes.merge(Updates::open(updates, fleet.clone()).unwrap().routes()),
+            None => routes,
+        };
+        let routes = routes.fallback(async || not_found());
         let source = Source { store: store.clone(), door: counters.clone() };
         let metrics = Arc::new(Metrics::new(Registry::with_prefix("cloud"), source));
         let hosts = Hosts::new(["video.example.org", "video.example.com"], "Not my name.\n");
@@ -60,7 +71,14 @@ impl Stage {
         let (stop, stopped) = watch::channel(false);
         let limits = Limits::default();
         tokio::spawn(door::serve(listener, None, limits, counters, Arc::new(front), stopped));
-        Self { store, address, clock, _stop: stop, folder }
+        Self { store, fleet, address, clock, _stop: stop, folder }
+    }
+
+    /// Another cloud on the same database.
+    pub(crate) async fn another(&self, updates: &config::Updates) -> Fleet {
+        let options = Options { network: "10.13.0.0/16".parse().unwrap(), url: URL.to_owned() };
+        let store = Store::open(&database(&self.folder), options, self.clock.clone()).await.unwrap();
+        Fleet::new(store, Some(updates))
     }
 
     /// A configuration for the program that names this database.
