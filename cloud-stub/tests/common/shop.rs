@@ -4,7 +4,10 @@ use std::fs;
 
 use cloud_stub::config;
 use image::publish::{CHUNK, Draft, Expiry, Key, Publisher, keys};
+use model::update::Question;
 use time::OffsetDateTime;
+use update::assignment::Expected;
+use update::tuf::{Answer as Fetched, Freshness, State, Trusted, Verifier};
 
 use crate::folder::Folder;
 
@@ -49,5 +52,23 @@ impl Shop {
     /// What the cloud is told of it; no campaign is needed.
     pub(crate) fn config(&self) -> config::Updates {
         config::Updates { dir: self.0.0.join("out"), key: self.0.0.join("keys/online.pem"), everyone: true }
+    }
+
+    /// What a box that has never updated makes of an answer to its question: all that it fetches, `fetch` brings.
+    pub(crate) async fn verified(
+        &self,
+        asked: &Question,
+        answer: &[u8],
+        fetch: impl AsyncFn(String) -> Option<Vec<u8>>,
+    ) -> Trusted {
+        let root = fs::read(self.0.0.join("keys/1.root.json")).unwrap();
+        let expected = Expected { box_id: asked.box_id.to_string(), nonce: asked.nonce.clone() };
+        let freshness = Freshness::Assignment { bytes: answer.to_vec(), expected };
+        let mut verifier = Verifier::new(State { root, ..State::default() }, freshness).unwrap();
+        while let Some(want) = verifier.wants() {
+            let found = fetch(format!("/updates/metadata/{}", want.path)).await;
+            verifier.give(found.map_or(Fetched::Missing, Fetched::Bytes)).unwrap();
+        }
+        verifier.trusted().unwrap().clone()
     }
 }

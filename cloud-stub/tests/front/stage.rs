@@ -50,6 +50,11 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
     }
 
+    /// The body, if it was there.
+    pub(crate) fn found(&self) -> Option<Vec<u8>> {
+        (self.status == StatusCode::OK).then(|| self.body.to_vec())
+    }
+
     /// Everything that a stranger sees but the time.
     pub(crate) fn looks(&self) -> String {
         let mut headers: Vec<_> = self.headers.iter().filter(|(name, _)| *name != "date").collect();

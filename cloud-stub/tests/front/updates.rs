@@ -12,26 +12,16 @@ use model::update::Question;
 use serde_json::Value;
 use time::{Duration as Span, OffsetDateTime};
 use update::Release;
-use update::assignment::Expected;
-use update::tuf::{Answer as Fetched, Freshness, State, Trusted, Verifier};
+use update::tuf::Trusted;
 
 use crate::shop::Shop;
 use crate::stage::{Stage, hello, member};
 
 const PATH: &str = "/api/v1/updates/assignment";
 
-/// What a box makes of the cloud's answer to its question: all that it fetches comes from this front.
+/// What a box makes of the cloud's answer to its question.
 async fn verified(shop: &Shop, stage: &Stage, asked: &Question, answer: &[u8]) -> Trusted {
-    let root = fs::read(shop.0.0.join("keys/1.root.json")).unwrap();
-    let expected = Expected { box_id: asked.box_id.to_string(), nonce: asked.nonce.clone() };
-    let freshness = Freshness::Assignment { bytes: answer.to_vec(), expected };
-    let mut verifier = Verifier::new(State { root, ..State::default() }, freshness).unwrap();
-    while let Some(want) = verifier.wants() {
-        let answer = stage.get(&format!("/updates/metadata/{}", want.path)).await;
-        let found = answer.status == StatusCode::OK;
-        verifier.give(if found { Fetched::Bytes(answer.body.to_vec()) } else { Fetched::Missing }).unwrap();
-    }
-    verifier.trusted().unwrap().clone()
+    shop.verified(asked, answer, async |path| stage.get(&path).await.found()).await
 }
 
 fn question(number: u8, board: &str, version: &str, security: u32) -> Question {

@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloud_stub::config;
-use cloud_stub::fleet::{Fleet, Run, Stage as Ring, Standing};
-use cloud_stub::store::Role;
+use cloud_stub::fleet::{self, Command, Draft, Fleet, Note, Run, Stage as Ring, Standing, Steer};
+use cloud_stub::store::{By, Role};
+use cloud_stub::updates::Assigner;
 use enrol::{Asked, Identity, Told, sign_question, sign_report};
 use hyper::StatusCode;
 use model::update::{Phase, Question, Report};
 use serde_json::{Value, json};
+use update::Floors;
+use update::assignment::{AssignmentError, admit};
 
 use crate::shop::Shop;
 use crate::stage::{Answer, Browser, Stage};
@@ -173,6 +176,7 @@ async fn two_failures_halt_it_and_the_journal_says_why() {
     assert_eq!(stage.box_asks(3, "1.0").await["target"], Value::Null);
 }
 
+/// Row 19 as well: a box that was stolen and revoked is refused, whatever it asks or says.
 #[tokio::test]
 async fn a_report_counts_once_and_only_from_a_box_of_this_cloud() {
     let (_shop, _, stage, operator) = opened().await;
@@ -387,4 +391,66 @@ async fn a_campaign_is_for_what_is_published_and_boxes_that_are_there() {
     let nothing = format!("{CAMPAIGNS}/{}", "c".repeat(26));
     assert_eq!(stage.get(&operator, &nothing).await.looks(), missing);
     assert_eq!(stage.post(&operator, &format!("{nothing}/start"), &json!({})).await.looks(), missing);
+}
+
+/// Row 14 with campaigns: whoever is in the server has the online key and writes campaigns as he likes. He chooses among what
+/// was signed offline, and nothing below a box's floor.
+#[tokio::test]
+async fn row_14_an_intruder_chooses_only_among_what_was_signed_offline() {
+    let (shop, updates, stage, _operator) = opened().await;
+    shop.publish("1.2", 2);
+    let (first, _) = stage.box_of(1, "ACME").await;
+    // Past all checks of the pages, into the table of events.
+    let mut campaigns = 0;
+    let mut order = async |version: &str| {
+        campaigns += 1;
+        let campaign = format!("{campaigns:a>26}");
+        let draft = Draft {
+            name: "x".to_owned(),
+            version: version.to_owned(),
+            boards: Vec::new(),
+            canaries: vec![first.parse().unwrap()],
+            bake_s: 0,
+            note: String::new(),
+            who: String::new(),
+        };
+        let steer = Command::Steer { campaign: campaign.clone(), how: Steer::Start, reason: String::new() };
+        for command in [Command::Draft { campaign: campaign.clone(), draft }, steer] {
+            let note = Note { by: By::COMMAND_LINE, tenant: "", what: "x", subject: "", detail: "" };
+            stage.fleet.command(command, note).await.unwrap().unwrap();
+        }
+    };
+    order("6.6.6").await;
+    assert_eq!(stage.box_asks(1, "1.1").await["target"], Value::Null, "nobody has signed that");
+    order("1.0").await;
+    let asked = question(1, "1.2", 2);
+    let told = stage.post_as_box(ASK, &asked).await.ok();
+    assert_eq!(told["signed"]["target"], Value::Null, "it has a hole that this box is rid of");
+
+    // And then with the stolen key itself.
+    let stolen = Assigner::open(&updates.key).unwrap();
+    let sign = |target: &str| {
+        let answer = fleet::Answer {
+            target: Some(target.to_owned()),
+            campaign: "x".to_owned(),
+            may_restart: true,
+            deadline_ms: u64::MAX / 1_000_000,
+        };
+        let told = fleet::Told { answer, windows: Vec::new() };
+        serde_json::to_vec(&stolen.sign(&asked, &told, stage.store.now_ms()).unwrap()).unwrap()
+    };
+    let fetch = async |path: String| {
+        let answer = stage.get(&Browser::new(), &path).await;
+        (answer.status == StatusCode::OK).then(|| answer.body.to_vec())
+    };
+    let trusted = shop.verified(&asked, &sign("b/6.6.6.json"), fetch).await;
+    let refused = trusted.assignment.clone().unwrap().choose(&trusted.targets).unwrap_err();
+    assert!(matches!(refused, AssignmentError::NotListed(_)), "{refused}");
+    let trusted = shop.verified(&asked, &sign("b/1.1.json"), fetch).await;
+    let assignment = trusted.assignment.clone().unwrap();
+    let (name, file) = assignment.choose(&trusted.targets).unwrap().unwrap();
+    let description = fetch(format!("/updates/targets/{}", trusted.path(name, file).unwrap())).await.unwrap();
+    let floors = Floors { security: 2, ..Floors::default() };
+    let refused = admit(name, file, &description, &floors).unwrap_err();
+    assert!(matches!(refused, AssignmentError::Security { found: 1, floor: 2, .. }), "{refused}");
 }

@@ -7,6 +7,7 @@ mod crowd;
 mod fleet;
 mod gateway;
 mod latency;
+mod polls;
 mod process;
 mod pull;
 mod row;
@@ -25,6 +26,7 @@ cargo xtask bench [NAME...] [--cameras N] [--boxes N]
   fleet     10,000 boxes and one hub: memory, idle cost, and the storm after a restart
   gateway   500 viewers of one camera through the gateway, beside nginx
   latency   frame sent to part fetched; first playlist after start
+  polls     boxes that are told a second what to run, 10,000 of them in the store
   pull      CPU and memory of 200 1080p cameras that the cloud pulls, beside MediaMTX's given figures
   tunnel    TCP through WireGuard on one core a side, beside wireguard-go and boringtun-cli
 
@@ -52,7 +54,8 @@ fn main() -> Result<()> {
             "--boxes" => boxes = words.next().unwrap_or_default().parse()?,
             fleet::HUB => return fleet::run_hub(),
             fleet::INSIDE => inside = true,
-            "browser" | "clouds" | "crowd" | "fleet" | "gateway" | "latency" | "pull" | "tunnel" => {
+            "browser" | "clouds" | "crowd" | "fleet" | "gateway" | "latency" | "polls" | "pull"
+            | "tunnel" => {
                 names.push(word);
             }
             tunnel::INSIDE => return tunnel::run_inside(),
@@ -75,6 +78,9 @@ fn main() -> Result<()> {
     }
     if wanted("pull") {
         rows.extend(pull::run(&stage::Stage::set()?, cameras.unwrap_or(PULLED))?);
+    }
+    if wanted("polls") {
+        rows.extend(polls::run(boxes)?);
     }
     if wanted("gateway") {
         rows.extend(gateway::run()?);
