@@ -72,6 +72,7 @@ mod tests {
         assert_eq!(Kind::of(&head(&[boot])), None);
         assert_eq!(Kind::of(&head(&[boot, (3, b"NTFS    ")])), None);
         assert_eq!(Kind::of(&head(&[(82, b"FAT32   ")])), None);
+        assert_eq!(Kind::of(&head(&[(3, b"EXFAT   ")])), None);
         assert_eq!(Kind::of(&[]), None);
     }
 
