@@ -8,15 +8,17 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::kernel;
 use super::netlink::Netlink;
 use super::policy::Policy;
 use super::{Error, Namespace};
 use crate::net::Cidr;
+
+/// Connections that may wait to be accepted; the kernel has a limit of its own. nix would refuse more than the C library's
+/// `SOMAXCONN`, which is 128 in musl's.
+const BACKLOG: i32 = 1024;
 
 /// What can be asked of the thread.
 enum Job {
@@ -176,11 +178,11 @@ impl Inside {
             Job::Route(network) => self.netlink.add_route(self.index, network, MAIN)?,
             Job::Around(network) => self.policy.add(&self.netlink, self.index, network)?,
             Job::Listen(address) => {
-                let socket = tcp(address)?;
-                setsockopt(&socket, sockopt::ReuseAddr, &true)?;
-                bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &SockaddrStorage::from(address))?;
-                listen(&socket, Backlog::new(1024)?)?;
-                return Ok(Done::Descriptor(socket));
+                let socket = socket2::Socket::from(tcp(address)?);
+                socket.set_reuse_address(true)?;
+                socket.bind(&address.into())?;
+                socket.listen(BACKLOG)?;
+                return Ok(Done::Descriptor(socket.into()));
             }
             Job::Socket => return tcp(SocketAddr::from(([0, 0, 0, 0], 0))).map(Done::Descriptor),
         }

@@ -165,19 +165,24 @@ impl Stage {
         Ok(())
     }
 
-    /// Which box is which: the first one that joined is the first machine.
+    /// Which box is which: the first one that joined is the first machine. Their tunnels must stand.
     fn know(&mut self) -> Result<()> {
-        let tenant = self.member()?.tenant.clone();
-        let known = self.ask(&format!("/api/v1/tenants/{tenant}/boxes"))?;
-        let mut rows: Vec<(u64, String)> = Vec::new();
-        for row in known.as_array().context("no boxes")? {
-            let text = row["id"].as_str().context("a box without an id")?;
-            rows.push((row["joined_ms"].as_u64().unwrap_or(0), text.to_owned()));
-        }
-        ensure!(rows.len() == self.boxes.len(), "{known}");
-        rows.sort();
-        for (each, (_, id)) in self.boxes.iter_mut().zip(rows) {
-            each.id = id;
+        let path = format!("/api/v1/tenants/{}/boxes", self.member()?.tenant);
+        let end = Instant::now() + PATIENCE;
+        let known = loop {
+            let known = self.ask(&path)?;
+            let rows = known.as_array().context("no boxes")?;
+            if rows.len() == self.boxes.len() && rows.iter().all(|row| row["online"] == true) {
+                break rows.clone();
+            }
+            ensure!(Instant::now() < end, "not every box's tunnel stands: {known}");
+            thread::sleep(Duration::from_millis(500));
+        };
+        let when = |row: &Value| row["enrolled_ms"].as_u64().unwrap_or(0);
+        let mut rows: Vec<&Value> = known.iter().collect();
+        rows.sort_by_key(|row| when(row));
+        for (each, row) in self.boxes.iter_mut().zip(rows) {
+            row["id"].as_str().context("a box without an id")?.clone_into(&mut each.id);
         }
         Ok(())
     }
