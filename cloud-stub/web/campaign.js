@@ -71,7 +71,7 @@ function Figures({ app, campaign: { state, counts, rate, bound } }) {
   return html`<section class="card"><h2>${say("campaign.figures")}</h2>
     <${Bar} app=${app} counts=${counts} />
     <dl data-test="counts">${rows.map((name) => html`<dt key=${name}>${say(name === "ring" ? "campaign.ring" : `standing.${name}`)}</dt><dd key=${`${name}-is`} data-test=${`count-${name}`}>${counts[name]}</dd>`)}</dl>
-    <p data-test="rate">${decided(counts) === 0 ? say("campaign.rate_none") : say("campaign.rate", { rate: perCent(rate, tag) })}
+    <p data-test="rate">${decided(counts) === 0 ? say("campaign.rate_none") : rate === 0 ? say("campaign.rate_good") : say("campaign.rate", { rate: perCent(rate, tag) })}
       ${" "}${bound > 0 && say("campaign.bound", { bound: atLeast(bound, tag) })}
       ${" "}${state !== "halted" && state !== "withdrawn" && say("campaign.limit", { limit: perCent(WANTED.failed, tag) })}</p>
   </section>`;
