@@ -18,8 +18,10 @@ use crate::updates::{Asking, Listed, Shelf};
 const LOOK: Duration = Duration::from_millis(500);
 /// How often it is looked whether something is due, in looks.
 const TICK: u32 = 20;
-/// A decision is made so many times before the database counts as busy.
+/// A decision is made so many times, while other clouds are faster, before the database counts as busy.
 const TRIES: u32 = 50;
+/// How long a decision waits for those of this cloud that came before it.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Windows that a box is told.
 const WINDOWS: usize = 3;
 
@@ -36,6 +38,8 @@ struct Inner {
     loaded: OnceCell<()>,
     /// Whoever reads events: one after the other.
     reading: Mutex<()>,
+    /// Whoever writes events: within one cloud nobody is overtaken.
+    writing: Mutex<()>,
 }
 
 /// What a box is to be told.
@@ -72,6 +76,7 @@ impl Fleet {
             state: RwLock::default(),
             loaded: OnceCell::new(),
             reading: Mutex::default(),
+            writing: Mutex::default(),
         }))
     }
 
@@ -217,12 +222,19 @@ impl Fleet {
         decide: impl Fn(&State, u64) -> (T, Vec<Happening>),
     ) -> Result<(T, Vec<Happening>), Error> {
         drop(self.known().await?);
+        let decided = || {
+            let state = self.state();
+            let (outcome, events) = decide(&state, self.0.store.now_ms());
+            (state.newest(), outcome, events)
+        };
+        let (_, outcome, events) = decided();
+        if events.is_empty() {
+            return Ok((outcome, events));
+        }
+        let turn = tokio::time::timeout(PATIENCE, self.0.writing.lock()).await;
+        let _turn = turn.map_err(|_| Error::Locked { doing })?;
         for _ in 0..TRIES {
-            let (basis, outcome, events) = {
-                let state = self.state();
-                let (outcome, events) = decide(&state, self.0.store.now_ms());
-                (state.newest(), outcome, events)
-            };
+            let (basis, outcome, events) = decided();
             if events.is_empty() {
                 return Ok((outcome, events));
             }

@@ -233,25 +233,31 @@ async fn clouds_on_one_database_decide_as_one_and_a_new_one_knows_what_they_knew
     };
     let listed = [listed];
     let cloud = |turn: u8| &clouds[usize::from(turn) % clouds.len()];
+    let all_ask = async |boxes: BTreeSet<u8>| {
+        let mut asked = tokio::task::JoinSet::new();
+        for number in boxes {
+            for cloud in clouds.clone() {
+                let listed = listed.clone();
+                asked.spawn(async move {
+                    let told = cloud.ask(&question(number, "1.0", 1), &listed).await.unwrap();
+                    (number, told.answer)
+                });
+            }
+        }
+        asked.join_all().await
+    };
+    let told = all_ask(boxes.iter().copied().collect()).await;
+    assert!(told.iter().all(|(_, answer)| answer.target.is_some()), "nobody is turned away: {told:?}");
     for number in &boxes {
-        cloud(*number).ask(&question(*number, "1.0", 1), &listed).await.unwrap();
         cloud(number + 1).told(&report(*number, &id, Phase::Ready)).await.unwrap();
     }
     // All twenty at all clouds at once, again and again: two of twenty may be away.
     let mut committed = BTreeSet::new();
     for round in 0..10 {
-        let mut asked = tokio::task::JoinSet::new();
-        for number in boxes.iter().copied().filter(|number| !committed.contains(number)) {
-            for cloud in clouds.clone() {
-                let listed = listed.clone();
-                asked.spawn(async move {
-                    let told = cloud.ask(&question(number, "1.0", 1), &listed).await.unwrap();
-                    (number, told.answer.may_restart)
-                });
-            }
-        }
+        let rest = boxes.iter().copied().filter(|number| !committed.contains(number)).collect();
+        let told = all_ask(rest).await.into_iter();
         let may: BTreeSet<u8> =
-            asked.join_all().await.into_iter().filter_map(|(number, may)| may.then_some(number)).collect();
+            told.filter_map(|(number, answer)| answer.may_restart.then_some(number)).collect();
         assert_eq!(may.len(), 2, "round {round}: {may:?}");
         for number in may {
             cloud(number).told(&report(number, &id, Phase::Restarting)).await.unwrap();

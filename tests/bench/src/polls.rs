@@ -221,12 +221,18 @@ fn ask_some(port: u16, questions: &[Vec<u8>], until: Option<Instant>) -> Result<
     let mut took = Vec::new();
     loop {
         for question in questions {
-            let begin = Instant::now();
-            line.get_ref().write_all(question)?;
-            let body = answer(&mut line)?;
-            took.push(begin.elapsed().as_secs_f64() * 1000.0);
-            let told: serde_json::Value = serde_json::from_slice(&body)?;
-            ensure!(told["signed"]["target"] == "bench/1.1.json", "a box was told {told}");
+            for turn in 1.. {
+                let begin = Instant::now();
+                line.get_ref().write_all(question)?;
+                let body = answer(&mut line)?;
+                took.push(begin.elapsed().as_secs_f64() * 1000.0);
+                let told: serde_json::Value = serde_json::from_slice(&body)?;
+                if told["signed"]["target"] == "bench/1.1.json" {
+                    break;
+                }
+                // A cloud whose database is slow has a new box ask again.
+                ensure!(until.is_none() && turn < 10, "a box was told {told}");
+            }
             if until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(took);
             }

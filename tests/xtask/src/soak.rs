@@ -25,6 +25,17 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     if !link_only {
         let mut cuts = cargo(&["test", "--package", "update", "--test", "cuts", "--", "--nocapture"]);
         step::run("updates with the power cut five times in a row", cuts.env("CUTS", "5"))?;
+        let mut fleet = cargo(&[
+            "test",
+            "--release",
+            "--package",
+            "cloud-stub",
+            "--lib",
+            "fleet::simulation",
+            "--",
+            "--nocapture",
+        ]);
+        step::run("200 fleets of 10,000 boxes and each kind of release", fleet.env("FLEET_SEEDS", "200"))?;
         let mut image = cargo(&["test", "--package", "image", "--", "--test-threads=1", "--nocapture"]);
         image.env("STREAMBOX_SOAK", "1").env("STREAMBOX_KILLS", KILLS).env("STREAMBOX_FLEET", "all");
         step::run(
