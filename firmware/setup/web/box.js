@@ -85,8 +85,10 @@ function Updates({ app }) {
     <p data-test="update" data-state=${state} role="status">${state === "single" ? say("box.updates_none") : say(`update.${state}`, { version, percent: coming?.percent ?? 0 })}</p>
     ${state === "installing" && html`<progress max="100" value=${coming?.percent ?? 0} aria-label=${say("box.updates")}></progress>`}
     ${state === "complete" && html`<p data-test="update-wait" data-wait=${wait?.reason ?? "nobody"}>${say(...waitWords(wait, now, (ms) => clock(ms, now, language)))}</p>
-      <${Sure} app=${app} act=${() => app.update(0)} label=${say("box.update_now")} question=${say("box.update_sure", { version })} test="update-now" />
-      <${Action} app=${app} act=${() => app.update(tonight(new Date(now)))} label=${say("box.update_later")} test="update-later" />`}
+      <div class="actions">
+        <${Sure} app=${app} act=${() => app.update(0)} label=${say("box.update_now")} question=${say("box.update_sure", { version })} test="update-now" />
+        <${Action} app=${app} act=${() => app.update(tonight(new Date(now)))} label=${say("box.update_later")} test="update-later" />
+      </div>`}
     ${stick && html`<p data-test="update-stick" data-good=${stick.good}>${say("box.stick")}: ${say(stickWords(stick), { version: stick.version ?? "" })}${stick.good ? "" : ` ${stick.sentence}`}</p>`}
     ${look && !look.good && html`<p class="soft">${look.sentence}</p>`}
   </section>`;
