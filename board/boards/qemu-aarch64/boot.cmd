@@ -2,21 +2,29 @@
 # board::boot::script; a test holds it equal to them. Each variable with lines in it is a function.
 setenv copy_1 '
 setenv seq
-if virtio read 5b000000 2000 20 && env import -c 5b000000 4000 seq && setexpr seq sub "^([0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?)$" \\\\1; then
+if virtio read 5b000000 2000 20 && env import -c 5b000000 4000 seq; then
+setexpr seq sub "^.........+$" z
+setexpr seq gsub "[^0123456789abcdefABCDEF]" z
+setexpr seq sub "^.*z.*$" z
+if test -n "${seq}" && test "${seq}" != z; then
 setexpr seq 100000000 + ${seq}
 setexpr seq sub ^. "" ${seq}
 if test -z "${newest}" || itest ${seq} > ${best}; then
 setenv newest 1; setenv from 5b000000; setenv best ${seq}
-fi; fi
+fi; fi; fi
 '
 setenv copy_2 '
 setenv seq
-if virtio read 5b004000 4000 20 && env import -c 5b004000 4000 seq && setexpr seq sub "^([0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?[0123456789abcdefABCDEF]?)$" \\\\1; then
+if virtio read 5b004000 4000 20 && env import -c 5b004000 4000 seq; then
+setexpr seq sub "^.........+$" z
+setexpr seq gsub "[^0123456789abcdefABCDEF]" z
+setexpr seq sub "^.*z.*$" z
+if test -n "${seq}" && test "${seq}" != z; then
 setexpr seq 100000000 + ${seq}
 setexpr seq sub ^. "" ${seq}
 if test -z "${newest}" || itest ${seq} > ${best}; then
 setenv newest 2; setenv from 5b004000; setenv best ${seq}
-fi; fi
+fi; fi; fi
 '
 setenv import '
 setenv order
@@ -28,13 +36,31 @@ setenv b_tries
 setenv b_rounds
 if test -n "${newest}"; then env import -c ${from} 4000 order a_state a_tries a_rounds b_state b_tries b_rounds; fi
 setenv seq ${best}
-if setexpr order sub "^(ba)$" \\\\1; then setenv list b a; else setenv order ab; setenv list a b; fi
-if setexpr a_state sub "^([etgxu])$" \\\\1; then true; else setenv a_state u; fi
-if setexpr a_tries sub "^0*([0123456789abcdefABCDEF])$" \\\\1; then true; else setenv a_tries 1; fi
-if setexpr a_rounds sub "^0*([0123456789abcdefABCDEF])$" \\\\1; then true; else setenv a_rounds 1; fi
-if setexpr b_state sub "^([etgxu])$" \\\\1; then true; else setenv b_state u; fi
-if setexpr b_tries sub "^0*([0123456789abcdefABCDEF])$" \\\\1; then true; else setenv b_tries 1; fi
-if setexpr b_rounds sub "^0*([0123456789abcdefABCDEF])$" \\\\1; then true; else setenv b_rounds 1; fi
+setexpr order sub "^...+$" z
+setexpr order gsub "[^ab]" z
+if test "${order}" = ba; then setenv list b a; else setenv order ab; setenv list a b; fi
+setexpr a_state sub "^..+$" z
+setexpr a_state gsub "[^etgxu]" z
+if test -z "${a_state}" || test "${a_state}" = z; then setenv a_state u; fi
+setexpr a_tries sub "^0*([0123456789abcdefABCDEF])$" \\\\1
+setexpr a_tries sub "^..+$" z
+setexpr a_tries gsub "[^0123456789abcdefABCDEF]" z
+if test -z "${a_tries}" || test "${a_tries}" = z; then setenv a_tries 1; fi
+setexpr a_rounds sub "^0*([0123456789abcdefABCDEF])$" \\\\1
+setexpr a_rounds sub "^..+$" z
+setexpr a_rounds gsub "[^0123456789abcdefABCDEF]" z
+if test -z "${a_rounds}" || test "${a_rounds}" = z; then setenv a_rounds 1; fi
+setexpr b_state sub "^..+$" z
+setexpr b_state gsub "[^etgxu]" z
+if test -z "${b_state}" || test "${b_state}" = z; then setenv b_state u; fi
+setexpr b_tries sub "^0*([0123456789abcdefABCDEF])$" \\\\1
+setexpr b_tries sub "^..+$" z
+setexpr b_tries gsub "[^0123456789abcdefABCDEF]" z
+if test -z "${b_tries}" || test "${b_tries}" = z; then setenv b_tries 1; fi
+setexpr b_rounds sub "^0*([0123456789abcdefABCDEF])$" \\\\1
+setexpr b_rounds sub "^..+$" z
+setexpr b_rounds gsub "[^0123456789abcdefABCDEF]" z
+if test -z "${b_rounds}" || test "${b_rounds}" = z; then setenv b_rounds 1; fi
 '
 setenv save '
 if test ${seq} != ffffffff; then

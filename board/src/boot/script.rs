@@ -4,11 +4,12 @@
 //! decides how much memory is written: of the environment only [`env::NAMES`] are imported, each is brought into its form before it
 //! is used, and a FIT is no longer than its partition.
 //!
-//! U-Boot 2023.01 has a few ways of its own. A `for` reads a variable of the environment in place of its own of the same name.
-//! `exit` ends nothing when the text was run. Quotes in a variable's value are quotes again where it is expanded, and an `if` with a
-//! syntax error is true: so a value from the disk is not expanded before `setexpr sub`, which takes it from the variable itself,
-//! has found it to be in its form. A set in a regular expression knows no ranges, `?` never gives back what it took. A read of no
-//! sectors is a success. A command takes few words: texts are quoted. `bootm` starts what is not a FIT without asking for a signature.
+//! U-Boot, from 2023.01 to 2026.04, has a few ways of its own. A `for` reads a variable of the environment in place of its own of the
+//! same name. `exit` ends nothing when the text was run. Quotes in a variable's value are quotes again where it is expanded, and an
+//! `if` with a syntax error is true: so a value from the disk is not expanded before `setexpr sub`, which takes it from the variable
+//! itself, has made it harmless. Whether that found anything is not asked: nothing found is a failure in 2023 and a success in 2026.
+//! A set in a regular expression knows no ranges, `?` never gives back what it took. A read of no sectors is a success. A command
+//! takes few words: texts are quoted. `bootm` starts what is not a FIT without asking for a signature.
 
 use std::fmt::Write as _;
 
@@ -151,13 +152,15 @@ pub fn script(table: &Table, map: &BoardMap, board: &Board, purpose: Purpose) ->
     text
 }
 
-/// A digit, to a regular expression.
-const DIGIT: &str = "[0123456789abcdefABCDEF]";
+/// Digits, to a set in a regular expression.
+const DIGITS: &str = "0123456789abcdefABCDEF";
+/// What stands for anything that nobody writes. It is in no form.
+const WRONG: char = 'z';
 
-/// The command that brings a variable into a form, its one bracket being what stays; it fails if the variable is not of that form.
-/// Backslashes are halved where the function is defined and where it runs.
-fn formed(name: &str, form: &str) -> String {
-    format!("setexpr {name} sub \"^{form}$\" \\\\\\\\1")
+/// The lines that make a variable from the disk harmless: at most `length` of these `letters`, or something with a [`WRONG`] in it.
+fn harmless(name: &str, letters: &str, length: usize) -> String {
+    let more = ".".repeat(length);
+    format!("setexpr {name} sub \"^{more}.+$\" {WRONG}\nsetexpr {name} gsub \"[^{letters}]\" {WRONG}\n")
 }
 
 fn sectors(bytes: u64) -> u64 {
@@ -168,47 +171,61 @@ fn sectors(bytes: u64) -> u64 {
 fn copy(board: &Board, number: u8, at: u64, to: u64) -> String {
     let Board { read, .. } = board;
     let (at, count, bytes) = (sectors(at), sectors(env::BYTES as u64), env::BYTES);
+    let form = harmless("seq", DIGITS, 8);
     format!(
         "setenv seq\n\
-         if {read} {to:x} {at:x} {count:x} && env import -c {to:x} {bytes:x} seq && {}; then\n\
+         if {read} {to:x} {at:x} {count:x} && env import -c {to:x} {bytes:x} seq; then\n\
+         {form}\
+         setexpr seq sub \"^.*{WRONG}.*$\" {WRONG}\n\
+         if test -n \"${{seq}}\" && test \"${{seq}}\" != {WRONG}; then\n\
          setexpr seq 100000000 + ${{seq}}\n\
          setexpr seq sub ^. \"\" ${{seq}}\n\
          if test -z \"${{newest}}\" || itest ${{seq}} > ${{best}}; then\n\
          setenv newest {number}; setenv from {to:x}; setenv best ${{seq}}\n\
-         fi; fi\n",
-        formed("seq", &format!("({})", format!("{DIGIT}?").repeat(8)))
+         fi; fi; fi\n"
     )
 }
 
 /// Takes over what the newest copy says, or what is said when there is none. A field that nobody writes so is as if lost.
 fn import() -> String {
     let names: Vec<&str> = env::NAMES.into_iter().filter(|name| *name != "seq").collect();
-    let mut lines: Vec<String> = names.iter().map(|name| format!("setenv {name}")).collect();
+    let mut text: String = names.iter().map(|name| format!("setenv {name}\n")).collect();
     let bytes = env::BYTES;
-    let names = names.join(" ");
-    lines.push(format!(
-        "if test -n \"${{newest}}\"; then env import -c ${{from}} {bytes:x} {names}; fi\nsetenv seq ${{best}}"
-    ));
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "if test -n \"${{newest}}\"; then env import -c ${{from}} {bytes:x} {}; fi\nsetenv seq ${{best}}",
+        names.join(" ")
+    );
     let Vars { first, .. } = Vars::LOST;
     let other = first.other();
-    lines.push(format!(
-        "if {}; then setenv list {other} {first}; else setenv order {first}{other}; setenv list {first} {other}; fi",
-        formed("order", &format!("({other}{first})"))
-    ));
+    text += &harmless("order", "ab", 2);
+    let _ = writeln!(
+        text,
+        "if test \"${{order}}\" = {other}{first}; then setenv list {other} {first}; \
+         else setenv order {first}{other}; setenv list {first} {other}; fi"
+    );
     let states: String = State::ALL.into_iter().map(State::letter).collect();
     for slot in SlotName::BOTH {
         let Record { state, tries, rounds } = Vars::LOST.of(slot);
-        for (field, form, lost) in [
-            ("state", format!("([{states}])"), state.letter().to_string()),
-            ("tries", format!("0*({DIGIT})"), format!("{tries:x}")),
-            ("rounds", format!("0*({DIGIT})"), format!("{rounds:x}")),
+        for (field, letters, lost) in [
+            ("state", states.as_str(), state.letter().to_string()),
+            ("tries", DIGITS, format!("{tries:x}")),
+            ("rounds", DIGITS, format!("{rounds:x}")),
         ] {
             let name = format!("{slot}_{field}");
-            lines.push(format!("if {}; then true; else setenv {name} {lost}; fi", formed(&name, &form)));
+            if letters == DIGITS {
+                // The one bracket stays. Backslashes are halved where the function is defined and where it runs.
+                let _ = writeln!(text, "setexpr {name} sub \"^0*([{DIGITS}])$\" \\\\\\\\1");
+            }
+            text += &harmless(&name, letters, 1);
+            let _ = writeln!(
+                text,
+                "if test -z \"${{{name}}}\" || test \"${{{name}}}\" = {WRONG}; then setenv {name} {lost}; fi"
+            );
         }
     }
-    lines.push(String::new());
-    lines.join("\n")
+    text
 }
 
 /// Writes the copy that does not count, with the next number. The number after the last is not written: it would not count.
