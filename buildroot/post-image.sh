@@ -12,6 +12,20 @@ chosen() {
 
 board=$here/../board/boards/$(chosen BR2_STREAMBOX_BOARD)
 keys=$(chosen BR2_STREAMBOX_KEYS)
+
+# genimage CONFIGURATION. An empty root: everything is in files that are there already.
+assemble() {
+	scratch=$BUILD_DIR/box-genimage
+	rm -rf "$scratch"
+	mkdir -p "$scratch/root"
+	genimage --rootpath "$scratch/root" --tmppath "$scratch/tmp" \
+		--inputpath "$images" --outputpath "$images" --config "$1"
+}
+
+# What the boot loader is read from, where that is a file system.
+if [ -e "$board/boot.genimage" ]; then
+	assemble "$board/boot.genimage"
+fi
 set -- --board "$board" --keys "${keys:-$BASE_DIR/keys}"
 box-image slot "$@" --into "$images" --sources "$here" --target "$TARGET_DIR" \
 	--version "$("$here/version.sh" "$(chosen BR2_STREAMBOX_VERSION)")" \
@@ -22,9 +36,4 @@ if [ "$(basename "$board")" = qemu-aarch64 ]; then
 	box-image qemu "$@" --into "$images/u-boot.dtb" --boot-loader "$images/u-boot.bin"
 fi
 
-# An empty root: everything is in files that are there already.
-scratch=$BUILD_DIR/box-genimage
-rm -rf "$scratch"
-mkdir -p "$scratch/root"
-genimage --rootpath "$scratch/root" --tmppath "$scratch/tmp" \
-	--inputpath "$images" --outputpath "$images" --config "$images/genimage.cfg"
+assemble "$images/genimage.cfg"

@@ -167,6 +167,14 @@ fn the_boot_roms_find_their_loaders() {
     assert_eq!(pi.mbr.as_deref(), Some("boot"));
     assert_eq!(pi.partitions.partitions().next().unwrap().0, "boot");
     assert_eq!(pi.contents.get("boot").map(String::as_str), Some("boot.vfat"));
+    // What config.txt names is in it.
+    let read = |file: &str| fs::read_to_string(folder("rpi4").path.join(file)).unwrap();
+    let (chosen, made) = (read("config.txt"), read("boot.genimage"));
+    assert!(made.contains("image boot.vfat {"), "{made}");
+    for key in ["start_file", "fixup_file", "kernel", "device_tree"] {
+        let file = chosen.lines().find_map(|line| line.strip_prefix(&format!("{key}="))).expect(key);
+        assert!(made.contains(&format!("file {file} {{")), "{file} of config.txt is on the partition");
+    }
 }
 
 #[test]
@@ -254,10 +262,13 @@ fn a_real_boards_u_boot_runs_the_script_and_nothing_else() {
         ] {
             assert_eq!(is(wanted), "y", "{name}: CONFIG_{wanted}");
         }
+        // Key and script are in U-Boot's own device tree.
+        assert_eq!(is("DEVICE_TREE_INCLUDES"), "\"box-trust.dtsi\"", "{name}");
         for unwanted in [
             "ANDROID_BOOT_IMAGE",
             "LEGACY_IMAGE_FORMAT",
             "ENV_IS_IN_FAT",
+            "ENV_IS_IN_FLASH",
             "ENV_IS_IN_MMC",
             "AUTOBOOT_KEYED_CTRLC",
             "BOOTSTD",

@@ -15,6 +15,9 @@ use crate::{
 /// Bytes left free in the device tree: U-Boot and QEMU add nodes to it.
 const ROOM: &str = "16384";
 
+/// What is kept from the kernel at least.
+const PAGE: u64 = 0x1000;
+
 /// What a boot loader's device tree carries beside the board's own.
 #[derive(Debug, Clone, Copy)]
 pub struct Trust<'a> {
@@ -22,7 +25,7 @@ pub struct Trust<'a> {
     pub key: Option<&'a Key>,
     /// The boot script, run at once and without a way to stop it; without one U-Boot shows its prompt.
     pub script: Option<&'a str>,
-    /// The address of the page that holds the reset marker: neither U-Boot nor the kernel puts anything there.
+    /// The address of the reset marker: a page where neither U-Boot nor the kernel puts anything, or a register.
     pub marker: u64,
 }
 
@@ -44,12 +47,17 @@ pub fn for_qemu(trust: Trust<'_>, boot_loader: &Path, into: &Path) -> Result<()>
     [dumped, source].iter().try_for_each(|file| Ok(fs::remove_file(file)?))
 }
 
-/// Writes the same as a source that is included behind a board's own tree (`CONFIG_DEVICE_TREE_INCLUDES` of U-Boot) to `into`.
+/// Writes the same as a source that is included behind a board's own tree (`CONFIG_DEVICE_TREE_INCLUDES` of U-Boot) to `into`, with
+/// `device-tree.dtsi` of the board's folder, if it has one.
 ///
 /// # Errors
 /// When dtc or mkimage does not.
-pub fn include(trust: Trust<'_>, into: &Path) -> Result<()> {
+pub fn include(trust: Trust<'_>, board: &Path, into: &Path) -> Result<()> {
+    let lacking = board.join("device-tree.dtsi");
     let mut text = added(trust);
+    if lacking.exists() {
+        text += &fs::read_to_string(&lacking).with_context(|| format!("reading {}", lacking.display()))?;
+    }
     if let Some(key) = trust.key {
         let (source, tree) = (into.with_extension("key.dts"), into.with_extension("key.dtb"));
         fs::write(&source, "/dts-v1/; / { };\n")?;
@@ -78,10 +86,27 @@ fn added(trust: Trust<'_>) -> String {
         // U-Boot takes -2 as: do not even look whether somebody typed.
         format!("config {{ bootcmd = \"{text}\"; bootdelay = <0xfffffffe>; }};\n")
     });
-    format!(
-        "/ {{\n\
-         reserved-memory {{ #address-cells = <2>; #size-cells = <2>; ranges;\n\
-         reset-marker@{marker:x} {{ reg = <0 {marker:#x} 0 0x1000>; no-map; }}; }};\n\
-         {config}}};\n"
-    )
+    // A marker that does not begin a page is a register: no memory to keep anybody from.
+    let page = if marker.is_multiple_of(PAGE) {
+        format!(
+            "reserved-memory {{ #address-cells = <2>; #size-cells = <2>; ranges;\n\
+             reset-marker@{marker:x} {{ reg = <0 {marker:#x} 0 {PAGE:#x}>; no-map; }}; }};\n"
+        )
+    } else {
+        String::new()
+    };
+    format!("/ {{\n{page}{config}}};\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_memory_is_kept_from_the_kernel_and_a_register_is_not_called_memory() {
+        let tree = |marker| added(Trust { key: None, script: Some("run main"), marker });
+        assert!(tree(0x0b00_0000).contains("reset-marker@b000000 { reg = <0 0xb000000 0 0x1000>; no-map; }"));
+        assert!(!tree(0xff10_05d8).contains("reserved-memory"));
+        assert!(tree(0xff10_05d8).contains("bootcmd = \"run main\""));
+    }
 }

@@ -84,7 +84,7 @@ fn run(words: &[String]) -> Result<()> {
     let script = script::script(&Table::ours()?, &machine.map, &machine.boot, Purpose::Box);
     let trust = Trust { key: Some(&key), script: Some(&script), marker: machine.boot.marker };
     match command.as_str() {
-        "include" => device_tree::include(trust, &into),
+        "include" => device_tree::include(trust, &words.path("board")?, &into),
         "qemu" => device_tree::for_qemu(trust, &words.path("boot-loader")?, &into),
         other => bail!("{other}: no such command; see box-image --help"),
     }
