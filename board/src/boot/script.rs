@@ -189,7 +189,7 @@ fn copy(board: &Board, number: u8, at: u64, to: u64) -> String {
 /// Takes over what the newest copy says, or what is said when there is none. A field that nobody writes so is as if lost.
 fn import() -> String {
     let names: Vec<&str> = env::NAMES.into_iter().filter(|name| *name != "seq").collect();
-    let mut text: String = names.iter().map(|name| format!("setenv {name}\n")).collect();
+    let mut text = names.iter().map(|name| ["setenv ", name, "\n"].concat()).collect::<String>();
     let bytes = env::BYTES;
     // Writing to a String cannot fail.
     let _ = writeln!(
