@@ -179,6 +179,29 @@ fn a_box_of_the_ring_is_told_and_lets_its_restart_be_allowed() {
 }
 
 #[test]
+fn what_a_box_runs_is_known_at_once_however_often_that_changes() {
+    let mut world = world();
+    let runs = |world: &World| world.state.known(&box_id(1)).unwrap().version.clone();
+    world.campaign_for_all("a", "1.1");
+    world.restart("a", 1);
+    assert_eq!(runs(&world), "1.0");
+    world.now += MINUTE;
+    world.ask(1, "1.1");
+    assert_eq!(runs(&world), "1.1", "on trial");
+    world.now += MINUTE;
+    world.ask(1, "1.0");
+    world.tell("a", 1, Phase::Failed);
+    assert_eq!(runs(&world), "1.0", "it went back");
+    world.campaign_for_all("b", "1.2");
+    world.restart("b", 1);
+    world.now += MINUTE;
+    world.tell("b", 1, Phase::Committed);
+    assert_eq!(runs(&world), "1.2");
+    world.tell("a", 1, Phase::Committed);
+    assert_eq!(runs(&world), "1.2", "an old word says nothing of now");
+}
+
+#[test]
 fn a_ring_that_holds_is_followed_by_the_next_until_all_are_through() {
     let mut world = world();
     world.campaign("a", "1.1", &[1]);

@@ -196,12 +196,25 @@ impl State {
             Event::Silent => place.reach(Standing::Silent, "not heard of after its restart", at_ms),
             _ => {}
         };
+        let committed = |state: &Self| {
+            state.place(campaign, box_id).is_some_and(|place| place.reached() == Standing::Committed)
+        };
+        let before = committed(self);
         if campaign != PIN {
             if let Some(campaign) = self.campaigns.get_mut(campaign) {
                 campaign.with(box_id, change);
             }
         } else if let Some(place) = self.boxes.get_mut(box_id).and_then(|known| known.pinned.as_mut()) {
             change(place);
+        }
+        // What it runs is known from that, too, and not only from its next word of itself.
+        let runs = match event {
+            Event::Back { version } => Some(version.clone()),
+            _ if !before && committed(self) => self.target_of(campaign, box_id).map(ToOwned::to_owned),
+            _ => None,
+        };
+        if let (Some(version), Some(known)) = (runs, self.boxes.get_mut(box_id)) {
+            known.version = version;
         }
     }
 
