@@ -26,6 +26,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const GROWN_UP: Duration = Duration::from_secs(60);
 /// A word must be taken within this.
 const SAY: Duration = Duration::from_secs(5);
+/// The journal must be written within this, or nobody waits for it.
+const WRITE: Duration = Duration::from_secs(4);
 /// Longest line that it says, bytes.
 const LINE: u64 = 16 << 10;
 
@@ -65,17 +67,32 @@ pub(crate) struct Around {
 }
 
 impl Around {
-    /// While this system is on trial, keeps its journal for the system that has to tell why it did not stay.
+    /// While this system is on trial, keeps its journal for the system that has to tell why it did not stay. At the end of the
+    /// box, when nothing else is to be done meanwhile.
     pub(crate) fn keep_journal(&self) {
-        let guard = self.shared.systems().guard().filter(|guard| guard.trial);
-        let Some(version) = guard.and_then(|guard| guard.running?.version) else { return };
-        self.copy_journal(&version);
+        if let Some(version) = self.on_trial() {
+            told(Journal::new(&version, &(self.lines)()).keep(&self.files));
+        }
     }
 
-    fn copy_journal(&self, version: &str) {
-        if let Err(error) = Journal::new(version, &(self.lines)()).keep(&self.files) {
-            tracing::debug!(%error, "cannot keep the journal ([state] dir)");
+    /// The version that runs and is on trial.
+    fn on_trial(&self) -> Option<String> {
+        self.shared.systems().guard().filter(|guard| guard.trial)?.running?.version
+    }
+
+    /// Keeps the journal beside the box's own work: a medium that hangs holds back no camera.
+    async fn copy_journal(&self, version: &str) {
+        let (journal, files) = (Journal::new(version, &(self.lines)()), self.files.clone());
+        let writing = tokio::task::spawn_blocking(move || told(journal.keep(&files)));
+        if tokio::time::timeout(WRITE, writing).await.is_err() {
+            tracing::debug!("keeping the journal takes long ([state] dir)");
         }
+    }
+}
+
+fn told(kept: std::io::Result<()>) {
+    if let Err(error) = kept {
+        tracing::debug!(%error, "cannot keep the journal ([state] dir)");
     }
 }
 
@@ -218,11 +235,11 @@ impl Talk<'_> {
     async fn turn(&mut self) -> bool {
         let systems = self.around.shared.systems();
         let guard = systems.guard();
-        if guard.as_ref().is_some_and(|guard| guard.trial)
-            && self.copied.is_none_or(|copied| copied.elapsed() >= COPY)
+        if self.copied.is_none_or(|copied| copied.elapsed() >= COPY)
+            && let Some(version) = self.around.on_trial()
         {
             self.copied = Some(Instant::now());
-            self.around.keep_journal();
+            self.around.copy_journal(&version).await;
         }
         if let Some(last) = guard.as_ref().and_then(|guard| guard.last.as_ref())
             && self.verdict.as_ref() != Some(last)
@@ -230,7 +247,7 @@ impl Talk<'_> {
             // Of this system itself: its own lines belong to it.
             let runs = guard.as_ref().and_then(|guard| guard.running.as_ref()?.version.as_ref());
             if runs == Some(&last.version) {
-                self.around.copy_journal(&last.version);
+                self.around.copy_journal(&last.version).await;
             }
             self.verdict = Some(last.clone());
             self.say(Word::Verdict).await;

@@ -33,6 +33,8 @@ use crate::guard::word::Last;
 
 /// How long the cloud has to hear what is to be told.
 const TELL: Duration = Duration::from_secs(20);
+/// Most characters of why a look came to nothing: mirrors may be many.
+const WHY: usize = 1000;
 /// Held while an update is under way, below the state directory.
 const LOCK: &str = "update/lock";
 
@@ -98,7 +100,7 @@ impl Work {
         let outcome = match Box::pin(self.find_and_fill(from, goal)).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                let why = format!("{error:#}");
+                let why = format!("{error:#}").chars().take(WHY).collect();
                 Outcome { version: self.status.version.clone(), good: false, why, at_ms: now_ms() }
             }
         };
