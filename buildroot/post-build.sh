@@ -16,7 +16,7 @@ find "$target/etc/init.d" -type f ! -name rcS ! -name rcK -delete
 for gone in fstab inputrc issue mke2fs.conf.old network nsswitch.conf profile profile.d protocols services shadow shells; do
 	rm -rf "${target:?}/etc/$gone"
 done
-for gone in media mnt opt var usr/share/udhcpc; do
+for gone in media mnt opt var usr/share; do
 	rm -rf "${target:?}/$gone"
 done
 # Of the programs in packages, those that data and initramfs need.
