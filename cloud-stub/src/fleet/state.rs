@@ -196,10 +196,8 @@ impl State {
             Event::Silent => place.reach(Standing::Silent, "not heard of after its restart", at_ms),
             _ => {}
         };
-        let committed = |state: &Self| {
-            state.place(campaign, box_id).is_some_and(|place| place.reached() == Standing::Committed)
-        };
-        let before = committed(self);
+        let reached = |state: &Self| state.place(campaign, box_id).map(Place::reached);
+        let before = reached(self);
         if campaign != PIN {
             if let Some(campaign) = self.campaigns.get_mut(campaign) {
                 campaign.with(box_id, change);
@@ -207,10 +205,12 @@ impl State {
         } else if let Some(place) = self.boxes.get_mut(box_id).and_then(|known| known.pinned.as_mut()) {
             change(place);
         }
-        // What it runs is known from that, too, and not only from its next word of itself.
-        let runs = match event {
-            Event::Back { version } => Some(version.clone()),
-            _ if !before && committed(self) => self.target_of(campaign, box_id).map(ToOwned::to_owned),
+        // What it runs is known from that, too, and not only from its next word of itself; after a failure it is not known.
+        let after = reached(self).filter(|after| Some(*after) != before);
+        let runs = match (event, after) {
+            (Event::Back { version }, _) => Some(version.clone()),
+            (_, Some(Standing::Committed)) => self.target_of(campaign, box_id).map(ToOwned::to_owned),
+            (_, Some(Standing::Failed)) => Some(String::new()),
             _ => None,
         };
         if let (Some(version), Some(known)) = (runs, self.boxes.get_mut(box_id)) {
