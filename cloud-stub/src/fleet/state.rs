@@ -196,8 +196,8 @@ impl State {
             Event::Silent => place.reach(Standing::Silent, "not heard of after its restart", at_ms),
             _ => {}
         };
-        let reached = |state: &Self| state.place(campaign, box_id).map(Place::reached);
-        let before = reached(self);
+        let standing = |state: &Self| state.place(campaign, box_id).map(Place::standing);
+        let before = standing(self);
         if campaign != PIN {
             if let Some(campaign) = self.campaigns.get_mut(campaign) {
                 campaign.with(box_id, change);
@@ -206,7 +206,7 @@ impl State {
             change(place);
         }
         // What it runs is known from that, too, and not only from its next word of itself; after a failure it is not known.
-        let after = reached(self).filter(|after| Some(*after) != before);
+        let after = standing(self).filter(|after| Some(*after) != before);
         let runs = match (event, after) {
             (Event::Back { version }, _) => Some(version.clone()),
             (_, Some(Standing::Committed)) => self.target_of(campaign, box_id).map(ToOwned::to_owned),
