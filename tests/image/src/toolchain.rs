@@ -17,7 +17,7 @@ const PROFILE: &str = "firmware";
 /// Debian's cross compiler.
 const GCC: &str = "aarch64-linux-gnu-gcc";
 /// The least processor of any board.
-const FLAGS: &str = "-C target-cpu=cortex-a53";
+const FLAGS: [&str; 2] = ["-C", "target-cpu=cortex-a53"];
 /// Debian's headers would turn calls into checked ones that only glibc has.
 const C_FLAGS: &str = "-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=0 -fno-stack-protector";
 
@@ -63,8 +63,7 @@ pub fn firmware() -> Result<PathBuf> {
     command.env(format!("CC_{name}"), GCC).env(format!("CFLAGS_{name}"), C_FLAGS);
     command.env(format!("AR_{name}"), "aarch64-linux-gnu-ar");
     command.env(format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()), GCC);
-    command.env(format!("CARGO_TARGET_{}_RUSTFLAGS", name.to_uppercase()), FLAGS);
-    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\u{1f}"));
     // ring's build script is run again when one of these differs, and all that needs ring after it.
     for (name, _) in std::env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
@@ -77,6 +76,17 @@ pub fn firmware() -> Result<PathBuf> {
     let status = command.status().context("starting cargo")?;
     ensure!(status.success(), "boxd does not compile for {TARGET}: cargo ended with {status}");
     Ok(target_dir.join(TARGET).join(PROFILE).join("boxd"))
+}
+
+/// What the compiler is told. A panic's message names a file: those of crates are below cargo's home, which is another on each
+/// machine, and the program would be another, too.
+fn flags() -> Result<Vec<String>> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let home = home.context("neither CARGO_HOME nor HOME is set")?;
+    let mut flags: Vec<String> = FLAGS.map(str::to_owned).into();
+    flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
+    Ok(flags)
 }
 
 /// When the firmware's sources last changed, seconds of Unix time; without git nobody knows.

@@ -108,8 +108,8 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         )?;
         step(
             "demo",
-            "the demo, as root and as an ordinary user",
-            &mut cargo(&["test", "--package", "xtask", "--test", "demo"]),
+            "the demo, as root and as an ordinary user; the image, twice the same",
+            &mut cargo(&["test", "--package", "xtask", "--test", "demo", "--test", "reproducible"]),
         )?;
     }
     let steps: Vec<String> = took.iter().map(|(name, time)| format!("{name} {} s", time.as_secs())).collect();

@@ -46,12 +46,54 @@ fn shellcheck_has_nothing_to_say() {
     assert!(output.status.success() && said.is_empty(), "{said}");
 }
 
+/// A checkout of Buildroot, if somebody names one.
+fn checkout() -> Option<PathBuf> {
+    let named = std::env::var_os("STREAMBOX_BUILDROOT").map(PathBuf::from);
+    if named.is_none() {
+        eprintln!("skipped: STREAMBOX_BUILDROOT names no checkout of Buildroot");
+    }
+    named
+}
+
+#[test]
+fn each_defconfig_loads_without_a_warning_and_survives_being_saved() {
+    let Some(buildroot) = checkout() else { return };
+    let external = paths::workspace().join("buildroot");
+    let mut seen = 0;
+    for entry in fs::read_dir(external.join("configs")).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+        let make = |words: &[&str]| {
+            let mut make = Command::new("make");
+            make.arg("-C").arg(&buildroot).arg(format!("BR2_EXTERNAL={}", external.display()));
+            let made = make.arg(format!("O={}", output.display())).args(words).output().unwrap();
+            let said = String::from_utf8_lossy(&[made.stdout, made.stderr].concat()).to_lowercase();
+            assert!(made.status.success(), "{name}: {said}");
+            for word in ["warning", "override"] {
+                assert!(!said.contains(word), "{name}: {said}");
+            }
+            let config = fs::read_to_string(output.join(".config")).unwrap();
+            let options =
+                config.lines().filter(|line| line.starts_with("BR2_") && !line.starts_with("BR2_DEFCONFIG"));
+            options.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let loaded = make(&[&name]);
+        for line in fs::read_to_string(&file).unwrap().lines().filter(|line| line.starts_with("BR2_")) {
+            assert!(loaded.iter().any(|option| option == line), "{name}: Buildroot drops {line}");
+        }
+        assert_eq!(make(&["olddefconfig"]), loaded, "{name}");
+        let saved = format!("BR2_DEFCONFIG={}", output.join("saved").display());
+        make(&["savedefconfig", &saved]);
+        assert_eq!(make(&["defconfig", &saved]), loaded, "{name}");
+        seen += 1;
+    }
+    assert!(seen >= 3);
+}
+
 #[test]
 fn check_package_has_nothing_to_say() {
-    let Some(buildroot) = std::env::var_os("STREAMBOX_BUILDROOT").map(PathBuf::from) else {
-        eprintln!("skipped: STREAMBOX_BUILDROOT names no checkout of Buildroot");
-        return;
-    };
+    let Some(buildroot) = checkout() else { return };
     // Rust and its manifests, and what Buildroot copies as it is, have rules of their own.
     let ours = |path: &PathBuf| {
         let name = path.strip_prefix(paths::workspace()).unwrap().to_str().unwrap();
