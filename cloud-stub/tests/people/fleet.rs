@@ -235,8 +235,11 @@ async fn clouds_on_one_database_decide_as_one_and_a_new_one_knows_what_they_knew
     let cloud = |turn: u8| &clouds[usize::from(turn) % clouds.len()];
     let all_ask = async |boxes: BTreeSet<u8>| {
         let mut asked = tokio::task::JoinSet::new();
-        for number in boxes {
-            for cloud in clouds.clone() {
+        let boxes: Vec<u8> = boxes.into_iter().collect();
+        for turn in 0..boxes.len() {
+            for (index, cloud) in clouds.clone().into_iter().enumerate() {
+                // Each cloud hears them in another order.
+                let number = boxes[(turn + 7 * index) % boxes.len()];
                 let listed = listed.clone();
                 asked.spawn(async move {
                     let told = cloud.ask(&question(number, "1.0", 1), &listed).await.unwrap();
