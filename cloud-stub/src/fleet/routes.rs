@@ -266,7 +266,8 @@ async fn postpone(
     let (box_id, tenant) = fleet.box_and_tenant(&id)?;
     who.may(&tenant, Role::Owner)?;
     let Spared { hours } = json(request).await?;
-    let ms = hours.saturating_mul(3_600_000).min(POSTPONE_MS + 1);
+    // Too many stay too many, whatever time it takes to decide.
+    let ms = hours.saturating_mul(3_600_000).min(2 * POSTPONE_MS);
     let until_ms = fleet.store().now_ms() + ms;
     let detail = format!("{hours} h");
     let note =
