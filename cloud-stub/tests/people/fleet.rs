@@ -130,7 +130,7 @@ async fn a_release_goes_from_the_canary_to_everybody_and_each_step_is_written_do
     let rows = stage.get(&operator, &format!("{path}/boxes?query={second}")).await.ok();
     assert_eq!((&rows["total"], &rows["rows"][0]["tenant"]), (&json!(1), &json!("ACME")));
     let unit = stage.get(&operator, &format!("/api/v1/fleet/boxes/{first}")).await.ok();
-    assert_eq!((&unit["standing"], &unit["version"]), (&json!("committed"), &json!("1.0")));
+    assert_eq!((&unit["standing"], &unit["version"]), (&json!("committed"), &json!("1.1")));
     let past: Vec<&str> =
         unit["history"].as_array().unwrap().iter().map(|line| line["what"].as_str().unwrap()).collect();
     let expected = ["committed", "back", "restarting", "cleared", "ready", "fetching", "offered", "met"];
