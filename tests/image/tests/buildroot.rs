@@ -76,7 +76,13 @@ fn it_serves_its_page_from_both_slots() {
         let site = Site::new(Ipv4Addr::LOCALHOST, port);
         let serving = lan::serving_at(&machine, site, SERVING).unwrap();
         println!("slot {}: power to /healthz: {:.1} s", slot.letter(), serving.as_secs_f64());
-        let page = site.ask("/", Duration::from_secs(10)).unwrap();
+        let start = site.ask("/", Duration::from_secs(10)).unwrap();
+        assert_eq!(
+            (start.status, start.header("location")),
+            (302, Some("/setup/")),
+            "a new box is to be set up"
+        );
+        let page = site.ask("/setup/", Duration::from_secs(10)).unwrap();
         assert_eq!(page.status, 200);
         assert!(page.text().contains("<html"), "{}", page.text());
         let said = machine.console.said();

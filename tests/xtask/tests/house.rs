@@ -57,7 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("lab", &["simcam", "model", "enrol"]),
     ("imaging", &["board"]),
     ("image", &["lab", "board", "imaging", "update"]),
-    ("bench", &["lab", "simcam", "model", "enrol", "tunnel", "cloud-stub"]),
+    ("bench", &["lab", "simcam", "image", "model", "enrol", "tunnel", "cloud-stub"]),
     ("xtask", &["lab", "simcam", "image", "board", "update"]),
 ];
 
