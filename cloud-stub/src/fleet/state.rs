@@ -205,7 +205,7 @@ impl State {
         } else if let Some(place) = self.boxes.get_mut(box_id).and_then(|known| known.pinned.as_mut()) {
             change(place);
         }
-        // What it runs is known from that, too, and not only from its next word of itself; after a failure it is not known.
+        // What it runs is known from that, too, and not only from its next word of itself; after a failure not before it is back.
         let after = standing(self).filter(|after| Some(*after) != before);
         let runs = match (event, after) {
             (Event::Back { version }, _) => Some(version.clone()),

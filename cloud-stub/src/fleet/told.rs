@@ -8,6 +8,8 @@ use super::state::State;
 
 /// Longest reason that is kept, bytes.
 const WHY: usize = model::update::WHY;
+/// Longest version that is kept, bytes.
+const VERSION: usize = 64;
 
 impl State {
     /// What a report says that is new. One that was told before, or that is about something else, says nothing.
@@ -32,6 +34,10 @@ impl State {
             return Vec::new();
         }
         let mut events = vec![Happening::of(campaign, box_id, event)];
+        if standing == Standing::Failed {
+            let version = cut(&report.running, VERSION);
+            events.push(Happening::of(campaign, box_id, Event::Back { version }));
+        }
         if standing.is_decided() && campaign != PIN {
             events.extend(self.halting(campaign, [(box_id, standing)]));
         }
