@@ -44,11 +44,12 @@ fn a_bad_release_ends_at_the_first_box_and_a_good_one_reaches_all() {
         stage.publish("1.2.0", None)?;
         let campaign = stage.campaign("1.2.0", &first)?;
         stage.until(&campaign, "done")?;
-        println!("a good release was with both after {:.0} s", stage.took());
+        // The rings are through as soon as all that were told have decided, and whoever asks later gets it, too.
         for id in [&first, &second] {
-            ensure!(stage.standing(&campaign, id)?["standing"] == "committed", "{id}");
+            stage.keeps(&campaign, id)?;
             stage.runs(id, "1.2.0")?;
         }
+        println!("a good release was with both after {:.0} s", stage.took());
         stage.end()
     });
 }

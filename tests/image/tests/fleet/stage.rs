@@ -284,6 +284,18 @@ impl Stage {
         Ok(row.filter(|row| row["standing"].is_string()).cloned().unwrap_or_default())
     }
 
+    /// Waits until a box keeps what a campaign brought it.
+    pub(crate) fn keeps(&self, campaign: &str, id: &str) -> Result<()> {
+        loop {
+            let standing = self.standing(campaign, id)?;
+            if standing["standing"] == "committed" {
+                return Ok(());
+            }
+            ensure!(self.began.elapsed() < CAMPAIGN, "{id} does not keep it: {standing}");
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+
     /// Ends a campaign for good.
     pub(crate) fn withdraw(&self, campaign: &str) -> Result<()> {
         let reason = json!({ "reason": "it is bad" });
