@@ -96,7 +96,11 @@ impl Host {
     pub(crate) fn new(name: &str, address: Ipv4Addr, logs: &Path) -> Result<Self> {
         run("ip", &["netns", "add", name])?;
         run("ip", &["-n", name, "link", "set", "lo", "up"])?;
-        Ok(Self { name: name.to_owned(), address, logs: logs.to_path_buf() })
+        let host = Self { name: name.to_owned(), address, logs: logs.to_path_buf() };
+        // An IPv6 address that is looked for on the link first comes a second after the rest, and Chromium drops what it is
+        // loading then (ERR_NETWORK_CHANGED).
+        host.within(|| Ok(fs::write("/proc/sys/net/ipv6/conf/default/dad_transmits", "0")?))?;
+        Ok(host)
     }
 
     /// Connects `eth0` to the factory's switch.
