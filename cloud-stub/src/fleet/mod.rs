@@ -36,6 +36,8 @@ mod tick;
 mod told;
 mod view;
 mod window;
+#[cfg(test)]
+mod world;
 
 pub use campaign::{Campaign, Place, Run, Standing};
 pub use command::{Command, POSTPONE_MS, Steer, Unwilling};
