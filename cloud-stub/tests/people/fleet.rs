@@ -163,10 +163,10 @@ async fn two_failures_halt_it_and_the_journal_says_why() {
     assert_eq!(shown["events"][0]["who"], "machine");
     assert_eq!(stage.box_asks(3, "1.0").await["target"], Value::Null, "nobody begins any more");
     let unit = stage.get(&operator, &format!("/api/v1/fleet/boxes/{}", boxes[0])).await.ok();
-    assert_eq!(
-        (&unit["history"][0]["why"], &unit["history"][0]["journal"]),
-        (&json!("no tunnel"), &json!("its last line"))
-    );
+    let past = &unit["history"];
+    assert_eq!((&past[0]["what"], &past[1]["what"]), (&json!("back"), &json!("failed")));
+    assert_eq!((&past[1]["why"], &past[1]["journal"]), (&json!("no tunnel"), &json!("its last line")));
+    assert_eq!(unit["version"], "1.0", "its report says what it runs again");
     assert_eq!(stage.steer(&operator, &id, "resume", "").await.status, StatusCode::BAD_REQUEST);
     assert_eq!(stage.steer(&operator, &id, "pause", "x").await.status, StatusCode::CONFLICT);
     let resumed = stage.steer(&operator, &id, "resume", "two were without power").await.ok();
