@@ -7,6 +7,8 @@
 mod boxes;
 #[path = "../common/browser.rs"]
 mod browser;
+#[path = "../common/cameras.rs"]
+mod cameras;
 #[path = "../common/clock.rs"]
 mod clock;
 #[path = "../common/folder.rs"]

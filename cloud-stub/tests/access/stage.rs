@@ -30,9 +30,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::boxes;
 use crate::browser::send;
 pub(crate) use crate::browser::{Answer, Browser, URL};
+use crate::cameras;
 use crate::clock::Clock;
 pub(crate) use crate::folder::Folder;
 pub(crate) use crate::log::{LOG, Log};
@@ -155,7 +155,7 @@ impl Stage {
 
     /// A box of this owner with one camera: their ids.
     pub(crate) async fn box_of(&self, number: u8, owner: &str) -> (String, String) {
-        boxes::with_camera(&self.store, number, owner, "Gate & Yard").await
+        cameras::with_camera(&self.store, number, owner, "Gate & Yard").await
     }
 }
 

@@ -2,10 +2,8 @@
 
 use cloud_stub::store::{HelloWords, Store};
 use enrol::{Identity, Unsigned, sign_hello, sign_join};
-use model::status::{Report, Uplink};
-use serde_json::json;
 
-use crate::browser::URL;
+use crate::stage::URL;
 
 /// A box's code.
 pub(crate) async fn code(store: &Store, number: u8, nonce: u8) -> model::enrol::Session {
@@ -33,27 +31,4 @@ pub(crate) async fn join(store: &Store, number: u8, session: &str, owner: &str) 
     store.join(&sign_join(&identity, session, owner, [number; 32])).await.unwrap();
     store.refresh().await.unwrap();
     identity.box_id().to_string()
-}
-
-/// A box of this owner with one camera: their ids.
-pub(crate) async fn with_camera(store: &Store, number: u8, owner: &str, camera: &str) -> (String, String) {
-    let session = code(store, number, number).await;
-    store.claim(&session.code.parse().unwrap(), owner).await.unwrap();
-    let id = join(store, number, &session.session, owner).await;
-    let from = store.directory().borrow().by_id(&id.parse().unwrap()).unwrap().address;
-    let camera = json!({
-        "id": "gate", "name": camera, "state": { "state": "connecting" }, "stream": "main",
-        "fps": 0.0, "bit_rate": 0
-    });
-    let report = Report {
-        version: "1.0".to_owned(),
-        uptime_s: 1,
-        time_ms: 1,
-        cameras: vec![serde_json::from_value(camera).unwrap()],
-        uplink: Uplink::default(),
-        findable: None,
-    };
-    let answer = store.report(from, &report).await.unwrap();
-    store.refresh().await.unwrap();
-    (id, answer.cameras[0].public_id.to_string())
 }

@@ -6,6 +6,8 @@
 mod boxes;
 #[path = "../common/browser.rs"]
 mod browser;
+#[path = "../common/cameras.rs"]
+mod cameras;
 #[path = "../common/clock.rs"]
 mod clock;
 mod command_line;

@@ -22,12 +22,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::boxes;
 use crate::browser::send;
 pub(crate) use crate::browser::{Answer, Browser, PASSWORD, URL};
 use crate::clock::Clock;
 pub(crate) use crate::folder::Folder;
 pub(crate) use crate::log::{LOG, Log};
+use crate::{boxes, cameras};
 
 /// The front and its store.
 pub(crate) struct Stage {
@@ -161,7 +161,7 @@ impl Stage {
 
     /// A box of this owner with one camera: their ids.
     pub(crate) async fn box_of(&self, number: u8, owner: &str) -> (String, String) {
-        boxes::with_camera(&self.store, number, owner, "Gate").await
+        cameras::with_camera(&self.store, number, owner, "Gate").await
     }
 }
 

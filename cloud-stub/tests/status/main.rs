@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../common/boxes.rs"]
+mod boxes;
 mod outage;
 mod post;
 mod size;

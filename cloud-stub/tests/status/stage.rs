@@ -18,14 +18,15 @@ use cloud_stub::status::alert::Courier;
 use cloud_stub::status::alert::hook::Hooks;
 use cloud_stub::status::alert::mail::{Mailer, Options as Mail};
 use cloud_stub::status::{self, Status};
-use cloud_stub::store::{HelloWords, Options, Role, Store, System, World};
+use cloud_stub::store::{Options, Role, Store, System, World};
 use cloud_stub::wiring;
-use enrol::{Identity, Unsigned, sign_hello, sign_join};
 use http_body_util::BodyExt as _;
 use hyper::{Request, StatusCode};
 use model::status::{Report, Uplink};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
+
+use crate::boxes;
 
 pub(crate) const URL: &str = "https://video.example.org";
 /// 2026-11-10 00:00 UTC: the hours and days of the test lie within one month.
@@ -222,26 +223,10 @@ fn database(folder: &std::path::Path) -> String {
 
 /// A box of ACME joins; gives its address.
 async fn join(store: &Store) -> Ipv4Addr {
-    let identity = Identity::from_seed(&[7; 32]).unwrap();
-    let words = Unsigned {
-        tunnel_key: [7; 32],
-        version: "1.0".to_owned(),
-        cloud: URL.to_owned(),
-        nonce: [7; 16],
-        findable: None,
-    };
-    let hello = sign_hello(&identity, words);
-    let words = HelloWords {
-        box_id: identity.box_id(),
-        identity: enrol::verify_hello(&hello).unwrap(),
-        version: "1.0",
-        nonce: &hello.nonce,
-    };
-    let session = store.hello(words).await.unwrap();
+    let session = boxes::code(store, 7, 7).await;
     store.claim(&session.code.parse().unwrap(), "ACME").await.unwrap();
-    store.join(&sign_join(&identity, &session.session, "ACME", [7; 32])).await.unwrap();
-    store.refresh().await.unwrap();
-    store.directory().borrow().by_id(identity.box_id()).unwrap().address
+    let id = boxes::join(store, 7, &session.session, "ACME").await;
+    store.directory().borrow().by_id(&id.parse().unwrap()).unwrap().address
 }
 
 /// A camera with pictures.

@@ -14,7 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::process::Measured;
 use crate::row::{Row, median, quantile};
-use crate::stage::Stage;
+use crate::stage::{self, Stage};
 use crate::viewers::{Kind, watch};
 
 /// Set inside the world that the benchmark makes.
@@ -36,12 +36,7 @@ pub(crate) fn run() -> Result<Vec<Row>> {
         world::furnish()?;
         return measure();
     }
-    eprintln!("bench: building the gateway");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--package", "cloud-stub", "--example", "gateway"])
-        .current_dir(paths::workspace())
-        .status()?;
-    ensure!(status.success(), "the release build failed");
+    stage::build("the gateway", &["--package", "cloud-stub", "--example", "gateway"])?;
     drop(Stage::set()?);
     CLIP.file()?;
     let status = world::unshared(&env::current_exe()?)?.arg("clouds").env(INSIDE, "1").status()?;

@@ -14,7 +14,7 @@ use cloud_stub::config;
 use cloud_stub::fleet::{self, Draft, Fleet, Note, Steer};
 use cloud_stub::store::{By, HelloWords, Options, Store, System};
 use enrol::{Asked, Identity, Unsigned, sign_hello, sign_join, sign_question, verify_hello};
-use image::publish::{self, CHUNK, Expiry, Key, Publisher, keys};
+use image::publish::{self, Expiry, Key, Publisher, keys};
 use time::OffsetDateTime;
 
 use crate::process::Measured;
@@ -85,15 +85,7 @@ fn publish(folder: &Path) -> Result<config::Updates> {
             expiry: Expiry::default(),
             progress: &|_, _| {},
         };
-        let draft = publish::Draft {
-            fit: path("image"),
-            root: path("image"),
-            board: BOARD.to_owned(),
-            version: version.to_owned(),
-            security: 1,
-            schema: 1,
-            chunk: CHUNK,
-        };
+        let draft = publish::Draft::first(path("image"), path("image"), BOARD, version);
         publisher.publish(&draft, &[key("offline-1")?, key("offline-2")?])?;
     }
     Ok(updates)

@@ -22,28 +22,24 @@ pub(crate) struct Stage {
     http_port: u16,
 }
 
+/// Builds what is measured, as it is shipped.
+pub(crate) fn build(what: &str, words: &[&str]) -> Result<()> {
+    eprintln!("bench: building {what}");
+    let mut cargo = Command::new(env!("CARGO"));
+    let status =
+        cargo.args(["build", "--quiet", "--release"]).args(words).current_dir(paths::workspace()).status()?;
+    ensure!(status.success(), "the release build failed");
+    Ok(())
+}
+
 /// RTSP port of the first simulated camera.
 const RTSP_PORT: u16 = 27554;
 
 impl Stage {
     /// Builds the release binaries and makes the clip, once.
     pub(crate) fn set() -> Result<Self> {
-        eprintln!("bench: building the release binaries");
-        let status = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--quiet",
-                "--release",
-                "--package",
-                "boxd",
-                "--package",
-                "cloud-stub",
-                "--package",
-                "simcam",
-            ])
-            .current_dir(paths::workspace())
-            .status()?;
-        ensure!(status.success(), "the release build failed");
+        let programs = ["--package", "boxd", "--package", "cloud-stub", "--package", "simcam"];
+        build("the release binaries", &programs)?;
         let scratch = PathBuf::from(format!("/dev/shm/streambox-bench-{}", std::process::id()));
         fs::create_dir_all(&scratch)?;
         let stage = Self { scratch, http_port: free_port()? };

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::process::Measured;
 use crate::row::{Row, median};
+use crate::stage;
 
 /// The word that makes this program measure: it runs itself again in a world of its own.
 pub(crate) const INSIDE: &str = "tunnel-inside";
@@ -60,12 +61,7 @@ impl Kind {
 pub(crate) fn run_outside() -> Result<()> {
     let cores = available_parallelism()?.get();
     ensure!(cores >= 2, "each side needs a core of its own; this machine has {cores}");
-    eprintln!("bench: building the release binaries");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--package", "boxd"])
-        .current_dir(paths::workspace())
-        .status()?;
-    ensure!(status.success(), "the release build failed");
+    stage::build("boxd", &["--package", "boxd"])?;
     if let Err(error) = boringtun() {
         eprintln!("bench: boringtun-cli cannot be had, so it is left out: {error:#}");
     }

@@ -31,7 +31,7 @@ const SHORT: Duration = Duration::from_secs(15);
 #[test]
 fn a_certificate_comes_by_itself_is_kept_and_is_renewed_in_time() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let stage = Stage::new(&world::logs(test))?;
         let pebble = stage.pebble()?;
         let start = Instant::now();

@@ -50,7 +50,7 @@ impl Beside {
 #[test]
 fn two_clouds_are_as_good_as_one_and_outlive_each_other() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let mut beside = None;
         let mut link = Link::start_with(test, |internet, authority| {
             let postgres = Postgres::start(&world::logs(test))?;

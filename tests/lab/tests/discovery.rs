@@ -19,7 +19,7 @@ const FOUND: Duration = Duration::from_secs(20);
 #[test]
 fn cameras_are_found_and_adopted() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let factory = Factory::new(test, &["box", "onvif", "mdns", "upnp", "plain", "viewer"])?;
         let host = |name: &str| factory.host(name);
         let _onvif = cameras::ipycam(host("onvif")?, &CLIPS[2])?;

@@ -36,7 +36,7 @@ const AHEAD: f64 = 900.0;
 #[test]
 fn the_public_link_holds() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let mut link = Link::start(test)?;
         let took = link.claim_to_picture();
         println!("from claim to playing: {took:.1} s");

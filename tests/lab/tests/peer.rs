@@ -114,7 +114,7 @@ fn wg_quick(host: &Host, file: &str) -> Result<String> {
 #[test]
 fn a_camera_behind_somebody_elses_wireguard_plays_from_its_link() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let factory = Factory::new(test, &["cloud", "pc", "camera", "other"])?;
         let [cloud, pc, camera, other] = ["cloud", "pc", "camera", "other"].map(|name| factory.host(name));
         let (cloud, pc, camera, other) = (cloud?, pc?, camera?, other?);

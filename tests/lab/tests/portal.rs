@@ -51,7 +51,7 @@ fn beside(Walk { language, screen }: Walk, by: usize) -> Walk {
 #[test]
 fn each_role_does_its_work() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let mut stage = Stage::new(test)?;
         let mut complaints = Vec::new();
         for (round, walk) in walks().into_iter().enumerate() {

@@ -45,7 +45,7 @@ const FACTORY_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 64);
 #[test]
 fn the_page_says_what_stands_in_the_way() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let mut factory = Factory::new(test, &["box", "phone", "new", "far", "locked", "hall", "busy"])?;
         factory.readdress("far", FACTORY_ADDRESS)?;
         let host = |name: &str| factory.host(name);

@@ -63,7 +63,7 @@ fn start(test: &str, name: &str, command: Command, word: &str) -> Result<Process
 #[test]
 fn a_mock_device_from_crates_io_becomes_browser_ready() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         setup::check_devices()?;
         let mut command = Command::new(paths::lab().join("oxvif/bin/mock_server"));
         let state = PathBuf::from(SCRATCH).join("oxvif.toml");
@@ -92,7 +92,7 @@ fn a_mock_device_from_crates_io_becomes_browser_ready() {
 #[test]
 fn a_device_that_takes_only_what_the_schema_allows_becomes_browser_ready() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         setup::check_devices()?;
         for (media, port, encoding) in [("2", "8002", "H265"), ("1", "8001", "H264")] {
             let mut command = Command::new(paths::lab().join("strict/bin/python"));
@@ -118,7 +118,7 @@ fn a_device_that_takes_only_what_the_schema_allows_becomes_browser_ready() {
 #[test]
 fn a_device_that_cannot_be_set_is_left_as_it_is_with_a_sentence() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let config = PathBuf::from(SCRATCH).join("ipycam.json");
         let settings = serde_json::json!({
             "name": "Gate", "local_ip": "127.0.0.1", "onvif_port": 8000, "rtsp_port": 8554,

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use image::publish::{CHUNK, Draft, Expiry, Key, Publisher, keys};
+use image::publish::{Draft, Expiry, Key, Publisher, keys};
 use lab::{paths, setup};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
@@ -60,15 +60,7 @@ impl Desk {
             let text = format!("{name} of {version} ").repeat(length / 10);
             fs::write(self.path(name), text).unwrap();
         }
-        let draft = Draft {
-            fit: self.path("fit"),
-            root: self.path("root"),
-            board: BOARD.to_owned(),
-            version: version.to_owned(),
-            security: 1,
-            schema: 1,
-            chunk: CHUNK,
-        };
+        let draft = Draft::first(self.path("fit"), self.path("root"), BOARD, version);
         self.at(OffsetDateTime::now_utc(), folder, |publisher, offline| publisher.publish(&draft, offline))
             .unwrap();
     }

@@ -39,7 +39,7 @@ fn wanted(name: &str) -> Result<Option<u64>> {
 #[test]
 fn the_public_link_outlasts_random_faults() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let time = Duration::from_secs(wanted("STREAMBOX_SOAK_MINUTES")?.unwrap_or(1) * 60);
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let seed = wanted("STREAMBOX_SOAK_SEED")?.unwrap_or(now);

@@ -44,7 +44,7 @@ const QUESTIONS: usize = 300;
 #[test]
 fn a_camera_cannot_send_the_box_elsewhere() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let liars: Vec<String> = (0..7).flat_map(|n| [format!("liar{n}"), format!("sly{n}")]).collect();
         let hosts: Vec<&str> =
             ["box", "bystander"].into_iter().chain(liars.iter().map(String::as_str)).collect();

@@ -29,7 +29,7 @@ const EXPECTED: [(&str, &str); 8] = [
 #[test]
 fn each_trouble_has_its_sentence() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let factory = Factory::new(test, &["box", "locked", "open", "web", "stall", "viewer"])?;
         let clip = CLIPS[1];
         let locked = cameras::gst(factory.host("locked")?, &cameras::turns(&[clip]), Auth::Digest)?;

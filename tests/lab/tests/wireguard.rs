@@ -245,7 +245,7 @@ fn refused(host: &Host, config: &Path, privileged: bool) -> Result<String> {
 #[test]
 fn standard_wireguard_is_joined_and_joins() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let factory = Factory::new(test, &["box", "server"])?;
         let (own, theirs) = (factory.host("box")?, factory.host("server")?);
         let hosts = file("hosts", &format!("127.0.0.1 localhost\n{} {NAME}\n", theirs.address()))?;

@@ -26,7 +26,7 @@ const KEY: &str = "lab-key-0123456789abcdef";
 #[test]
 fn each_way_in_plays_from_the_same_kind_of_link() {
     let test = test_name!();
-    world::inside(test, || {
+    world::beside(test, || {
         let factory = Factory::new(test, &["cloud", "camera", "encoder", "viewer"])?;
         let camera = cameras::gst(factory.host("camera")?, &cameras::turns(&[CLIP]), Auth::Open)?;
         let host = factory.host("cloud")?;

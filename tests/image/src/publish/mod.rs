@@ -73,6 +73,21 @@ pub struct Draft {
     pub chunk: u32,
 }
 
+impl Draft {
+    /// Of the first security version and data schema, cut as usual.
+    pub fn first(fit: impl Into<PathBuf>, root: impl Into<PathBuf>, board: &str, version: &str) -> Self {
+        Self {
+            fit: fit.into(),
+            root: root.into(),
+            board: board.to_owned(),
+            version: version.to_owned(),
+            security: 1,
+            schema: 1,
+            chunk: CHUNK,
+        }
+    }
+}
+
 /// What came of publishing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {

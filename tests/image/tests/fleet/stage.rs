@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use image::{
     build::{self, Options},
     lan::{self, Lan},
-    publish::{CHUNK, Draft, Expiry, Key, Publisher, keys},
+    publish::{Draft, Expiry, Key, Publisher, keys},
     qemu::Machine,
 };
 use lab::{
@@ -220,15 +220,7 @@ impl Stage {
             expiry: Expiry::default(),
             progress: &|_, _| {},
         };
-        let draft = Draft {
-            fit: built.fit.clone(),
-            root: built.root.clone(),
-            board: built.board.name.clone(),
-            version: version.to_owned(),
-            security: 1,
-            schema: 1,
-            chunk: CHUNK,
-        };
+        let draft = Draft::first(&built.fit, &built.root, &built.board.name, version);
         publisher.publish(&draft, &[key(keys::OFFLINE[0])?, key(keys::OFFLINE[1])?]).map(drop)
     }
 

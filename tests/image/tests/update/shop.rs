@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use image::{
     build::{self, Built, Options},
-    publish::{CHUNK, Draft, Expiry, Key, Published, Publisher, keys},
+    publish::{Draft, Expiry, Key, Published, Publisher, keys},
     toolchain,
 };
 use time::OffsetDateTime;
@@ -115,16 +115,7 @@ impl Shop {
 }
 
 fn publish(publisher: &Publisher<'_>, built: &Built, version: &str, keys: &[Key]) -> Result<Published> {
-    let draft = Draft {
-        fit: built.fit.clone(),
-        root: built.root.clone(),
-        board: built.board.name.clone(),
-        version: version.to_owned(),
-        security: 1,
-        schema: 1,
-        chunk: CHUNK,
-    };
-    publisher.publish(&draft, keys)
+    publisher.publish(&Draft::first(&built.fit, &built.root, &built.board.name, version), keys)
 }
 
 fn chunks(release: &Release) -> BTreeMap<&str, u32> {

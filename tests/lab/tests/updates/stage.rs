@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use enrol::{Asked, Identity, Told, Unsigned, sign_hello, sign_join, sign_question, sign_report};
-use image::publish::{CHUNK, Draft, Expiry, Key, Publisher, keys};
+use image::publish::{Draft, Expiry, Key, Publisher, keys};
 use lab::{
     cloud::Cloud,
     factory::Factory,
@@ -198,15 +198,7 @@ fn publish(folder: &std::path::Path) -> Result<PathBuf> {
     };
     for version in [BEFORE, VERSION] {
         fs::write(at("image"), version.repeat(10_000))?;
-        let draft = Draft {
-            fit: at("image"),
-            root: at("image"),
-            board: BOARD.to_owned(),
-            version: version.to_owned(),
-            security: 1,
-            schema: 1,
-            chunk: CHUNK,
-        };
+        let draft = Draft::first(at("image"), at("image"), BOARD, version);
         publisher.publish(&draft, &offline)?;
     }
     Ok(at("keys").join(format!("{}.pem", keys::ONLINE)))
