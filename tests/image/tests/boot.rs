@@ -135,7 +135,7 @@ fn a_camera_plays_through_it() {
     // The first host of a factory has the first address.
     let camera = format!("[[camera]]\nid = \"gate\"\nurl = \"rtsp://10.77.0.1:554/{}\"\n", clip.name);
     let built = built(Options::default().configured(&camera));
-    world::inside(test, || {
+    world::beside(test, || {
         let factory = Factory::new(test, &["gst", "viewer"])?;
         let logs = world::logs(test);
         let lan = Lan::new(&factory, &logs)?;

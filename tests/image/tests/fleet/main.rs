@@ -22,7 +22,7 @@ fn a_bad_release_ends_at_the_first_box_and_a_good_one_reaches_all() {
     let all = std::env::var_os("STREAMBOX_FLEET").is_some_and(|which| which == "all");
     let bad = if all { &Bad::ALL[..] } else { &[Bad::NoTunnel] };
     let program = image::toolchain::firmware().unwrap();
-    world::inside(test, || {
+    world::beside(test, || {
         let mut stage = Stage::open(test, &program)?;
         let [first, second] = stage.boxes();
         for (number, kind) in bad.iter().enumerate() {

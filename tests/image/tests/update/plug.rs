@@ -130,7 +130,7 @@ fn until(machine: &Machine, what: &str, mut condition: impl FnMut() -> bool) -> 
 fn the_plug_may_be_pulled_at_any_moment() {
     let test = test_name!();
     let shop = Shop::open("plug", &[Change::Apart]).unwrap();
-    world::inside(test, || {
+    world::beside(test, || {
         let factory = Factory::new(test, &["web"])?;
         let logs = world::logs(test);
         let lan = Lan::new(&factory, &logs)?;
