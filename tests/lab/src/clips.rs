@@ -6,12 +6,13 @@
 use std::{
     collections::HashMap,
     fmt::Write,
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result, ensure};
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::paths;
 
@@ -130,8 +131,14 @@ impl Paced {
     }
 }
 
-/// Encodes a picture that ffmpeg draws, as Annex B; `gop` in frames. The file is whole when it is there.
+/// Encodes a picture that ffmpeg draws, as Annex B; `gop` in frames. The file is whole when it is there, and made once, whoever
+/// asks for it at the same time.
 fn encode(file: &Path, source: &str, picture: &str, gop: &str, rate: &[&str]) -> Result<()> {
+    let turn = File::options().create(true).append(true).open(file.with_extension("lock"))?;
+    let _turn = Flock::lock(turn, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+    if file.exists() {
+        return Ok(());
+    }
     let draft = file.with_extension("draft.h264");
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", source, "-vf", picture]);
