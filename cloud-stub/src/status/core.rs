@@ -347,7 +347,7 @@ impl Holder {
                 latency_ms: report.latency_ms.filter(|_| flows).map(short),
                 fps: if flows { report.fps } else { 0.0 },
                 bit_rate: if flows { report.bit_rate } else { 0 },
-                keyframe_age_ms: report.keyframe_age_ms.map(|age| age + now.saturating_sub(*heard)),
+                keyframe_age_ms: report.keyframe_age_ms.map(|age| age.saturating_add(now.saturating_sub(*heard))),
             };
             camera.hours.entry(at / HOUR_MS).or_default().put(at, sample);
             while camera.hours.len() > HOURS {
@@ -400,6 +400,9 @@ impl Camera {
     fn take(&mut self, mut report: CameraReport, now: u64) {
         if self.aside.open().is_some_and(|open| open.reason == Reason::Removed) {
             self.aside.end(now);
+        }
+        if !report.fps.is_finite() {
+            report.fps = 0.0;
         }
         let outages = std::mem::take(&mut report.outages);
         let mut lasts = false;

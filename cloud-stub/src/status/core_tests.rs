@@ -248,6 +248,24 @@ fn there_is_one_sample_each_half_minute_and_none_while_nothing_is_heard() {
 }
 
 #[test]
+fn figures_beyond_all_measure_are_kept_as_the_most_there_is() {
+    let mut told = streams("gate");
+    told.report = CameraReport { fps: f32::INFINITY, bit_rate: u64::MAX, keyframe_age_ms: Some(u64::MAX), ..told.report };
+    let mut scene = Scene::new();
+    for _ in 0..4 {
+        scene.hear(vec![told.clone()]);
+        scene.silent(30);
+    }
+    scene.write(true);
+    let (.., hour, _) = scene.hours.last().unwrap();
+    let kept = Hour::unpack(&hour.pack());
+    let rate = u64::from(u16::MAX) * 4_000;
+    assert!(kept.samples().count() >= 3);
+    assert!(kept.samples().all(|(_, sample)| (sample.fps, sample.bit_rate) == (0.0, rate)), "{kept:?}");
+    assert!(hour.sum().bit_rate > rate, "no sum begins again at nothing");
+}
+
+#[test]
 fn what_could_not_be_written_is_written_later() {
     let mut scene = Scene::new();
     scene.live(60, &["gate"]);

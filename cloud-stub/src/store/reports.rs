@@ -195,13 +195,15 @@ fn streams(report: &CameraReport) -> bool {
     matches!(report.state, CameraState::Streaming(_))
 }
 
-/// The cameras of a report, each once, with names that are not too long.
+/// The cameras of a report, each once, with names that are not too long and figures that JSON has a form for.
 fn tidy(cameras: &[CameraReport]) -> Vec<CameraReport> {
     let mut tidy: Vec<CameraReport> = Vec::with_capacity(cameras.len());
     for camera in cameras {
         if !tidy.iter().any(|other| other.id == camera.id) {
             let name = camera.name.chars().filter(|char| !char.is_control()).take(NAME).collect();
-            tidy.push(CameraReport { name, ..camera.clone() });
+            // 1e39 in a report is infinity in an f32, which is written as null and never read again.
+            let fps = if camera.fps.is_finite() { camera.fps } else { 0.0 };
+            tidy.push(CameraReport { name, fps, ..camera.clone() });
         }
     }
     tidy
@@ -272,4 +274,28 @@ async fn put_pending(write: &mut Write, of: &BoxId, report: &Pending) -> Result<
             .map_err(error)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::stage::{Stage, camera, report};
+
+    #[tokio::test]
+    async fn a_figure_that_is_no_number_stops_nobody() {
+        let stage = Stage::new().await;
+        let (_, from) = stage.join(1).await;
+        let text = serde_json::to_string(&report(vec![camera("gate")])).unwrap();
+        let hostile = text.replace("25.0", "1e39");
+        assert_ne!(hostile, text);
+        let hostile: Report = serde_json::from_str(&hostile).unwrap();
+        stage.store.report(from, &hostile).await.unwrap();
+        let other = stage.another().await;
+        for store in [&stage.store, &other] {
+            store.refresh().await.unwrap();
+            let directory = store.directory().borrow().clone();
+            let fps: Vec<f32> = directory.cameras().map(|row| row.report.fps).collect();
+            assert_eq!(fps, [0.0]);
+        }
+    }
 }
