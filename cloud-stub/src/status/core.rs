@@ -28,6 +28,8 @@ const WRITE_MS: u64 = 300_000;
 const HOURS: usize = 4;
 /// Cameras whose figures one transaction writes.
 const AT_ONCE: usize = 100;
+/// Outages of a camera that one report may tell: a box tells at most 200 that are over, and one that goes on.
+const OUTAGES: usize = 201;
 
 /// Everything.
 #[derive(Debug)]
@@ -404,7 +406,9 @@ impl Camera {
         if !report.fps.is_finite() {
             report.fps = 0.0;
         }
-        let outages = std::mem::take(&mut report.outages);
+        let mut outages = std::mem::take(&mut report.outages);
+        // They come oldest first; the last one may still go on.
+        outages.drain(..outages.len().saturating_sub(OUTAGES));
         let mut lasts = false;
         for outage in outages {
             lasts |= outage.to_age_ms.is_none();

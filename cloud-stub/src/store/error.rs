@@ -114,8 +114,8 @@ pub enum Refused {
     /// It cannot be taken as it is.
     #[error("{0}")]
     Unfit(&'static str),
-    /// A report lists more cameras than a box can have.
-    #[error("a report lists at most {0} cameras")]
+    /// A report lists more cameras than it may, or its box has had too many over time.
+    #[error("there are too many cameras: at most {0}")]
     TooManyCameras(usize),
 }
 

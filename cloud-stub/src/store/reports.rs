@@ -16,8 +16,10 @@ use super::directory::{BoxRow, CameraRow, Directory};
 use super::follow::{BOX, camera_row};
 use super::{Error, Refused, Store, lock};
 
-/// Most cameras of one box.
+/// Most cameras of one report.
 const CAMERAS: usize = 256;
+/// Most cameras that are kept of one box: the reported ones, and those that it had before.
+const KEPT: usize = 4 * CAMERAS;
 /// Longest name that is kept, characters.
 const NAME: usize = 100;
 
@@ -92,6 +94,10 @@ impl Store {
                 for row in &rows {
                     let row = camera_row(row)?;
                     before.insert(row.camera_id.clone(), row);
+                }
+                let new = cameras.iter().filter(|camera| !before.contains_key(&camera.id)).count();
+                if new > 0 && rows.len() + new > KEPT {
+                    return Err(Refused::TooManyCameras(KEPT).into());
                 }
                 let mut links = Vec::new();
                 for camera in cameras {
@@ -297,5 +303,21 @@ mod tests {
             let fps: Vec<f32> = directory.cameras().map(|row| row.report.fps).collect();
             assert_eq!(fps, [0.0]);
         }
+    }
+
+    #[tokio::test]
+    async fn a_box_that_reports_new_cameras_again_and_again_is_stopped() {
+        let stage = Stage::new().await;
+        let (id, from) = stage.join(1).await;
+        let cameras = |turn: usize| (0..CAMERAS).map(|number| camera(&format!("c{turn}-{number}"))).collect();
+        for turn in 0..KEPT / CAMERAS {
+            stage.store.report(from, &report(cameras(turn))).await.unwrap();
+        }
+        let refused = stage.store.report(from, &report(cameras(99))).await;
+        assert!(matches!(refused, Err(Error::Refused(Refused::TooManyCameras(KEPT)))), "{refused:?}");
+        stage.store.refresh().await.unwrap();
+        assert_eq!(stage.store.directory().borrow().cameras_of(&id).count(), KEPT);
+        let known = stage.store.report(from, &report(cameras(0))).await.unwrap();
+        assert_eq!(known.cameras.len(), CAMERAS, "those that are known go on");
     }
 }
