@@ -34,6 +34,7 @@ pub use routes::routes;
 use crate::hub::Reports;
 use crate::store::{BoxRow, BoxState, Directory, Error, Store};
 use alert::machine::Event;
+use sample::HOUR_MS;
 
 /// What a camera without a box is held by: this and its public id.
 pub(crate) const SOURCE: &str = "source:";
@@ -42,7 +43,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Between two writes, looks.
 const WRITE_EVERY: u32 = 5;
 /// Between two sweeps, milliseconds.
-const SWEEP_MS: u64 = 6 * 3_600_000;
+const SWEEP_MS: u64 = 6 * HOUR_MS;
 /// Most news that wait for the database.
 const EVENTS: usize = 1_000;
 
@@ -189,8 +190,13 @@ impl Status {
     async fn sweep(&self) {
         let now = self.0.store.now_ms();
         let due = now.saturating_sub(*lock(&self.0.swept_ms)) >= SWEEP_MS;
-        if due && self.0.store.sweep_status(now).await.is_ok() {
-            *lock(&self.0.swept_ms) = now;
+        if !due {
+            return;
+        }
+        // Also when it fails: everybody who writes waits while it is tried.
+        *lock(&self.0.swept_ms) = now;
+        if let Err(error) = self.0.store.sweep_status(now).await {
+            tracing::warn!("{error}; it is tried again in {} h", SWEEP_MS / HOUR_MS);
         }
     }
 
@@ -289,4 +295,28 @@ fn cameras_of(directory: &Directory, holder: &str) -> Vec<CameraId> {
 /// Nobody leaves a half-made value behind: a poisoned lock is used as it is.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::stage::Stage;
+
+    #[tokio::test]
+    async fn a_sweep_that_fails_is_not_tried_again_each_second() {
+        let stage = Stage::new().await;
+        let status = Status::idle(stage.store.clone());
+        stage.sql("INSERT INTO sample_hour (public_id, hour, samples) VALUES ('x', 1, '')").await;
+        stage.sql("ALTER TABLE known RENAME TO away").await;
+        status.sweep().await;
+        stage.sql("ALTER TABLE away RENAME TO known").await;
+        let left = async || stage.number("SELECT COUNT(*) FROM sample_hour").await;
+        assert_eq!(left().await, 1, "it failed");
+        stage.clock.forward_ms(1_000);
+        status.sweep().await;
+        assert_eq!(left().await, 1, "not yet");
+        stage.clock.forward_ms(SWEEP_MS);
+        status.sweep().await;
+        assert_eq!(left().await, 0);
+    }
 }

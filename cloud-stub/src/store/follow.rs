@@ -156,11 +156,12 @@ impl Store {
                     ("DELETE FROM change WHERE at_ms < $1", 7 * DAY_MS),
                     (
                         "DELETE FROM session_key WHERE session IN (SELECT id FROM session WHERE expires_ms < $1) \
-                         AND session NOT IN (SELECT session FROM boxes)",
+                         AND NOT EXISTS (SELECT 1 FROM boxes WHERE boxes.session = session_key.session)",
                         DAY_MS,
                     ),
                     (
-                        "DELETE FROM session WHERE expires_ms < $1 AND id NOT IN (SELECT session FROM boxes)",
+                        "DELETE FROM session WHERE expires_ms < $1 \
+                         AND NOT EXISTS (SELECT 1 FROM boxes WHERE boxes.session = session.id)",
                         DAY_MS,
                     ),
                     ("DELETE FROM invitation WHERE expires_ms < $1", 0),

@@ -248,9 +248,11 @@ impl Store {
                         "DELETE FROM outage WHERE reason = 'removed' AND to_ms IS NULL AND from_ms < $1",
                         old_ms,
                     ),
+                    // PostgreSQL asks NOT IN row by row once the list is larger than its memory for one.
                     (
-                        "DELETE FROM known WHERE known_ms < $1 AND public_id NOT IN (SELECT public_id FROM sample_day) \
-                         AND public_id NOT IN (SELECT public_id FROM outage)",
+                        "DELETE FROM known WHERE known_ms < $1 \
+                         AND NOT EXISTS (SELECT 1 FROM sample_day WHERE sample_day.public_id = known.public_id) \
+                         AND NOT EXISTS (SELECT 1 FROM outage WHERE outage.public_id = known.public_id)",
                         old_ms,
                     ),
                 ] {
@@ -371,4 +373,26 @@ async fn put_hour(
     .await
     .map_err(error)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::stage::Stage;
+
+    #[tokio::test]
+    async fn what_is_known_of_a_camera_goes_with_its_last_figures_and_outages() {
+        let stage = Stage::new().await;
+        for id in ["figures", "outage", "neither"] {
+            stage.sql(&format!("INSERT INTO known (public_id, known_ms) VALUES ('{id}', 1)")).await;
+        }
+        let now = 1_000 * DAY_MS;
+        stage.sql("INSERT INTO sample_day (public_id, day, hours) VALUES ('figures', 999, '')").await;
+        let from = now - DAY_MS;
+        let outage = "INSERT INTO outage (public_id, from_ms, to_ms, reason) VALUES";
+        stage.sql(&format!("{outage} ('outage', {from}, {from}, 'site')")).await;
+        stage.store.sweep_status(now).await.unwrap();
+        assert_eq!(stage.number("SELECT COUNT(*) FROM known WHERE public_id = 'neither'").await, 0);
+        assert_eq!(stage.number("SELECT COUNT(*) FROM known").await, 2);
+    }
 }
