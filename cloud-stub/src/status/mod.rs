@@ -151,28 +151,46 @@ impl Status {
         }
     }
 
-    /// Writes what waits, then hands over what people are to be told. `all`: everything, for this process ends.
+    /// Writes what waits, part by part, then hands over what people are to be told. `all`: everything, for this process
+    /// ends.
     ///
     /// # Errors
-    /// The database's; nothing is lost.
+    /// The database's, the last one of several; nothing is lost.
     pub async fn flush(&self, all: bool) -> Result<(), Error> {
         let inner = &*self.0;
         let now = inner.store.now_ms();
         let events = std::mem::take(&mut *lock(&inner.events));
         let batch = self.core(|core| core.batch(now, all));
-        if !batch.is_empty() {
-            if let Err(error) = inner.store.write_status(&batch).await {
-                self.core(|core| core.failed(batch));
-                lock(&inner.events).splice(0..0, events);
-                return Err(error);
+        let mut outcome = Ok(());
+        let mut left = Batch::default();
+        for part in batch.parts() {
+            // A row that cannot be written keeps back its own part; a database that is gone keeps back the rest.
+            if matches!(&outcome, Err(error) if Error::passes(error)) {
+                left.extend(part);
+                continue;
             }
-            self.core(|core| core.written(&batch));
+            match inner.store.write_status(&part).await {
+                Ok(()) => self.core(|core| core.written(&part)),
+                Err(error) => {
+                    outcome = Err(error);
+                    left.extend(part);
+                }
+            }
         }
-        let directory = inner.store.directory().borrow().clone();
-        for (holder, event) in events {
-            inner.options.courier.tell(&directory, &holder, &event, now);
+        // What people were told is written before they are told.
+        let told = left.alarms.is_empty();
+        if !left.is_empty() {
+            self.core(|core| core.failed(left));
         }
-        Ok(())
+        if told {
+            let directory = inner.store.directory().borrow().clone();
+            for (holder, event) in events {
+                inner.options.courier.tell(&directory, &holder, &event, now);
+            }
+        } else {
+            lock(&inner.events).splice(0..0, events);
+        }
+        outcome
     }
 
     /// How a camera is now, and samples of this hour, if this cloud hears it.
@@ -300,7 +318,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::stage::Stage;
+    use crate::store::stage::{Stage, camera};
 
     #[tokio::test]
     async fn a_sweep_that_fails_is_not_tried_again_each_second() {
@@ -318,5 +336,31 @@ mod tests {
         stage.clock.forward_ms(SWEEP_MS);
         status.sweep().await;
         assert_eq!(left().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_written_keeps_back_its_own_part_only() {
+        let stage = Stage::new().await;
+        let status = Status::idle(stage.store.clone());
+        for id in (0..700).map(|n| format!("c{n:03}")) {
+            status.heard_source(&CameraId::new(&id).unwrap(), camera(&id));
+        }
+        for holder in (0..700).map(|n| format!("{SOURCE}c{n:03}")) {
+            status.core(|core| core.load(&holder, Rows::default(), stage.store.now_ms()));
+        }
+        stage
+            .sql(
+                "CREATE TRIGGER no BEFORE INSERT ON known WHEN NEW.public_id = 'c350' \
+                 BEGIN SELECT RAISE(ABORT, 'no'); END",
+            )
+            .await;
+        let known = async || stage.number("SELECT COUNT(*) FROM known").await;
+        status.flush(false).await.unwrap_err();
+        assert_eq!(known().await, 400, "two parts of three");
+        status.flush(false).await.unwrap_err();
+        assert_eq!(known().await, 400, "what failed is tried again");
+        stage.sql("DROP TRIGGER no").await;
+        status.flush(false).await.unwrap();
+        assert_eq!(known().await, 700);
     }
 }

@@ -23,6 +23,9 @@ const KEPT: usize = 4 * CAMERAS;
 /// Longest name that is kept, characters.
 const NAME: usize = 100;
 
+/// Rows that are written in one transaction, or those of one box more: a slow database writes them well within its time.
+const ROWS: usize = 300;
+
 /// A report that waits to be written.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
@@ -126,36 +129,59 @@ impl Store {
             .await
     }
 
-    /// Writes the reports that wait, and reads those that other processes have written. What could not be written waits
-    /// on.
+    /// Writes the reports that wait, part by part, and reads those that other processes have written. What could not be
+    /// written waits on.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's, the last one of several.
     pub async fn flush(&self) -> Result<(), Error> {
         const DOING: &str = "write the reports of boxes";
         let waiting = std::mem::take(&mut *lock(&self.0.pending));
         let database = &self.0.database;
-        let outcome = database
-            .within(DOING, async {
-                if !waiting.is_empty() {
+        let mut outcome = Ok(());
+        for part in parts(waiting) {
+            // A row that cannot be written keeps back its own part; a database that is gone keeps back the rest.
+            let gone = matches!(&outcome, Err(error) if Error::passes(error));
+            if !gone {
+                let write = async {
                     let mut write = database.write(DOING).await?;
-                    for (of, report) in &waiting {
+                    for (of, report) in &part {
                         put_pending(&mut write, of, report).await?;
                     }
-                    write.commit().await?;
+                    write.commit().await
+                };
+                match database.within(DOING, write).await {
+                    Ok(()) => continue,
+                    Err(error) => outcome = Err(error),
                 }
-                self.read_seen().await
-            })
-            .await;
-        if outcome.is_err() {
+            }
             let mut pending = lock(&self.0.pending);
-            for (of, report) in waiting {
+            for (of, report) in part {
                 // A newer one may have come in.
                 pending.entry(of).or_insert(report);
             }
         }
-        outcome
+        if matches!(&outcome, Err(error) if Error::passes(error)) {
+            return outcome;
+        }
+        outcome.and(database.within(DOING, self.read_seen()).await)
     }
+}
+
+/// Reports that wait, in parts that are written one after the other.
+fn parts(waiting: HashMap<BoxId, Pending>) -> Vec<Vec<(BoxId, Pending)>> {
+    let (mut parts, mut part, mut rows) = (Vec::new(), Vec::new(), 0);
+    for (of, report) in waiting {
+        rows += 1 + report.cameras.len();
+        part.push((of, report));
+        if rows >= ROWS {
+            parts.push(std::mem::take(&mut part));
+            rows = 0;
+        }
+    }
+    parts.push(part);
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// Id, public id, and whether the link is on.
@@ -319,5 +345,35 @@ mod tests {
         assert_eq!(stage.store.directory().borrow().cameras_of(&id).count(), KEPT);
         let known = stage.store.report(from, &report(cameras(0))).await.unwrap();
         assert_eq!(known.cameras.len(), CAMERAS, "those that are known go on");
+    }
+
+    #[tokio::test]
+    async fn a_report_that_cannot_be_written_keeps_back_its_own_part_only() {
+        let stage = Stage::new().await;
+        let mut boxes = Vec::new();
+        for number in 1..=4 {
+            let (_, from) = stage.join(number).await;
+            let cameras: Vec<CameraReport> = (0..200).map(|n| camera(&format!("c{number}-{n}"))).collect();
+            stage.store.report(from, &report(cameras.clone())).await.unwrap();
+            boxes.push((from, cameras));
+        }
+        stage.store.refresh().await.unwrap();
+        stage.clock.forward_ms(30_000);
+        for (from, cameras) in &mut boxes {
+            cameras.iter_mut().for_each(|camera| camera.bit_rate = 77);
+            stage.store.report(*from, &report(cameras.clone())).await.unwrap();
+        }
+        stage
+            .sql(
+                "CREATE TRIGGER no BEFORE UPDATE ON camera WHEN NEW.camera_id = 'c1-199' \
+                 BEGIN SELECT RAISE(ABORT, 'no'); END",
+            )
+            .await;
+        let written = async || stage.number("SELECT COUNT(*) FROM camera WHERE report LIKE '%:77%'").await;
+        stage.store.flush().await.unwrap_err();
+        assert_eq!(written().await, 400, "two boxes at a time");
+        stage.sql("DROP TRIGGER no").await;
+        stage.store.flush().await.unwrap();
+        assert_eq!(written().await, 800);
     }
 }

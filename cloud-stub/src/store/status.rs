@@ -1,6 +1,6 @@
 //! How cameras were over time: samples, sums, outages, and what people have been told of them.
 //!
-//! Rows come in batches, a few hundred in a transaction. Only the cloud that hears a camera writes its rows; should two do
+//! Rows come in batches, a few hundred of them in a transaction ([`Batch::parts`]). Only the cloud that hears a camera writes its rows; should two do
 //! so for a moment, hours are put together and an outage is written twice under the same beginning.
 
 use std::collections::HashMap;
