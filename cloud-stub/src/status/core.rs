@@ -151,13 +151,16 @@ impl Core {
                 leave.push(id.clone());
                 continue;
             };
-            if look.seen_ms > Some(holder.heard_ms.unwrap_or(holder.watched_ms) + ELSEWHERE_MS) {
+            // A clock was set back since: until it is that time again, nobody knows whose report it was.
+            let seen_ms = look.seen_ms.filter(|at| *at <= now + ELSEWHERE_MS);
+            holder.heard_ms = holder.heard_ms.map(|at| at.min(now));
+            if look.elsewhere || seen_ms > Some(holder.heard_ms.unwrap_or(holder.watched_ms) + ELSEWHERE_MS) {
                 // Another cloud hears it, and answers for it.
                 leave.push(id.clone());
                 continue;
             }
             if now.saturating_sub(self.started_ms) >= SILENT_MS {
-                holder.watch_silence(id, look.seen_ms.max(look.sign_ms), now);
+                holder.watch_silence(id, seen_ms.max(look.sign_ms), now);
             }
             holder.switch(&look.off, now);
             if let Some(at) = sampled {

@@ -106,7 +106,7 @@ impl Scene {
 
     fn tick(&mut self) {
         self.now += 1_000;
-        let look = Look { seen_ms: self.seen, sign_ms: None, off: self.off.clone(), after_ms: 120_000 };
+        let look = Look { seen_ms: self.seen, off: self.off.clone(), after_ms: 120_000, ..Look::default() };
         let events = self.core.tick(self.now, |_| Some(look.clone()));
         self.events.extend(events.into_iter().map(|(_, event)| event));
         self.write(false);
@@ -300,6 +300,32 @@ fn a_box_that_another_cloud_hears_is_that_ones() {
     scene.silent(200);
     assert!(!scene.core.knows("box"));
     assert_eq!(scene.shown("gate"), []);
+}
+
+#[test]
+fn a_clock_that_is_set_back_leaves_no_box_to_others() {
+    let mut scene = Scene::new();
+    scene.live(600, &["gate"]);
+    let ahead = scene.now;
+    scene.now -= 500_000;
+    for _ in 0..4 {
+        scene.hear(vec![streams("gate")]);
+        // When a box was seen never goes back.
+        scene.seen = Some(ahead);
+        scene.silent(30);
+    }
+    assert!(scene.core.knows("box"));
+    scene.silent(100);
+    assert_eq!(scene.shown("gate"), [(190, None, Reason::Site)]);
+}
+
+#[test]
+fn a_box_that_was_heard_before_the_clock_was_set_back_falls_silent_all_the_same() {
+    let mut scene = Scene::new();
+    scene.live(600, &["gate"]);
+    scene.now -= 500_000;
+    scene.silent(100);
+    assert_eq!(scene.shown("gate"), [(101, None, Reason::Site)]);
 }
 
 #[test]

@@ -242,10 +242,7 @@ impl Status {
         let mut look = Look::default();
         let tenant = if let Some(public_id) = holder.strip_prefix(SOURCE) {
             let source = directory.portal().sources.get(public_id)?;
-            let elsewhere = |own: &String| !source.node.is_empty() && source.node != *own;
-            if self.0.options.node.as_ref().is_some_and(elsewhere) {
-                look.seen_ms = Some(u64::MAX);
-            }
+            look.elsewhere = !source.node.is_empty() && self.is_another(&source.node);
             if !source.on {
                 look.off.extend(CameraId::new(public_id).ok());
             }
@@ -253,6 +250,9 @@ impl Status {
         } else {
             let row = directory.by_id(&holder.parse().ok()?).filter(|row| row.state == BoxState::Active)?;
             look.seen_ms = row.seen.last_ms();
+            // By the other's clock, which may be ahead of this one.
+            let ahead = look.seen_ms > Some(self.0.store.now_ms());
+            look.elsewhere = ahead && directory.alive().contains(&row.node) && self.is_another(&row.node);
             look.sign_ms = (self.0.options.sign)(row);
             let off = directory.cameras_of(&row.id).filter(|camera| !camera.on);
             look.off = off.map(|camera| camera.public_id.clone()).collect();
@@ -260,6 +260,11 @@ impl Status {
         };
         look.after_ms = alert::Rules::of(directory, tenant.unwrap_or_default()).after_ms();
         Some(look)
+    }
+
+    /// Whether this is the id of another cloud.
+    fn is_another(&self, node: &str) -> bool {
+        self.0.options.node.as_ref().is_some_and(|own| own != node)
     }
 
     fn core<T>(&self, with: impl FnOnce(&mut Core) -> T) -> T {
@@ -362,5 +367,25 @@ mod tests {
         stage.sql("DROP TRIGGER no").await;
         status.flush(false).await.unwrap();
         assert_eq!(known().await, 700);
+    }
+
+    #[tokio::test]
+    async fn a_report_of_the_future_is_anothers_only_when_another_has_the_box() {
+        let stage = Stage::new().await;
+        let (id, ..) = stage.with_camera(1).await;
+        let courier = alert::Courier::silent(String::new());
+        let options = Options { sign: Box::new(|_| None), node: Some("a".to_owned()), courier };
+        let status = Status::new(stage.store.clone(), options);
+        let mut directory = Directory::clone(&stage.store.directory().borrow());
+        directory.set_alive(["a", "b"].map(str::to_owned).into());
+        let row = directory.by_id(&id).unwrap().clone();
+        row.seen.note(stage.store.now_ms() + 60_000);
+        for (node, elsewhere) in [("", false), ("a", false), ("b", true), ("dead", false)] {
+            directory.put_box(BoxRow { node: node.to_owned(), ..BoxRow::clone(&row) });
+            assert_eq!(status.look(&directory, id.as_str()).unwrap().elsewhere, elsewhere, "{node:?}");
+        }
+        stage.clock.forward_ms(60_000);
+        directory.put_box(BoxRow { node: "b".to_owned(), ..BoxRow::clone(&row) });
+        assert!(!status.look(&directory, id.as_str()).unwrap().elsewhere, "times tell");
     }
 }

@@ -21,8 +21,10 @@ pub struct Told {
 /// What is known outside of a holder at this moment.
 #[derive(Debug, Clone, Default)]
 pub struct Look {
-    /// Its last report to any cloud, milliseconds since 1970.
+    /// Its last report to any cloud, milliseconds since 1970; later than now when a clock was set back.
     pub seen_ms: Option<u64>,
+    /// Another cloud answers for it, whenever it was seen.
+    pub elsewhere: bool,
     /// Its last sign of life beside that.
     pub sign_ms: Option<u64>,
     /// The cameras whose links are switched off.
