@@ -218,13 +218,10 @@ impl Status {
         }
     }
 
-    /// Boxes that no cloud has heard for long are watched by the first one.
+    /// Boxes that no cloud has heard for long are watched by the first one that lives.
     fn watch_the_unheard(&self, directory: &Directory, now: u64) {
-        let nodes = &directory.portal().nodes;
-        let first = match &self.0.options.node {
-            Some(own) => nodes.iter().map(|(id, _)| id).min().is_none_or(|first| first == own),
-            None => true,
-        };
+        let first = directory.alive().first();
+        let first = self.0.options.node.as_ref().is_none_or(|own| first.is_none_or(|first| first == own));
         if !first || now.saturating_sub(self.0.started_ms) < SILENT_MS {
             return;
         }
@@ -323,6 +320,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Node;
     use crate::store::stage::{Stage, camera};
 
     #[tokio::test]
@@ -387,5 +385,26 @@ mod tests {
         stage.clock.forward_ms(60_000);
         directory.put_box(BoxRow { node: "b".to_owned(), ..BoxRow::clone(&row) });
         assert!(!status.look(&directory, id.as_str()).unwrap().elsewhere, "times tell");
+    }
+
+    #[tokio::test]
+    async fn the_first_cloud_that_lives_watches_the_unheard() {
+        let stage = Stage::new().await;
+        let (id, ..) = stage.with_camera(1).await;
+        let courier = alert::Courier::silent(String::new());
+        let options = Options { sign: Box::new(|_| None), node: Some("b".to_owned()), courier };
+        let status = Status::new(stage.store.clone(), options);
+        let mut directory = Directory::clone(&stage.store.directory().borrow());
+        let mut portal = directory.portal().clone();
+        for node in ["a", "b", "c"] {
+            portal.nodes.put(node, Some(Node { url: format!("http://{node}"), endpoint: String::new() }));
+        }
+        directory.set_portal(portal);
+        stage.clock.forward_ms(2 * SILENT_MS);
+        for (alive, watches) in [(&["a", "b"][..], false), (&["b", "c"], true)] {
+            directory.set_alive(alive.iter().map(|id| (*id).to_owned()).collect());
+            status.watch_the_unheard(&directory, stage.store.now_ms());
+            assert_eq!(status.core(|core| core.knows(id.as_str())), watches, "{alive:?}");
+        }
     }
 }
