@@ -4,7 +4,7 @@
 //! A *holder* is who reports cameras: a box, or the cloud itself for a camera without one. A holder is known once its rows
 //! were read; what it reports before that waits, bounded. What is in memory is bounded by the cameras that there are.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use model::CameraId;
 use model::status::CameraReport;
@@ -62,6 +62,8 @@ struct Camera {
     aside: Book,
     report: Option<(u64, CameraReport)>,
     hours: BTreeMap<u64, Hour>,
+    /// There are samples that no batch had yet.
+    sampled: bool,
     written_ms: u64,
     /// To be written, once.
     known_ms: Option<u64>,
@@ -170,7 +172,10 @@ impl Core {
             events.extend(site.into_iter().map(|event| (id.clone(), event)));
         }
         for id in leave {
-            if self.holders.get_mut(&id).is_some_and(|holder| !holder.dirty()) {
+            let Some(holder) = self.holders.get_mut(&id) else { continue };
+            if holder.dirty() {
+                holder.hurry();
+            } else {
                 self.holders.remove(&id);
             }
         }
@@ -198,6 +203,7 @@ impl Core {
                 let due = now.saturating_sub(camera.written_ms) >= WRITE_MS && batch.hours.len() < AT_ONCE;
                 if all || due {
                     camera.written_ms = now;
+                    camera.sampled = false;
                     let hours = camera.hours.iter().filter(|(_, hour)| !hour.is_empty());
                     batch.hours.extend(
                         hours.map(|(at, hour)| (public_id.clone(), *at, hour.clone(), *at < now / HOUR_MS)),
@@ -229,12 +235,13 @@ impl Core {
             spans.entry(id).or_default().insert(from, span);
         }
         let known: HashMap<CameraId, u64> = batch.known.into_iter().collect();
-        let alarms: std::collections::HashSet<String> =
-            batch.alarms.into_iter().map(|(subject, _)| subject).collect();
+        let hours: HashSet<CameraId> = batch.hours.into_iter().map(|(id, ..)| id).collect();
+        let alarms: HashSet<String> = batch.alarms.into_iter().map(|(subject, _)| subject).collect();
         for (holder_id, holder) in &mut self.holders {
             holder.alarm_changed |= alarms.contains(&format!("site:{holder_id}"));
             for (id, camera) in &mut holder.cameras {
                 camera.known_ms = camera.known_ms.or(known.get(id).copied());
+                camera.sampled |= hours.contains(id);
                 camera.alarm_changed |= alarms.contains(&format!("camera:{id}"));
                 if let Some(changes) = spans.remove(id) {
                     let (aside, out) = changes.into_iter().partition(|(from, _)| from & 1 == 1);
@@ -355,6 +362,7 @@ impl Holder {
                 keyframe_age_ms: report.keyframe_age_ms.map(|age| age.saturating_add(now.saturating_sub(*heard))),
             };
             camera.hours.entry(at / HOUR_MS).or_default().put(at, sample);
+            camera.sampled = true;
             while camera.hours.len() > HOURS {
                 camera.hours.pop_first();
             }
@@ -388,11 +396,18 @@ impl Holder {
         events
     }
 
+    /// Somebody else answers for it: what is left is written at once.
+    fn hurry(&mut self) {
+        for camera in self.cameras.values_mut().filter(|camera| camera.sampled) {
+            camera.written_ms = 0;
+        }
+    }
+
     fn dirty(&mut self) -> bool {
         self.alarm_changed
             || self.cameras.values_mut().any(|camera| {
                 let books = [&mut camera.out, &mut camera.aside].into_iter();
-                let mut waits = camera.known_ms.is_some() || camera.alarm_changed;
+                let mut waits = camera.known_ms.is_some() || camera.alarm_changed || camera.sampled;
                 for book in books {
                     waits |= book.changed();
                 }

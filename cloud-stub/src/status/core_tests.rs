@@ -300,6 +300,8 @@ fn a_box_that_another_cloud_hears_is_that_ones() {
     scene.silent(200);
     assert!(!scene.core.knows("box"));
     assert_eq!(scene.shown("gate"), []);
+    let samples: usize = scene.hours.iter().map(|(_, _, hour, _)| hour.samples().count()).sum();
+    assert!(samples >= 2, "its figures are written before it goes: {samples}");
 }
 
 #[test]
