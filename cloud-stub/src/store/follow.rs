@@ -108,6 +108,8 @@ impl Store {
                 what => others.insert((what.to_owned(), subject)),
             };
         }
+        // The last ones may be deleted already.
+        gap |= newest < last;
         if gap || boxes.len() + others.len() > MANY {
             self.replace(whole(database).await?);
         } else {
@@ -322,5 +324,18 @@ mod tests {
         other.report(from, &said).await.unwrap();
         other.flush().await.unwrap();
         assert_eq!(stage.another().await.directory().borrow().cameras_of(&id).next().unwrap().report.bit_rate, 4_000_000);
+    }
+
+    #[tokio::test]
+    async fn whoever_has_missed_the_last_changes_reads_everything() {
+        let stage = Stage::new().await;
+        let (.., camera) = stage.with_camera(1).await;
+        let other = stage.another().await;
+        stage.store.set_camera(&camera, false).await.unwrap();
+        stage.sql("DELETE FROM change").await;
+        other.refresh().await.unwrap();
+        let directory = other.directory().borrow().clone();
+        assert!(!directory.camera(camera.as_str()).unwrap().on);
+        assert_eq!(directory.version(), stage.store.directory().borrow().version());
     }
 }
