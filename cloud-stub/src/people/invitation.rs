@@ -57,9 +57,12 @@ pub(super) async fn accept(
     let Words { name, password, language } = json(request).await?;
     let had = had(&people, &invitation);
     let password = if had.is_some() && !invitation.renews() {
+        // Whoever may invite somebody again and again has no more guesses at their password than at the front.
+        people.tries.take(client.0, &invitation.email, Instant::now())?;
         if !people.passwords.fits(password, had.clone()).await? {
             return Err(Failure::new(StatusCode::FORBIDDEN, "This is not your password."));
         }
+        people.tries.give_back(client.0, &invitation.email);
         None
     } else {
         Some(people.passwords.hash(password, people.salt()?).await?)

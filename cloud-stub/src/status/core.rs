@@ -4,7 +4,7 @@
 //! A *holder* is who reports cameras: a box, or the cloud itself for a camera without one. A holder is known once its rows
 //! were read; what it reports before that waits, bounded. What is in memory is bounded by the cameras that there are.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use model::CameraId;
 use model::status::CameraReport;
@@ -28,6 +28,8 @@ const WRITE_MS: u64 = 300_000;
 const HOURS: usize = 4;
 /// Cameras whose figures one transaction writes.
 const AT_ONCE: usize = 100;
+/// Outages of a camera that one report may tell: a box tells at most 200 that are over, and one that goes on.
+const OUTAGES: usize = 201;
 
 /// Everything.
 #[derive(Debug)]
@@ -60,6 +62,8 @@ struct Camera {
     aside: Book,
     report: Option<(u64, CameraReport)>,
     hours: BTreeMap<u64, Hour>,
+    /// There are samples that no batch had yet.
+    sampled: bool,
     written_ms: u64,
     /// To be written, once.
     known_ms: Option<u64>,
@@ -149,13 +153,16 @@ impl Core {
                 leave.push(id.clone());
                 continue;
             };
-            if look.seen_ms > Some(holder.heard_ms.unwrap_or(holder.watched_ms) + ELSEWHERE_MS) {
+            // A clock was set back since: until it is that time again, nobody knows whose report it was.
+            let seen_ms = look.seen_ms.filter(|at| *at <= now + ELSEWHERE_MS);
+            holder.heard_ms = holder.heard_ms.map(|at| at.min(now));
+            if look.elsewhere || seen_ms > Some(holder.heard_ms.unwrap_or(holder.watched_ms) + ELSEWHERE_MS) {
                 // Another cloud hears it, and answers for it.
                 leave.push(id.clone());
                 continue;
             }
             if now.saturating_sub(self.started_ms) >= SILENT_MS {
-                holder.watch_silence(id, look.seen_ms.max(look.sign_ms), now);
+                holder.watch_silence(id, seen_ms.max(look.sign_ms), now);
             }
             holder.switch(&look.off, now);
             if let Some(at) = sampled {
@@ -165,7 +172,10 @@ impl Core {
             events.extend(site.into_iter().map(|event| (id.clone(), event)));
         }
         for id in leave {
-            if self.holders.get_mut(&id).is_some_and(|holder| !holder.dirty()) {
+            let Some(holder) = self.holders.get_mut(&id) else { continue };
+            if holder.dirty() {
+                holder.hurry();
+            } else {
                 self.holders.remove(&id);
             }
         }
@@ -193,6 +203,7 @@ impl Core {
                 let due = now.saturating_sub(camera.written_ms) >= WRITE_MS && batch.hours.len() < AT_ONCE;
                 if all || due {
                     camera.written_ms = now;
+                    camera.sampled = false;
                     let hours = camera.hours.iter().filter(|(_, hour)| !hour.is_empty());
                     batch.hours.extend(
                         hours.map(|(at, hour)| (public_id.clone(), *at, hour.clone(), *at < now / HOUR_MS)),
@@ -224,12 +235,13 @@ impl Core {
             spans.entry(id).or_default().insert(from, span);
         }
         let known: HashMap<CameraId, u64> = batch.known.into_iter().collect();
-        let alarms: std::collections::HashSet<String> =
-            batch.alarms.into_iter().map(|(subject, _)| subject).collect();
+        let hours: HashSet<CameraId> = batch.hours.into_iter().map(|(id, ..)| id).collect();
+        let alarms: HashSet<String> = batch.alarms.into_iter().map(|(subject, _)| subject).collect();
         for (holder_id, holder) in &mut self.holders {
             holder.alarm_changed |= alarms.contains(&format!("site:{holder_id}"));
             for (id, camera) in &mut holder.cameras {
                 camera.known_ms = camera.known_ms.or(known.get(id).copied());
+                camera.sampled |= hours.contains(id);
                 camera.alarm_changed |= alarms.contains(&format!("camera:{id}"));
                 if let Some(changes) = spans.remove(id) {
                     let (aside, out) = changes.into_iter().partition(|(from, _)| from & 1 == 1);
@@ -347,9 +359,10 @@ impl Holder {
                 latency_ms: report.latency_ms.filter(|_| flows).map(short),
                 fps: if flows { report.fps } else { 0.0 },
                 bit_rate: if flows { report.bit_rate } else { 0 },
-                keyframe_age_ms: report.keyframe_age_ms.map(|age| age + now.saturating_sub(*heard)),
+                keyframe_age_ms: report.keyframe_age_ms.map(|age| age.saturating_add(now.saturating_sub(*heard))),
             };
             camera.hours.entry(at / HOUR_MS).or_default().put(at, sample);
+            camera.sampled = true;
             while camera.hours.len() > HOURS {
                 camera.hours.pop_first();
             }
@@ -383,11 +396,18 @@ impl Holder {
         events
     }
 
+    /// Somebody else answers for it: what is left is written at once.
+    fn hurry(&mut self) {
+        for camera in self.cameras.values_mut().filter(|camera| camera.sampled) {
+            camera.written_ms = 0;
+        }
+    }
+
     fn dirty(&mut self) -> bool {
         self.alarm_changed
             || self.cameras.values_mut().any(|camera| {
                 let books = [&mut camera.out, &mut camera.aside].into_iter();
-                let mut waits = camera.known_ms.is_some() || camera.alarm_changed;
+                let mut waits = camera.known_ms.is_some() || camera.alarm_changed || camera.sampled;
                 for book in books {
                     waits |= book.changed();
                 }
@@ -401,7 +421,12 @@ impl Camera {
         if self.aside.open().is_some_and(|open| open.reason == Reason::Removed) {
             self.aside.end(now);
         }
-        let outages = std::mem::take(&mut report.outages);
+        if !report.fps.is_finite() {
+            report.fps = 0.0;
+        }
+        let mut outages = std::mem::take(&mut report.outages);
+        // They come oldest first; the last one may still go on.
+        outages.drain(..outages.len().saturating_sub(OUTAGES));
         let mut lasts = false;
         for outage in outages {
             lasts |= outage.to_age_ms.is_none();

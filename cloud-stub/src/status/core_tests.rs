@@ -106,7 +106,7 @@ impl Scene {
 
     fn tick(&mut self) {
         self.now += 1_000;
-        let look = Look { seen_ms: self.seen, sign_ms: None, off: self.off.clone(), after_ms: 120_000 };
+        let look = Look { seen_ms: self.seen, off: self.off.clone(), after_ms: 120_000, ..Look::default() };
         let events = self.core.tick(self.now, |_| Some(look.clone()));
         self.events.extend(events.into_iter().map(|(_, event)| event));
         self.write(false);
@@ -160,7 +160,8 @@ fn a_silent_box_is_out_since_its_last_sign_of_life() {
     assert_eq!(scene.shown("gate"), [(90, None, Reason::Site)]);
     scene.live(60, &["gate", "yard"]);
     assert_eq!(scene.shown("yard"), [(90, Some(394), Reason::Site)]);
-    assert!(scene.events.iter().all(|event| event.cameras.len() == 2), "one message: {:?}", scene.events);
+    let told: Vec<usize> = scene.events.iter().map(|event| event.cameras.len()).collect();
+    assert_eq!(told, [2, 2], "one message that both are out, one that they are back: {:?}", scene.events);
 }
 
 #[test]
@@ -248,6 +249,39 @@ fn there_is_one_sample_each_half_minute_and_none_while_nothing_is_heard() {
 }
 
 #[test]
+fn figures_beyond_all_measure_are_kept_as_the_most_there_is() {
+    let mut told = streams("gate");
+    told.report = CameraReport { fps: f32::INFINITY, bit_rate: u64::MAX, keyframe_age_ms: Some(u64::MAX), ..told.report };
+    let mut scene = Scene::new();
+    for _ in 0..4 {
+        scene.hear(vec![told.clone()]);
+        scene.silent(30);
+    }
+    scene.write(true);
+    let (.., hour, _) = scene.hours.last().unwrap();
+    let kept = Hour::unpack(&hour.pack());
+    let rate = u64::from(u16::MAX) * 4_000;
+    assert!(kept.samples().count() >= 3);
+    assert!(kept.samples().all(|(_, sample)| (sample.fps, sample.bit_rate) == (0.0, rate)), "{kept:?}");
+    assert!(hour.sum().bit_rate > rate, "no sum begins again at nothing");
+}
+
+#[test]
+fn a_report_tells_no_more_outages_than_a_box_does() {
+    let mut scene = Scene::new();
+    scene.live(60, &["gate"]);
+    let mut told = streams("gate");
+    let ended = |age: u64| Outage { from_age_ms: age + 4_000, to_age_ms: Some(age), reason: "closed".to_owned() };
+    told.report.outages = (1..=1_000).rev().map(|turn| ended(turn * 10_000)).collect();
+    told.report.outages.push(Outage { from_age_ms: 3_500, to_age_ms: None, reason: "closed".to_owned() });
+    scene.now += 20_000_000;
+    scene.core.heard("box", vec![told], Some(scene.now), scene.now);
+    let batch = scene.core.batch(scene.now, true);
+    assert_eq!(batch.spans.iter().filter(|(.., span)| span.is_some_and(|span| span.to_ms.is_some())).count(), 200);
+    assert!(batch.spans.iter().any(|(.., span)| span.is_some_and(|span| span.to_ms.is_none())), "the last one goes on");
+}
+
+#[test]
 fn what_could_not_be_written_is_written_later() {
     let mut scene = Scene::new();
     scene.live(60, &["gate"]);
@@ -267,6 +301,34 @@ fn a_box_that_another_cloud_hears_is_that_ones() {
     scene.silent(200);
     assert!(!scene.core.knows("box"));
     assert_eq!(scene.shown("gate"), []);
+    let samples: usize = scene.hours.iter().map(|(_, _, hour, _)| hour.samples().count()).sum();
+    assert!(samples >= 2, "its figures are written before it goes: {samples}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_leaves_no_box_to_others() {
+    let mut scene = Scene::new();
+    scene.live(600, &["gate"]);
+    let ahead = scene.now;
+    scene.now -= 500_000;
+    for _ in 0..4 {
+        scene.hear(vec![streams("gate")]);
+        // When a box was seen never goes back.
+        scene.seen = Some(ahead);
+        scene.silent(30);
+    }
+    assert!(scene.core.knows("box"));
+    scene.silent(100);
+    assert_eq!(scene.shown("gate"), [(190, None, Reason::Site)]);
+}
+
+#[test]
+fn a_box_that_was_heard_before_the_clock_was_set_back_falls_silent_all_the_same() {
+    let mut scene = Scene::new();
+    scene.live(600, &["gate"]);
+    scene.now -= 500_000;
+    scene.silent(100);
+    assert_eq!(scene.shown("gate"), [(101, None, Reason::Site)]);
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub use routes::routes;
 use crate::hub::Reports;
 use crate::store::{BoxRow, BoxState, Directory, Error, Store};
 use alert::machine::Event;
+use sample::HOUR_MS;
 
 /// What a camera without a box is held by: this and its public id.
 pub(crate) const SOURCE: &str = "source:";
@@ -42,7 +43,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Between two writes, looks.
 const WRITE_EVERY: u32 = 5;
 /// Between two sweeps, milliseconds.
-const SWEEP_MS: u64 = 6 * 3_600_000;
+const SWEEP_MS: u64 = 6 * HOUR_MS;
 /// Most news that wait for the database.
 const EVENTS: usize = 1_000;
 
@@ -150,28 +151,46 @@ impl Status {
         }
     }
 
-    /// Writes what waits, then hands over what people are to be told. `all`: everything, for this process ends.
+    /// Writes what waits, part by part, then hands over what people are to be told. `all`: everything, for this process
+    /// ends.
     ///
     /// # Errors
-    /// The database's; nothing is lost.
+    /// The database's, the last one of several; nothing is lost.
     pub async fn flush(&self, all: bool) -> Result<(), Error> {
         let inner = &*self.0;
         let now = inner.store.now_ms();
         let events = std::mem::take(&mut *lock(&inner.events));
         let batch = self.core(|core| core.batch(now, all));
-        if !batch.is_empty() {
-            if let Err(error) = inner.store.write_status(&batch).await {
-                self.core(|core| core.failed(batch));
-                lock(&inner.events).splice(0..0, events);
-                return Err(error);
+        let mut outcome = Ok(());
+        let mut left = Batch::default();
+        for part in batch.parts() {
+            // A row that cannot be written keeps back its own part; a database that is gone keeps back the rest.
+            if matches!(&outcome, Err(error) if Error::passes(error)) {
+                left.extend(part);
+                continue;
             }
-            self.core(|core| core.written(&batch));
+            match inner.store.write_status(&part).await {
+                Ok(()) => self.core(|core| core.written(&part)),
+                Err(error) => {
+                    outcome = Err(error);
+                    left.extend(part);
+                }
+            }
         }
-        let directory = inner.store.directory().borrow().clone();
-        for (holder, event) in events {
-            inner.options.courier.tell(&directory, &holder, &event, now);
+        // What people were told is written before they are told.
+        let told = left.alarms.is_empty();
+        if !left.is_empty() {
+            self.core(|core| core.failed(left));
         }
-        Ok(())
+        if told {
+            let directory = inner.store.directory().borrow().clone();
+            for (holder, event) in events {
+                inner.options.courier.tell(&directory, &holder, &event, now);
+            }
+        } else {
+            lock(&inner.events).splice(0..0, events);
+        }
+        outcome
     }
 
     /// How a camera is now, and samples of this hour, if this cloud hears it.
@@ -189,18 +208,20 @@ impl Status {
     async fn sweep(&self) {
         let now = self.0.store.now_ms();
         let due = now.saturating_sub(*lock(&self.0.swept_ms)) >= SWEEP_MS;
-        if due && self.0.store.sweep_status(now).await.is_ok() {
-            *lock(&self.0.swept_ms) = now;
+        if !due {
+            return;
+        }
+        // Also when it fails: everybody who writes waits while it is tried.
+        *lock(&self.0.swept_ms) = now;
+        if let Err(error) = self.0.store.sweep_status(now).await {
+            tracing::warn!("{error}; it is tried again in {} h", SWEEP_MS / HOUR_MS);
         }
     }
 
-    /// Boxes that no cloud has heard for long are watched by the first one.
+    /// Boxes that no cloud has heard for long are watched by the first one that lives.
     fn watch_the_unheard(&self, directory: &Directory, now: u64) {
-        let nodes = &directory.portal().nodes;
-        let first = match &self.0.options.node {
-            Some(own) => nodes.iter().map(|(id, _)| id).min().is_none_or(|first| first == own),
-            None => true,
-        };
+        let first = directory.alive().first();
+        let first = self.0.options.node.as_ref().is_none_or(|own| first.is_none_or(|first| first == own));
         if !first || now.saturating_sub(self.0.started_ms) < SILENT_MS {
             return;
         }
@@ -218,10 +239,7 @@ impl Status {
         let mut look = Look::default();
         let tenant = if let Some(public_id) = holder.strip_prefix(SOURCE) {
             let source = directory.portal().sources.get(public_id)?;
-            let elsewhere = |own: &String| !source.node.is_empty() && source.node != *own;
-            if self.0.options.node.as_ref().is_some_and(elsewhere) {
-                look.seen_ms = Some(u64::MAX);
-            }
+            look.elsewhere = !source.node.is_empty() && self.is_another(&source.node);
             if !source.on {
                 look.off.extend(CameraId::new(public_id).ok());
             }
@@ -229,6 +247,9 @@ impl Status {
         } else {
             let row = directory.by_id(&holder.parse().ok()?).filter(|row| row.state == BoxState::Active)?;
             look.seen_ms = row.seen.last_ms();
+            // By the other's clock, which may be ahead of this one.
+            let ahead = look.seen_ms > Some(self.0.store.now_ms());
+            look.elsewhere = ahead && directory.alive().contains(&row.node) && self.is_another(&row.node);
             look.sign_ms = (self.0.options.sign)(row);
             let off = directory.cameras_of(&row.id).filter(|camera| !camera.on);
             look.off = off.map(|camera| camera.public_id.clone()).collect();
@@ -236,6 +257,11 @@ impl Status {
         };
         look.after_ms = alert::Rules::of(directory, tenant.unwrap_or_default()).after_ms();
         Some(look)
+    }
+
+    /// Whether this is the id of another cloud.
+    fn is_another(&self, node: &str) -> bool {
+        self.0.options.node.as_ref().is_some_and(|own| own != node)
     }
 
     fn core<T>(&self, with: impl FnOnce(&mut Core) -> T) -> T {
@@ -289,4 +315,96 @@ fn cameras_of(directory: &Directory, holder: &str) -> Vec<CameraId> {
 /// Nobody leaves a half-made value behind: a poisoned lock is used as it is.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Node;
+    use crate::store::stage::{Stage, camera};
+
+    #[tokio::test]
+    async fn a_sweep_that_fails_is_not_tried_again_each_second() {
+        let stage = Stage::new().await;
+        let status = Status::idle(stage.store.clone());
+        stage.sql("INSERT INTO sample_hour (public_id, hour, samples) VALUES ('x', 1, '')").await;
+        stage.sql("ALTER TABLE known RENAME TO away").await;
+        status.sweep().await;
+        stage.sql("ALTER TABLE away RENAME TO known").await;
+        let left = async || stage.number("SELECT COUNT(*) FROM sample_hour").await;
+        assert_eq!(left().await, 1, "it failed");
+        stage.clock.forward_ms(1_000);
+        status.sweep().await;
+        assert_eq!(left().await, 1, "not yet");
+        stage.clock.forward_ms(SWEEP_MS);
+        status.sweep().await;
+        assert_eq!(left().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_written_keeps_back_its_own_part_only() {
+        let stage = Stage::new().await;
+        let status = Status::idle(stage.store.clone());
+        for id in (0..700).map(|n| format!("c{n:03}")) {
+            status.heard_source(&CameraId::new(&id).unwrap(), camera(&id));
+        }
+        for holder in (0..700).map(|n| format!("{SOURCE}c{n:03}")) {
+            status.core(|core| core.load(&holder, Rows::default(), stage.store.now_ms()));
+        }
+        stage
+            .sql(
+                "CREATE TRIGGER no BEFORE INSERT ON known WHEN NEW.public_id = 'c350' \
+                 BEGIN SELECT RAISE(ABORT, 'no'); END",
+            )
+            .await;
+        let known = async || stage.number("SELECT COUNT(*) FROM known").await;
+        status.flush(false).await.unwrap_err();
+        assert_eq!(known().await, 400, "two parts of three");
+        status.flush(false).await.unwrap_err();
+        assert_eq!(known().await, 400, "what failed is tried again");
+        stage.sql("DROP TRIGGER no").await;
+        status.flush(false).await.unwrap();
+        assert_eq!(known().await, 700);
+    }
+
+    #[tokio::test]
+    async fn a_report_of_the_future_is_anothers_only_when_another_has_the_box() {
+        let stage = Stage::new().await;
+        let (id, ..) = stage.with_camera(1).await;
+        let courier = alert::Courier::silent(String::new());
+        let options = Options { sign: Box::new(|_| None), node: Some("a".to_owned()), courier };
+        let status = Status::new(stage.store.clone(), options);
+        let mut directory = Directory::clone(&stage.store.directory().borrow());
+        directory.set_alive(["a", "b"].map(str::to_owned).into());
+        let row = directory.by_id(&id).unwrap().clone();
+        row.seen.note(stage.store.now_ms() + 60_000);
+        for (node, elsewhere) in [("", false), ("a", false), ("b", true), ("dead", false)] {
+            directory.put_box(BoxRow { node: node.to_owned(), ..BoxRow::clone(&row) });
+            assert_eq!(status.look(&directory, id.as_str()).unwrap().elsewhere, elsewhere, "{node:?}");
+        }
+        stage.clock.forward_ms(60_000);
+        directory.put_box(BoxRow { node: "b".to_owned(), ..BoxRow::clone(&row) });
+        assert!(!status.look(&directory, id.as_str()).unwrap().elsewhere, "times tell");
+    }
+
+    #[tokio::test]
+    async fn the_first_cloud_that_lives_watches_the_unheard() {
+        let stage = Stage::new().await;
+        let (id, ..) = stage.with_camera(1).await;
+        let courier = alert::Courier::silent(String::new());
+        let options = Options { sign: Box::new(|_| None), node: Some("b".to_owned()), courier };
+        let status = Status::new(stage.store.clone(), options);
+        let mut directory = Directory::clone(&stage.store.directory().borrow());
+        let mut portal = directory.portal().clone();
+        for node in ["a", "b", "c"] {
+            portal.nodes.put(node, Some(Node { url: format!("http://{node}"), endpoint: String::new() }));
+        }
+        directory.set_portal(portal);
+        stage.clock.forward_ms(2 * SILENT_MS);
+        for (alive, watches) in [(&["a", "b"][..], false), (&["b", "c"], true)] {
+            directory.set_alive(alive.iter().map(|id| (*id).to_owned()).collect());
+            status.watch_the_unheard(&directory, stage.store.now_ms());
+            assert_eq!(status.core(|core| core.knows(id.as_str())), watches, "{alive:?}");
+        }
+    }
 }

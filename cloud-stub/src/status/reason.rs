@@ -69,7 +69,7 @@ impl Reason {
         }
     }
 
-    /// Time that counts neither as good nor as bad.
+    /// Whether its time counts as bad. Else it counts for nobody: neither as good nor as bad.
     pub const fn counts(self) -> bool {
         !matches!(self, Self::Off | Self::Removed)
     }

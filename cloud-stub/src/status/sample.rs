@@ -109,7 +109,7 @@ impl Hour {
             slowest_ms: pings.iter().max().map(|most| *most as u16),
             latency_ms: mean(&late),
             fps: all.iter().map(|sample| sample.fps).sum::<f32>() / count as f32,
-            bit_rate: all.iter().map(|sample| sample.bit_rate).sum::<u64>() / count as u64,
+            bit_rate: all.iter().fold(0, |sum: u64, sample| sum.saturating_add(sample.bit_rate)) / count as u64,
         }
     }
 
@@ -218,7 +218,7 @@ fn hundredths(number: f32) -> u16 {
 }
 
 fn rate(bits: u64) -> u16 {
-    u16::try_from((bits + RATE_UNIT / 2) / RATE_UNIT).unwrap_or(u16::MAX)
+    u16::try_from(bits.saturating_add(RATE_UNIT / 2) / RATE_UNIT).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]

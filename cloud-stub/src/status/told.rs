@@ -6,6 +6,9 @@ use model::status::CameraReport;
 use super::Span;
 use super::sample::Hour;
 
+/// Rows that are written in one transaction, or a few more: a slow database writes them well within its time.
+const ROWS: usize = 300;
+
 /// One camera as its holder reports it, by its public id.
 #[derive(Debug, Clone)]
 pub struct Told {
@@ -18,8 +21,10 @@ pub struct Told {
 /// What is known outside of a holder at this moment.
 #[derive(Debug, Clone, Default)]
 pub struct Look {
-    /// Its last report to any cloud, milliseconds since 1970.
+    /// Its last report to any cloud, milliseconds since 1970; later than now when a clock was set back.
     pub seen_ms: Option<u64>,
+    /// Another cloud answers for it, whenever it was seen.
+    pub elsewhere: bool,
     /// Its last sign of life beside that.
     pub sign_ms: Option<u64>,
     /// The cameras whose links are switched off.
@@ -64,7 +69,55 @@ pub struct Batch {
 impl Batch {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty() && self.spans.is_empty() && self.hours.is_empty() && self.alarms.is_empty()
+        self.len() == 0
+    }
+
+    /// In parts that are written one after the other. The outages of one camera stay together: those that became one are
+    /// deleted with it being written.
+    pub fn parts(self) -> Vec<Self> {
+        let (mut parts, mut part) = (Vec::new(), Self::default());
+        for row in self.known {
+            part.cut(&mut parts);
+            part.known.push(row);
+        }
+        let mut last: Option<CameraId> = None;
+        for row in self.spans {
+            if last.as_ref() != Some(&row.0) {
+                part.cut(&mut parts);
+                last = Some(row.0.clone());
+            }
+            part.spans.push(row);
+        }
+        for row in self.alarms {
+            part.cut(&mut parts);
+            part.alarms.push(row);
+        }
+        for row in self.hours {
+            part.cut(&mut parts);
+            part.hours.push(row);
+        }
+        parts.push(part);
+        parts.retain(|part| !part.is_empty());
+        parts
+    }
+
+    /// Takes in another one.
+    pub fn extend(&mut self, other: Self) {
+        self.known.extend(other.known);
+        self.spans.extend(other.spans);
+        self.hours.extend(other.hours);
+        self.alarms.extend(other.alarms);
+    }
+
+    fn len(&self) -> usize {
+        self.known.len() + self.spans.len() + self.hours.len() + self.alarms.len()
+    }
+
+    /// Begins a new part when this one is full.
+    fn cut(&mut self, parts: &mut Vec<Self>) {
+        if self.len() >= ROWS {
+            parts.push(std::mem::take(self));
+        }
     }
 }
 
@@ -77,4 +130,33 @@ pub struct Current {
     pub out: Option<Span>,
     /// When the last one ended.
     pub back_ms: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Reason;
+
+    #[test]
+    fn a_large_batch_is_written_in_small_parts_and_nothing_is_lost() {
+        let ids: Vec<CameraId> = (0..4_000).map(|n| CameraId::new(&format!("c{n}")).unwrap()).collect();
+        let span = |id: &CameraId, from| (id.clone(), from, Some(Span { from_ms: from, to_ms: None, reason: Reason::Site }));
+        let batch = Batch {
+            known: ids.iter().take(700).map(|id| (id.clone(), 1)).collect(),
+            spans: ids.iter().flat_map(|id| [span(id, 2), span(id, 4), span(id, 7)]).collect(),
+            hours: ids.iter().take(100).map(|id| (id.clone(), 1, Hour::default(), true)).collect(),
+            alarms: ids.iter().map(|id| (format!("camera:{id}"), String::new())).collect(),
+        };
+        let whole = batch.clone();
+        let parts = batch.parts();
+        assert!(parts.iter().all(|part| (1..ROWS + 3).contains(&part.len())));
+        for pair in parts.windows(2) {
+            let (last, first) = (pair[0].spans.last(), pair[1].spans.first());
+            assert!(last.zip(first).is_none_or(|(last, first)| last.0 != first.0), "a camera in two parts");
+        }
+        let mut again = Batch::default();
+        parts.into_iter().for_each(|part| again.extend(part));
+        assert_eq!(format!("{again:?}"), format!("{whole:?}"));
+        assert!(Batch::default().parts().is_empty());
+    }
 }

@@ -186,7 +186,7 @@ fn field(text: &str) -> String {
     }
 }
 
-/// Whether a stretch makes people ask what happened: all but what nobody counts.
+/// Whether a stretch makes people ask what happened: all but that a camera is not in its box any more.
 pub fn shown(reason: Reason) -> bool {
     reason != Reason::Removed
 }

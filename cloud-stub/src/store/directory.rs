@@ -3,7 +3,6 @@
 //!
 //! A directory never changes once it is shared; only when a box was last heard of ([`Seen`]) moves on inside it. Those that
 //! follow each other share what is the same in both, so a change costs little however many boxes there are.
-//! A directory never changes once it is shared; only when a box was last heard of ([`Seen`]) moves on inside it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;

@@ -114,8 +114,8 @@ pub enum Refused {
     /// It cannot be taken as it is.
     #[error("{0}")]
     Unfit(&'static str),
-    /// A report lists more cameras than a box can have.
-    #[error("a report lists at most {0} cameras")]
+    /// A report lists more cameras than it may, or its box has had too many over time.
+    #[error("there are too many cameras: at most {0}")]
     TooManyCameras(usize),
 }
 
@@ -183,11 +183,27 @@ impl Error {
             // lock_not_available, query_canceled (by our own statement_timeout), deadlock, serialization
             "55P03" | "57014" | "40P01" | "40001" => Self::Locked { doing },
             "53100" | "53200" => Self::Full { doing },
+            // character_not_in_repertoire: a NUL, which no text in it holds. SQLite looks for it and finds nothing.
+            "22021" => Self::Refused(Refused::NotThere),
             // connection exceptions, operator intervention, insufficient resources, read-only, log-in
             _ if ["08", "57", "53", "25", "28", "3D", "58"].iter().any(|class| code.starts_with(class)) => {
                 Self::Gone { doing, cause: error.to_string() }
             }
             _ => Self::broken(doing, error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_text_holds_is_not_there() {
+        let of = |code| Error::from_postgres("look", code, &sqlx::Error::RowNotFound);
+        assert!(matches!(of("22021"), Error::Refused(Refused::NotThere)));
+        assert!(matches!(of("57014"), Error::Locked { .. }));
+        assert!(matches!(of("57P01"), Error::Gone { .. }));
+        assert!(matches!(of("22P02"), Error::Broken { .. }));
     }
 }

@@ -10,6 +10,9 @@ use super::follow::BOX;
 use super::member::member;
 use super::{Error, Refused, Store, tenant};
 
+/// Whoever writes down a report does so within seconds; the clocks of two clouds may be so far apart, milliseconds.
+const CLOCKS_MS: u64 = 600_000;
+
 impl Store {
     /// Takes a box out for good: its peer goes, its links go, its identity is refused. Again is no error.
     ///
@@ -127,10 +130,11 @@ impl Store {
         let database = &self.0.database;
         let directory = self.0.directory.borrow().clone();
         let newest = directory.boxes().filter_map(|row| row.seen.last_ms()).max().unwrap_or(0);
+        // A clock that was ahead once does not hide what is written by the others.
+        let since = newest.min(self.now_ms()).saturating_sub(CLOCKS_MS);
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT id, last_report_ms FROM boxes WHERE last_report_ms > $1")
-                // Whoever writes down a report does so within seconds.
-                .bind(newest.saturating_sub(60_000) as i64)
+                .bind(since as i64)
                 .fetch_all(database.pool())
                 .await
                 .map_err(database.error(DOING))?;
@@ -141,5 +145,28 @@ impl Store {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::stage::{Stage, camera, report};
+
+    #[tokio::test]
+    async fn a_report_of_the_future_does_not_hide_those_of_now() {
+        let stage = Stage::new().await;
+        let (ahead, _) = stage.join(1).await;
+        let (id, from, _) = stage.with_camera(2).await;
+        let future = stage.store.now_ms() + 3_600_000;
+        stage.sql(&format!("UPDATE boxes SET last_report_ms = {future} WHERE id = '{ahead}'")).await;
+        let other = stage.another().await;
+        for _ in 0..3 {
+            stage.clock.forward_ms(30_000);
+            stage.store.report(from, &report(vec![camera("gate")])).await.unwrap();
+            stage.store.flush().await.unwrap();
+            other.flush().await.unwrap();
+            let seen = other.directory().borrow().by_id(&id).unwrap().seen.last_ms();
+            assert_eq!(seen, Some(stage.store.now_ms()));
+        }
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use model::BoxId;
+use model::status::{CameraReport, Picture};
+use model::{BoxId, CameraId, CameraState};
 use sqlx::any::AnyRow;
 
 use super::database::{Database, Fields};
@@ -107,6 +108,8 @@ impl Store {
                 what => others.insert((what.to_owned(), subject)),
             };
         }
+        // The last ones may be deleted already.
+        gap |= newest < last;
         if gap || boxes.len() + others.len() > MANY {
             self.replace(whole(database).await?);
         } else {
@@ -155,11 +158,12 @@ impl Store {
                     ("DELETE FROM change WHERE at_ms < $1", 7 * DAY_MS),
                     (
                         "DELETE FROM session_key WHERE session IN (SELECT id FROM session WHERE expires_ms < $1) \
-                         AND session NOT IN (SELECT session FROM boxes)",
+                         AND NOT EXISTS (SELECT 1 FROM boxes WHERE boxes.session = session_key.session)",
                         DAY_MS,
                     ),
                     (
-                        "DELETE FROM session WHERE expires_ms < $1 AND id NOT IN (SELECT session FROM boxes)",
+                        "DELETE FROM session WHERE expires_ms < $1 \
+                         AND NOT EXISTS (SELECT 1 FROM boxes WHERE boxes.session = session.id)",
                         DAY_MS,
                     ),
                     ("DELETE FROM invitation WHERE expires_ms < $1", 0),
@@ -255,21 +259,83 @@ pub(super) fn box_row(row: &AnyRow) -> Result<BoxRow, Error> {
 
 pub(super) fn camera_row(row: &AnyRow) -> Result<CameraRow, Error> {
     let row = Fields::new(row, DOING);
+    let (camera_id, name): (CameraId, String) = (row.parsed("camera_id")?, row.text("name")?);
+    let report = serde_json::from_str(&row.text("report")?).unwrap_or_else(|error| {
+        // What one box has said holds up nobody else's changes; its next report is written over it.
+        tracing::warn!(camera = %camera_id, %error, "a camera's last report cannot be read: it counts as connecting");
+        unknown(&camera_id, &name)
+    });
     Ok(CameraRow {
         public_id: row.parsed("public_id")?,
         box_id: row.parsed("box_id")?,
-        camera_id: row.parsed("camera_id")?,
-        name: row.text("name")?,
+        camera_id,
+        name,
         title: row.text("title")?,
         access: Access::read(&row.text("access")?)?,
         on: row.number("is_on")? != 0,
-        report: serde_json::from_str(&row.text("report")?).map_err(|error| Error::broken(DOING, error))?,
+        report,
         since_ms: row.number("since_ms")?,
     })
+}
+
+/// The report of a camera of which nothing is known.
+fn unknown(id: &CameraId, name: &str) -> CameraReport {
+    CameraReport {
+        id: id.clone(),
+        name: name.to_owned(),
+        state: CameraState::Connecting,
+        stream: Picture::default(),
+        fps: 0.0,
+        bit_rate: 0,
+        last_frame_age_ms: None,
+        keyframe_age_ms: None,
+        latency_ms: None,
+        ping_ms: None,
+        outages: Vec::new(),
+    }
 }
 
 /// A key as it is kept.
 pub(super) fn key(text: &str) -> Result<[u8; 32], Error> {
     let bytes = STANDARD.decode(text).map_err(|error| Error::broken(DOING, error))?;
     bytes.try_into().map_err(|_| Error::broken(DOING, "a key of another length"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::stage::Stage;
+
+    #[tokio::test]
+    async fn a_report_that_cannot_be_read_holds_up_nobody() {
+        let stage = Stage::new().await;
+        let (id, from, camera) = stage.with_camera(1).await;
+        stage.sql("UPDATE camera SET report = '{\"fps\":null}'").await;
+        let other = stage.another().await;
+        stage.store.set_camera(&camera, false).await.unwrap();
+        for store in [&stage.store, &other] {
+            store.refresh().await.unwrap();
+            let directory = store.directory().borrow().clone();
+            let row = directory.camera(camera.as_str()).unwrap();
+            assert!(!row.on, "the link is off");
+            assert_eq!((&row.report.state, row.report.name.as_str()), (&CameraState::Connecting, "gate"));
+        }
+        let said = crate::store::stage::report(vec![crate::store::stage::camera("gate")]);
+        other.report(from, &said).await.unwrap();
+        other.flush().await.unwrap();
+        assert_eq!(stage.another().await.directory().borrow().cameras_of(&id).next().unwrap().report.bit_rate, 4_000_000);
+    }
+
+    #[tokio::test]
+    async fn whoever_has_missed_the_last_changes_reads_everything() {
+        let stage = Stage::new().await;
+        let (.., camera) = stage.with_camera(1).await;
+        let other = stage.another().await;
+        stage.store.set_camera(&camera, false).await.unwrap();
+        stage.sql("DELETE FROM change").await;
+        other.refresh().await.unwrap();
+        let directory = other.directory().borrow().clone();
+        assert!(!directory.camera(camera.as_str()).unwrap().on);
+        assert_eq!(directory.version(), stage.store.directory().borrow().version());
+    }
 }

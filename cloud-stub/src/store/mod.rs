@@ -31,6 +31,8 @@ mod setting;
 mod share;
 mod source;
 mod sourced;
+#[cfg(test)]
+pub(crate) mod stage;
 mod status;
 mod tenant;
 mod world;

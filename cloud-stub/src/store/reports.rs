@@ -16,10 +16,15 @@ use super::directory::{BoxRow, CameraRow, Directory};
 use super::follow::{BOX, camera_row};
 use super::{Error, Refused, Store, lock};
 
-/// Most cameras of one box.
+/// Most cameras of one report.
 const CAMERAS: usize = 256;
+/// Most cameras that are kept of one box: the reported ones, and those that it had before.
+const KEPT: usize = 4 * CAMERAS;
 /// Longest name that is kept, characters.
 const NAME: usize = 100;
+
+/// Rows that are written in one transaction, or those of one box more: a slow database writes them well within its time.
+const ROWS: usize = 300;
 
 /// A report that waits to be written.
 #[derive(Debug, Clone)]
@@ -93,6 +98,10 @@ impl Store {
                     let row = camera_row(row)?;
                     before.insert(row.camera_id.clone(), row);
                 }
+                let new = cameras.iter().filter(|camera| !before.contains_key(&camera.id)).count();
+                if new > 0 && rows.len() + new > KEPT {
+                    return Err(Refused::TooManyCameras(KEPT).into());
+                }
                 let mut links = Vec::new();
                 for camera in cameras {
                     links.push(if let Some(row) = before.remove(&camera.id) {
@@ -120,36 +129,59 @@ impl Store {
             .await
     }
 
-    /// Writes the reports that wait, and reads those that other processes have written. What could not be written waits
-    /// on.
+    /// Writes the reports that wait, part by part, and reads those that other processes have written. What could not be
+    /// written waits on.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's, the last one of several.
     pub async fn flush(&self) -> Result<(), Error> {
         const DOING: &str = "write the reports of boxes";
         let waiting = std::mem::take(&mut *lock(&self.0.pending));
         let database = &self.0.database;
-        let outcome = database
-            .within(DOING, async {
-                if !waiting.is_empty() {
+        let mut outcome = Ok(());
+        for part in parts(waiting) {
+            // A row that cannot be written keeps back its own part; a database that is gone keeps back the rest.
+            let gone = matches!(&outcome, Err(error) if Error::passes(error));
+            if !gone {
+                let write = async {
                     let mut write = database.write(DOING).await?;
-                    for (of, report) in &waiting {
+                    for (of, report) in &part {
                         put_pending(&mut write, of, report).await?;
                     }
-                    write.commit().await?;
+                    write.commit().await
+                };
+                match database.within(DOING, write).await {
+                    Ok(()) => continue,
+                    Err(error) => outcome = Err(error),
                 }
-                self.read_seen().await
-            })
-            .await;
-        if outcome.is_err() {
+            }
             let mut pending = lock(&self.0.pending);
-            for (of, report) in waiting {
+            for (of, report) in part {
                 // A newer one may have come in.
                 pending.entry(of).or_insert(report);
             }
         }
-        outcome
+        if matches!(&outcome, Err(error) if Error::passes(error)) {
+            return outcome;
+        }
+        outcome.and(database.within(DOING, self.read_seen()).await)
     }
+}
+
+/// Reports that wait, in parts that are written one after the other.
+fn parts(waiting: HashMap<BoxId, Pending>) -> Vec<Vec<(BoxId, Pending)>> {
+    let (mut parts, mut part, mut rows) = (Vec::new(), Vec::new(), 0);
+    for (of, report) in waiting {
+        rows += 1 + report.cameras.len();
+        part.push((of, report));
+        if rows >= ROWS {
+            parts.push(std::mem::take(&mut part));
+            rows = 0;
+        }
+    }
+    parts.push(part);
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// Id, public id, and whether the link is on.
@@ -195,13 +227,15 @@ fn streams(report: &CameraReport) -> bool {
     matches!(report.state, CameraState::Streaming(_))
 }
 
-/// The cameras of a report, each once, with names that are not too long.
+/// The cameras of a report, each once, with names that are not too long and figures that JSON has a form for.
 fn tidy(cameras: &[CameraReport]) -> Vec<CameraReport> {
     let mut tidy: Vec<CameraReport> = Vec::with_capacity(cameras.len());
     for camera in cameras {
         if !tidy.iter().any(|other| other.id == camera.id) {
             let name = camera.name.chars().filter(|char| !char.is_control()).take(NAME).collect();
-            tidy.push(CameraReport { name, ..camera.clone() });
+            // 1e39 in a report is infinity in an f32, which is written as null and never read again.
+            let fps = if camera.fps.is_finite() { camera.fps } else { 0.0 };
+            tidy.push(CameraReport { name, fps, ..camera.clone() });
         }
     }
     tidy
@@ -272,4 +306,74 @@ async fn put_pending(write: &mut Write, of: &BoxId, report: &Pending) -> Result<
             .map_err(error)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::stage::{Stage, camera, report};
+
+    #[tokio::test]
+    async fn a_figure_that_is_no_number_stops_nobody() {
+        let stage = Stage::new().await;
+        let (_, from) = stage.join(1).await;
+        let text = serde_json::to_string(&report(vec![camera("gate")])).unwrap();
+        let hostile = text.replace("25.0", "1e39");
+        assert_ne!(hostile, text);
+        let hostile: Report = serde_json::from_str(&hostile).unwrap();
+        stage.store.report(from, &hostile).await.unwrap();
+        let other = stage.another().await;
+        for store in [&stage.store, &other] {
+            store.refresh().await.unwrap();
+            let directory = store.directory().borrow().clone();
+            let fps: Vec<f32> = directory.cameras().map(|row| row.report.fps).collect();
+            assert_eq!(fps, [0.0]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_box_that_reports_new_cameras_again_and_again_is_stopped() {
+        let stage = Stage::new().await;
+        let (id, from) = stage.join(1).await;
+        let cameras = |turn: usize| (0..CAMERAS).map(|number| camera(&format!("c{turn}-{number}"))).collect();
+        for turn in 0..KEPT / CAMERAS {
+            stage.store.report(from, &report(cameras(turn))).await.unwrap();
+        }
+        let refused = stage.store.report(from, &report(cameras(99))).await;
+        assert!(matches!(refused, Err(Error::Refused(Refused::TooManyCameras(KEPT)))), "{refused:?}");
+        stage.store.refresh().await.unwrap();
+        assert_eq!(stage.store.directory().borrow().cameras_of(&id).count(), KEPT);
+        let known = stage.store.report(from, &report(cameras(0))).await.unwrap();
+        assert_eq!(known.cameras.len(), CAMERAS, "those that are known go on");
+    }
+
+    #[tokio::test]
+    async fn a_report_that_cannot_be_written_keeps_back_its_own_part_only() {
+        let stage = Stage::new().await;
+        let mut boxes = Vec::new();
+        for number in 1..=4 {
+            let (_, from) = stage.join(number).await;
+            let cameras: Vec<CameraReport> = (0..200).map(|n| camera(&format!("c{number}-{n}"))).collect();
+            stage.store.report(from, &report(cameras.clone())).await.unwrap();
+            boxes.push((from, cameras));
+        }
+        stage.store.refresh().await.unwrap();
+        stage.clock.forward_ms(30_000);
+        for (from, cameras) in &mut boxes {
+            cameras.iter_mut().for_each(|camera| camera.bit_rate = 77);
+            stage.store.report(*from, &report(cameras.clone())).await.unwrap();
+        }
+        stage
+            .sql(
+                "CREATE TRIGGER no BEFORE UPDATE ON camera WHEN NEW.camera_id = 'c1-199' \
+                 BEGIN SELECT RAISE(ABORT, 'no'); END",
+            )
+            .await;
+        let written = async || stage.number("SELECT COUNT(*) FROM camera WHERE report LIKE '%:77%'").await;
+        stage.store.flush().await.unwrap_err();
+        assert_eq!(written().await, 400, "two boxes at a time");
+        stage.sql("DROP TRIGGER no").await;
+        stage.store.flush().await.unwrap();
+        assert_eq!(written().await, 800);
+    }
 }

@@ -1,6 +1,6 @@
 //! How cameras were over time: samples, sums, outages, and what people have been told of them.
 //!
-//! Rows come in batches, a few hundred in a transaction. Only the cloud that hears a camera writes its rows; should two do
+//! Rows come in batches, a few hundred of them in a transaction ([`Batch::parts`]). Only the cloud that hears a camera writes its rows; should two do
 //! so for a moment, hours are put together and an outage is written twice under the same beginning.
 
 use std::collections::HashMap;
@@ -22,8 +22,8 @@ const DAYS: u64 = 400;
 const LATEST: i64 = 32;
 /// Ids in one question.
 const IDS: usize = 200;
-/// Most outages in one answer.
-const MOST: i64 = 20_000;
+/// Outages in one answer of the database.
+const PAGE: usize = 5_000;
 
 impl Store {
     /// What is known of a holder's cameras.
@@ -205,21 +205,33 @@ impl Store {
                     let row = Fields::new(&row, DOING);
                     all.insert(row.parsed("public_id")?, (row.number("known_ms")?, Vec::new()));
                 }
-                let (to, from, most) = (ids.len() + 1, ids.len() + 2, ids.len() + 3);
+                let (to, from, last) = (ids.len() + 1, ids.len() + 2, ids.len() + 3);
+                let (last_from, page) = (ids.len() + 4, ids.len() + 5);
                 let outages = format!(
                     "SELECT public_id, from_ms, to_ms, reason FROM outage WHERE public_id IN ({places}) \
-                     AND from_ms < ${to} AND (to_ms IS NULL OR to_ms > ${from}) ORDER BY public_id, from_ms LIMIT ${most}"
+                     AND from_ms < ${to} AND (to_ms IS NULL OR to_ms > ${from}) \
+                     AND (public_id > ${last} OR (public_id = ${last} AND from_ms > ${last_from})) \
+                     ORDER BY public_id, from_ms LIMIT ${page}"
                 );
-                let mut query = sqlx::query(&outages);
-                for id in ids {
-                    query = query.bind(id.as_str());
-                }
-                let query = query.bind(to_ms as i64).bind(from_ms as i64).bind(MOST);
-                for row in query.fetch_all(database.pool()).await.map_err(error)? {
-                    let id: CameraId = Fields::new(&row, DOING).parsed("public_id")?;
-                    if let (Some((_, spans)), Some(span)) = (all.get_mut(&id), span(&row, DOING)?) {
-                        spans.push(span);
+                // Behind the last one of the page before, so that no camera's are left out.
+                let mut after = (String::new(), 0);
+                loop {
+                    let mut query = sqlx::query(&outages);
+                    for id in ids {
+                        query = query.bind(id.as_str());
                     }
+                    let query = query.bind(to_ms as i64).bind(from_ms as i64).bind(after.0.as_str());
+                    let query = query.bind(after.1 as i64).bind(PAGE as i64);
+                    let rows = query.fetch_all(database.pool()).await.map_err(error)?;
+                    for row in &rows {
+                        let id: CameraId = Fields::new(row, DOING).parsed("public_id")?;
+                        if let (Some((_, spans)), Some(span)) = (all.get_mut(&id), span(row, DOING)?) {
+                            spans.push(span);
+                        }
+                    }
+                    let Some(last) = rows.last().filter(|_| rows.len() == PAGE) else { break };
+                    let last = Fields::new(last, DOING);
+                    after = (last.text("public_id")?, last.number("from_ms")?);
                 }
             }
             Ok(all)
@@ -248,9 +260,11 @@ impl Store {
                         "DELETE FROM outage WHERE reason = 'removed' AND to_ms IS NULL AND from_ms < $1",
                         old_ms,
                     ),
+                    // PostgreSQL asks NOT IN row by row once the list is larger than its memory for one.
                     (
-                        "DELETE FROM known WHERE known_ms < $1 AND public_id NOT IN (SELECT public_id FROM sample_day) \
-                         AND public_id NOT IN (SELECT public_id FROM outage)",
+                        "DELETE FROM known WHERE known_ms < $1 \
+                         AND NOT EXISTS (SELECT 1 FROM sample_day WHERE sample_day.public_id = known.public_id) \
+                         AND NOT EXISTS (SELECT 1 FROM outage WHERE outage.public_id = known.public_id)",
                         old_ms,
                     ),
                 ] {
@@ -371,4 +385,48 @@ async fn put_hour(
     .await
     .map_err(error)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::stage::Stage;
+
+    #[tokio::test]
+    async fn what_is_known_of_a_camera_goes_with_its_last_figures_and_outages() {
+        let stage = Stage::new().await;
+        for id in ["figures", "outage", "neither"] {
+            stage.sql(&format!("INSERT INTO known (public_id, known_ms) VALUES ('{id}', 1)")).await;
+        }
+        let now = 1_000 * DAY_MS;
+        stage.sql("INSERT INTO sample_day (public_id, day, hours) VALUES ('figures', 999, '')").await;
+        let from = now - DAY_MS;
+        let outage = "INSERT INTO outage (public_id, from_ms, to_ms, reason) VALUES";
+        stage.sql(&format!("{outage} ('outage', {from}, {from}, 'site')")).await;
+        stage.store.sweep_status(now).await.unwrap();
+        assert_eq!(stage.number("SELECT COUNT(*) FROM known WHERE public_id = 'neither'").await, 0);
+        assert_eq!(stage.number("SELECT COUNT(*) FROM known").await, 2);
+    }
+
+    #[tokio::test]
+    async fn no_cameras_outages_are_left_out_however_many_there_are() {
+        let stage = Stage::new().await;
+        let cameras = ["a", "b", "c"].map(|id| CameraId::new(id).unwrap());
+        for (id, count) in cameras.iter().zip([2 * PAGE - 1, 2, 3 * PAGE]) {
+            stage.sql(&format!("INSERT INTO known (public_id, known_ms) VALUES ('{id}', 1)")).await;
+            stage
+                .sql(&format!(
+                    "WITH RECURSIVE turn (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM turn WHERE n < {count}) \
+                     INSERT INTO outage (public_id, from_ms, to_ms, reason) \
+                     SELECT '{id}', n * 10000, n * 10000 + 5000, 'camera' FROM turn"
+                ))
+                .await;
+        }
+        let outages = stage.store.outages_of(&cameras, 0, 1_000_000_000_000).await.unwrap();
+        for (id, count) in cameras.iter().zip([2 * PAGE - 1, 2, 3 * PAGE]) {
+            let (_, spans) = &outages[id];
+            assert_eq!(spans.len(), count, "{id}");
+            assert!(spans.windows(2).all(|pair| pair[0].from_ms < pair[1].from_ms));
+        }
+    }
 }

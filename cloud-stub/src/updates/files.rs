@@ -2,12 +2,14 @@
 //! of the folder or to a file that is not whole yet.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use axum::body::Body;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use bytes::Bytes;
+use futures::stream::{self, Stream};
+use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use nix::fcntl::OFlag;
 
@@ -15,6 +17,8 @@ use crate::http::not_found;
 
 /// Most bytes of a file: the metadata of some ten thousand releases.
 const MOST: u64 = 32 << 20;
+/// Bytes of a file that are in memory for one reader, however slowly it reads.
+const PIECE: u64 = 64 << 10;
 /// Everything but the timestamp has a number or a hash in its name.
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
@@ -22,10 +26,11 @@ const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 /// The answer to a request for a file below the folder.
 pub(super) fn answer(folder: &Path, path: &str) -> Response<Body> {
     let Some(kind) = kind(path) else { return not_found() };
-    let Some(bytes) = read(&folder.join(path)) else { return not_found() };
-    let mut response = Response::new(Body::from(bytes));
+    let Some((file, length)) = open(&folder.join(path)) else { return not_found() };
+    let mut response = Response::new(Body::from_stream(pieces(file.take(length))));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     let fixed = path != "metadata/timestamp.json";
     headers.insert(CACHE_CONTROL, if fixed { FOR_EVER } else { ASK_AGAIN });
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -52,21 +57,54 @@ fn is_name(part: &str) -> bool {
         && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte))
 }
 
-/// A file's bytes; a link is none.
-fn read(path: &Path) -> Option<Vec<u8>> {
+/// A file and its length; a link is none.
+fn open(path: &Path) -> Option<(fs::File, u64)> {
     let file = fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path).ok()?;
     let about = file.metadata().ok()?;
-    if !about.is_file() || about.len() > MOST {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(about.len() as usize);
-    file.take(MOST).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    (about.is_file() && about.len() <= MOST).then_some((file, about.len()))
+}
+
+/// A file's bytes, each piece read when the one before has gone out.
+fn pieces(file: io::Take<fs::File>) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::try_unfold(file, async |mut file| {
+        let read = move || {
+            let mut piece = Vec::with_capacity(PIECE.min(file.limit()) as usize);
+            file.by_ref().take(PIECE).read_to_end(&mut piece)?;
+            io::Result::Ok((Bytes::from(piece), file))
+        };
+        let (piece, file) = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??;
+        Ok((!piece.is_empty()).then_some((piece, file)))
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_slow_reader_holds_a_piece_of_a_file_and_not_the_file() {
+        let folder = std::env::temp_dir().join(format!("cloud-files-{}", std::process::id()));
+        fs::create_dir_all(folder.join("metadata")).unwrap();
+        let bytes: Vec<u8> = (0..1_000_003_u32).map(|n| (n % 251) as u8).collect();
+        fs::write(folder.join("metadata/1.root.json"), &bytes).unwrap();
+        fs::write(folder.join("metadata/2.root.json"), b"").unwrap();
+        let mut response = answer(&folder, "metadata/1.root.json");
+        let none = answer(&folder, "metadata/2.root.json");
+        // Whoever has begun to read reads to the end.
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(response.headers()["content-length"], "1000003");
+        let mut got = Vec::new();
+        while let Some(frame) = response.body_mut().frame().await {
+            let piece = frame.unwrap().into_data().unwrap();
+            assert!(piece.len() <= 64 << 10, "{}", piece.len());
+            got.extend_from_slice(&piece);
+        }
+        assert!(got == bytes);
+        assert_eq!(none.headers()["content-length"], "0");
+        assert!(none.into_body().collect().await.unwrap().to_bytes().is_empty());
+    }
 
     #[test]
     fn only_names_that_a_publisher_writes_are_files() {

@@ -129,6 +129,33 @@ async fn who_has_forgotten_the_password_gets_in_by_the_operators_hand_only() {
 }
 
 #[tokio::test]
+async fn who_invites_somebody_again_and_again_guesses_no_more_often() {
+    let stage = Stage::new().await;
+    stage.person("a@example.org", Some(("ACME", Role::Owner))).await;
+    let owner = stage.person("o@example.org", Some(("Other", Role::Owner))).await;
+    let people = format!("/api/v1/tenants/{}/people", stage.tenant("Other"));
+    let mut checked = 0;
+    let start = Instant::now();
+    for _ in 0..4 {
+        let again = json!({ "email": "a@example.org", "role": "viewer" });
+        let invited = stage.post(&owner, &people, &again).await.ok();
+        let url = invited["invitation"].as_str().unwrap().to_owned();
+        let path = format!("/api/v1/invitations/{}", url.rsplit('/').next().unwrap());
+        for _ in 0..5 {
+            let answer = stage.post(&Browser::new(), &path, &json!({ "password": "wrong, surely" })).await;
+            match answer.status {
+                StatusCode::FORBIDDEN => checked += 1,
+                StatusCode::TOO_MANY_REQUESTS => assert!(answer.headers.contains_key("retry-after")),
+                _ => panic!("{answer:?}"),
+            }
+        }
+    }
+    let minutes = start.elapsed().as_secs_f64() / 60.0;
+    assert!(f64::from(checked) <= 11.0 + 6.0 * minutes, "{checked} were checked in {minutes} min");
+    assert!(checked >= 10);
+}
+
+#[tokio::test]
 async fn a_wrong_password_and_an_unknown_address_look_and_take_the_same() {
     let stage = Stage::new().await;
     stage.person("a@example.org", Some(("ACME", Role::Viewer))).await;
