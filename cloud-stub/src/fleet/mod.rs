@@ -21,6 +21,8 @@ mod decide;
 mod desk;
 mod event;
 #[cfg(test)]
+mod mishaps;
+#[cfg(test)]
 mod properties;
 mod routes;
 #[cfg(test)]

@@ -21,7 +21,9 @@ impl State {
             let Some(place) = self.place(campaign, box_id) else { continue };
             let Some((standing, event)) = self.overdue(campaign, box_id, place, now_ms) else { continue };
             events.push(Happening::of(campaign, box_id, event));
-            decided.entry(campaign).or_default().push((box_id, standing));
+            if standing.is_decided() {
+                decided.entry(campaign).or_default().push((box_id, standing));
+            }
         }
         for (campaign, decided) in decided.iter().filter(|(campaign, _)| **campaign != PIN) {
             events.extend(self.halting(campaign, decided.iter().copied()));
@@ -35,7 +37,8 @@ impl State {
         events
     }
 
-    /// What has become of a box that was let restart and has not said how it went.
+    /// What has become of a box that was let restart and has not said how it went. One that has not said that it goes has not
+    /// gone: it had viewers, or no power, or is held; only its turn is over.
     fn overdue(
         &self,
         campaign: &str,
@@ -43,8 +46,11 @@ impl State {
         place: &Place,
         now_ms: u64,
     ) -> Option<(Standing, Event)> {
-        let since = if place.reached() == Standing::Restarting { place.since_ms } else { place.cleared_ms? };
-        if now_ms.saturating_sub(since) < Timing::SILENT {
+        let is_over = |since| now_ms.saturating_sub(since) >= Timing::SILENT;
+        if place.reached() != Standing::Restarting {
+            return is_over(place.cleared_ms?).then_some((Standing::Ready, Event::Lapsed));
+        }
+        if !is_over(place.since_ms) {
             return None;
         }
         Some(match &place.back {
