@@ -238,11 +238,12 @@ impl Fleet {
             if events.is_empty() {
                 return Ok((outcome, events));
             }
-            let added = self.0.store.add_fleet_events(basis, &events, audit).await?;
-            self.catch_up().await?;
-            if added {
+            if self.0.store.add_fleet_events(basis, &events, audit).await? {
+                // It has happened, whether it can be read back now or by the next look: nobody is told otherwise.
+                let _ = self.catch_up().await;
                 return Ok((outcome, events));
             }
+            self.catch_up().await?;
         }
         Err(Error::Locked { doing })
     }

@@ -11,6 +11,7 @@ use enrol::{Asked, Identity, Told, sign_question, sign_report};
 use hyper::StatusCode;
 use model::update::{Phase, Question, Report};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use update::Floors;
 use update::assignment::{AssignmentError, admit};
 
@@ -297,6 +298,27 @@ async fn a_cloud_that_starts_anew_in_the_middle_goes_on() {
     let state = next.known().await.unwrap();
     let campaign = &state.campaigns()[&id];
     assert_eq!((campaign.run, campaign.stage), (Run::Halted, Ring::Canary), "{}", campaign.reason);
+}
+
+#[tokio::test]
+async fn what_was_written_down_is_taken_even_if_it_cannot_be_read_back_at_once() {
+    let (_shop, _, stage, operator) = opened().await;
+    let (first, _) = stage.box_of(1, "ACME").await;
+    let id = stage.campaign(&operator, &[&first], 3600).await;
+    stage.box_asks(1, "1.0").await;
+    stage.box_says(1, &id, Phase::Ready).await;
+    let mut database = sqlx::SqliteConnection::connect(&stage.database()).await.unwrap();
+    let break_it = "CREATE TRIGGER broken AFTER INSERT ON fleet_event \
+                    BEGIN UPDATE fleet_event SET event = '?' || event WHERE id = NEW.id; END";
+    sqlx::query(break_it).execute(&mut database).await.unwrap();
+    assert_eq!(stage.box_says(1, &id, Phase::Restarting).await, StatusCode::NO_CONTENT, "it may go");
+    for repair in
+        ["DROP TRIGGER broken", "UPDATE fleet_event SET event = substr(event, 2) WHERE event LIKE '?%'"]
+    {
+        sqlx::query(repair).execute(&mut database).await.unwrap();
+    }
+    let state = stage.fleet.fresh().await.unwrap();
+    assert_eq!(state.place(&id, identity(1).box_id()).unwrap().standing(), Standing::Restarting);
 }
 
 #[tokio::test]
