@@ -82,7 +82,7 @@ impl State {
             && let Some(place) = self.place(campaign, ask.box_id)
         {
             self.came_back(campaign, place, ask, now_ms, &mut events);
-            return Decision { answer: Answer::stay(campaign, now_ms), events };
+            return Decision { answer: self.meanwhile(campaign, place, ask, now_ms), events };
         }
         let answer = match self.verdict(ask, &mut events) {
             Verdict::Stay => Answer::stay("", now_ms),
@@ -129,6 +129,21 @@ impl State {
             && (place.back.is_none() || now_ms.saturating_sub(place.heard_ms) >= Timing::AGAIN)
         {
             push(Event::Back { version: version.to_owned() });
+        }
+    }
+
+    /// What a box that is held to restart is told: what it tries is not touched. But if it runs another version, then it may be
+    /// that it never went: it has still to have the release, and then says that it is ready. One that has fallen back knows
+    /// that it does not try it again.
+    fn meanwhile(&self, campaign: &str, place: &Place, ask: &Ask<'_>, now_ms: u64) -> Answer {
+        let stay = Answer::stay(campaign, now_ms);
+        match self.verdict(ask, &mut Vec::new()) {
+            Verdict::Have(id, listed) if id == campaign => Answer {
+                target: Some(listed.name.clone()),
+                deadline_ms: (place.offered_ms + Timing::DEADLINE).max(now_ms),
+                ..stay
+            },
+            _ => stay,
         }
     }
 
@@ -297,7 +312,8 @@ impl Answer {
     /// What may be told when nobody can write down what would happen by it.
     #[must_use]
     pub fn without(self, events: &[Happening]) -> Self {
-        let offered = events.iter().any(|what| matches!(what.event, Event::Offered { .. }));
+        let offered =
+            events.iter().any(|what| matches!(what.event, Event::Offered { .. } | Event::Back { .. }));
         let cleared = events.iter().any(|what| matches!(what.event, Event::Cleared));
         Self {
             target: self.target.filter(|_| !offered),

@@ -3,8 +3,8 @@
 use model::update::Phase;
 
 use super::sample::box_id;
-use super::world::{HOUR, World, world};
-use super::{Command, Run, Standing, Steer};
+use super::world::{HOUR, MINUTE, World, world};
+use super::{Command, PIN, Run, Standing, Steer};
 
 /// Some boxes that may restart, and do not: somebody watches.
 fn watched(world: &mut World, numbers: &[u32]) {
@@ -50,4 +50,92 @@ fn who_is_held_or_without_power_after_its_turn_gets_the_release_later() {
     assert_eq!(world.target(1, "1.0"), None);
     world.command(Command::Hold { box_id: box_id(1), reason: None }).unwrap();
     assert!(world.ask(1, "1.0").may_restart);
+}
+
+/// A box whose word that it restarts was written down, and that never heard so: it stays, asks again and says that it is ready.
+fn stays(world: &mut World, campaign: &str, number: u32) {
+    world.tell(campaign, number, Phase::Restarting);
+    world.later(MINUTE);
+    let answer = world.ask(number, "1.0");
+    assert_eq!((answer.campaign.as_str(), answer.may_restart), (campaign, false));
+    assert!(answer.target.is_some(), "it has still to have it");
+    world.tell(campaign, number, Phase::Ready);
+}
+
+#[test]
+fn a_box_that_never_heard_that_it_may_go_goes_later() {
+    let mut world = world();
+    world.campaign("a", "1.1", &[1]);
+    watched(&mut world, &[1]);
+    stays(&mut world, "a", 1);
+    assert_eq!(world.standing("a", 1), Some(Standing::Ready));
+    assert!(world.state.moving().is_empty(), "the next one of its site may go");
+    world.later(3 * HOUR);
+    assert_eq!(world.standing("a", 1), Some(Standing::Ready), "nothing is held against it");
+    assert!(world.ask(1, "1.0").may_restart);
+    world.tell("a", 1, Phase::Restarting);
+    world.later(2 * MINUTE);
+    assert_eq!(world.target(1, "1.1"), None);
+    world.tell("a", 1, Phase::Committed);
+    assert_eq!(world.state.campaigns()["a"].tally.committed, 1);
+}
+
+#[test]
+fn a_word_from_before_its_restart_takes_no_box_back() {
+    let mut world = world();
+    world.campaign_for_all("a", "1.1");
+    world.restart("a", 1);
+    world.tell("a", 1, Phase::Ready);
+    assert_eq!(world.standing("a", 1), Some(Standing::Restarting), "it was not heard of since");
+    world.later(2 * MINUTE);
+    assert_eq!(world.target(1, "1.1"), None);
+    world.tell("a", 1, Phase::Ready);
+    assert_eq!(world.standing("a", 1), Some(Standing::Restarting), "it is on trial");
+}
+
+#[test]
+fn a_box_that_never_goes_has_failed_at_some_time() {
+    let mut world = world();
+    world.campaign_for_all("a", "1.1");
+    watched(&mut world, &[1]);
+    for _ in 0..10 {
+        stays(&mut world, "a", 1);
+    }
+    assert_eq!(world.standing("a", 1), Some(Standing::Restarting), "it is not believed for ever");
+    world.later(2 * HOUR);
+    assert_eq!(world.standing("a", 1), Some(Standing::Failed));
+}
+
+#[test]
+fn a_pinned_box_that_never_heard_that_it_may_go_goes_later() {
+    let mut world = world();
+    world.command(Command::Pin { box_id: box_id(1), version: Some("1.1".to_owned()) }).unwrap();
+    let tell = |world: &mut World, phase| {
+        let report = model::update::Report { version: "1.1".to_owned(), ..world.report(PIN, 1, phase) };
+        let events = world.state.told(&report);
+        world.happen(events);
+    };
+    assert!(world.target(1, "1.0").is_some());
+    tell(&mut world, Phase::Ready);
+    assert!(world.ask(1, "1.0").may_restart);
+    tell(&mut world, Phase::Restarting);
+    world.later(MINUTE);
+    assert!(world.target(1, "1.0").is_some());
+    tell(&mut world, Phase::Ready);
+    assert!(world.ask(1, "1.0").may_restart);
+}
+
+#[test]
+fn who_is_held_to_restart_is_told_nothing_that_others_are_not_told() {
+    let mut world = world();
+    world.campaign_for_all("a", "1.1");
+    for number in [1, 2] {
+        world.restart("a", number);
+    }
+    world.later(MINUTE);
+    world.command(Command::Hold { box_id: box_id(1), reason: Some("measuring".to_owned()) }).unwrap();
+    assert_eq!(world.target(1, "1.0"), None);
+    assert_eq!(world.ask_with(2, "1.0", 2, false).target, None, "it is below its floor");
+    world.steer("a", Steer::Pause, "a holiday").unwrap();
+    assert_eq!(world.target(2, "1.0"), None);
 }

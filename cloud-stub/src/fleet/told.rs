@@ -30,6 +30,10 @@ impl State {
                 (Standing::Failed, Event::Failed { why: why(), journal })
             }
         };
+        if standing == Standing::Ready && report.running != report.version && place.may_stay(&report.running)
+        {
+            return vec![Happening::of(campaign, box_id, Event::Stayed)];
+        }
         if standing <= place.reached() {
             return Vec::new();
         }
