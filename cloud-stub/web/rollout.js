@@ -188,6 +188,20 @@ export function window({ always, days, from, to }) {
   return { days: [...days].sort((a, b) => a - b), from, to };
 }
 
+/** A site's time zone as it is sent. Throws a code when the browser knows none of this name; the cloud looks, too.
+ * @param {string} name IANA's */
+export function timeZone(name) {
+  const zone = name.trim();
+  try {
+    // An offset has no summer time, and the cloud takes none.
+    if (!/^[A-Za-z]/.test(zone)) throw new RangeError();
+    new Intl.DateTimeFormat("en", { timeZone: zone });
+  } catch {
+    throw { code: "zone_unknown" };
+  }
+  return zone;
+}
+
 /** Whether a window goes on over midnight.
  * @param {Pick<Window, "from" | "to">} window */
 export const overnight = ({ from, to }) => to < from;

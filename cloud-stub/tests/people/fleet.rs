@@ -341,6 +341,9 @@ async fn a_sites_window_is_told_in_utc_and_nobody_restarts_outside_of_it() {
     let changed = stage.patch(&owner, &path, &json!({ "window": window })).await.ok();
     assert_eq!(changed["window"], window);
     assert_eq!(stage.patch(&owner, &path, &json!({ "name": "Old mill" })).await.ok()["window"], window);
+    let misspelt = stage.patch(&owner, &path, &json!({ "time_zone": "Asia/Almati" })).await;
+    assert_eq!(misspelt.status, StatusCode::BAD_REQUEST);
+    assert!(misspelt.json()["error"].as_str().unwrap().contains("Asia/Almaty"), "{misspelt:?}");
     let wrong = json!({ "window": { "days": [9], "from": "02:00", "to": "05:00" } });
     assert_eq!(stage.patch(&owner, &path, &wrong).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(stage.patch(&stranger, &path, &json!({ "window": null })).await.status, StatusCode::NOT_FOUND);
