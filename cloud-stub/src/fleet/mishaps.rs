@@ -4,7 +4,7 @@ use model::update::Phase;
 
 use super::sample::box_id;
 use super::world::{HOUR, MINUTE, World, world};
-use super::{Command, PIN, Run, Standing, Steer};
+use super::{Command, PIN, Run, Stage, Standing, Steer};
 
 /// Some boxes that may restart, and do not: somebody watches.
 fn watched(world: &mut World, numbers: &[u32]) {
@@ -138,4 +138,40 @@ fn who_is_held_to_restart_is_told_nothing_that_others_are_not_told() {
     assert_eq!(world.ask_with(2, "1.0", 2, false).target, None, "it is below its floor");
     world.steer("a", Steer::Pause, "a holiday").unwrap();
     assert_eq!(world.target(2, "1.0"), None);
+}
+
+#[test]
+fn a_campaign_that_a_person_lets_go_on_goes_on_even_if_all_its_boxes_have_decided() {
+    let mut world = world();
+    world.campaign("a", "1.1", &[1, 2, 3]);
+    for (number, phase) in [(1, Phase::Committed), (2, Phase::Committed), (3, Phase::Failed)] {
+        world.restart("a", number);
+        world.tell("a", number, phase);
+    }
+    world.later(24 * HOUR);
+    assert_eq!(world.state.campaigns()["a"].run, Run::Halted, "one of three");
+    world.steer("a", Steer::Resume, "its disk was broken").unwrap();
+    world.later(23 * HOUR);
+    assert_eq!(world.state.campaigns()["a"].stage, Stage::Canary, "it is watched for a day again");
+    for stage in [Stage::One, Stage::Five, Stage::Quarter, Stage::All] {
+        world.later(if stage == Stage::One { HOUR } else { 24 * HOUR });
+        assert_eq!(world.state.campaigns()["a"].stage, stage, "the fleet is small, its rings have nobody else");
+    }
+}
+
+#[test]
+fn a_campaign_that_a_person_lets_go_on_still_waits_for_who_can_decide() {
+    let mut world = world();
+    world.campaign("a", "1.1", &[1, 2, 3]);
+    world.ask(3, "1.0");
+    for number in [1, 2] {
+        world.restart("a", number);
+        world.tell("a", number, Phase::Failed);
+    }
+    world.steer("a", Steer::Resume, "their disks were broken").unwrap();
+    for _ in 0..30 {
+        world.later(HOUR);
+        world.ask(3, "1.0");
+    }
+    assert_eq!(world.state.campaigns()["a"].stage, Stage::Canary);
 }

@@ -80,7 +80,8 @@ impl State {
         Some(Happening::of_campaign(id, event))
     }
 
-    /// Whether enough of the boxes that were told and are there have decided.
+    /// Whether enough of the boxes that were told and are there have decided, and one of them since a person has let it go on:
+    /// unless there is nobody left who could.
     fn has_held(&self, id: &str, campaign: &Campaign, now_ms: u64) -> bool {
         let (mut decided, mut open) = (0_u32, 0_u32);
         for place in campaign.places().values() {
@@ -91,19 +92,21 @@ impl State {
                 _ => {}
             }
         }
-        if campaign.tally.decided() == 0 && (decided + open > 0 || self.somebody_waits(id, campaign)) {
+        if campaign.tally.decided() == 0 && (open > 0 || self.somebody_waits(id, campaign)) {
             return false;
         }
         f64::from(decided) >= ENOUGH * f64::from(decided + open)
     }
 
-    /// Whether there is a box in the ring that is to have the release and was not told yet.
+    /// Whether there is a box in the ring that is to have the release and has not decided.
     fn somebody_waits(&self, id: &str, campaign: &Campaign) -> bool {
         // A canary that has never asked is waited for.
         let unmet = campaign.canaries().iter().any(|box_id| self.known(box_id).is_none());
         unmet
             || self.boxes().iter().any(|(box_id, known)| {
+                let place = campaign.places().get(box_id);
                 campaign.has(id, box_id)
+                    && !place.is_some_and(|place| place.reached().is_decided())
                     && campaign.fits(&known.board)
                     && known.version != campaign.draft.version
                     && known.hold.is_none()
