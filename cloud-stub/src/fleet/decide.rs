@@ -204,6 +204,11 @@ impl State {
             if !campaign.run.offers() || listed.security < security {
                 return Verdict::Stay;
             }
+            // It was made after the campaign was through, with what was published since.
+            let newer = of(version).is_some_and(|runs| runs.since > listed.since);
+            if campaign.run == Run::Done && place.is_none() && newer {
+                return Verdict::Stay;
+            }
             return Verdict::Have(id, listed);
         }
         match choose(ask.listed, ask.asking) {

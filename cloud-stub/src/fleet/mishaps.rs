@@ -175,3 +175,20 @@ fn a_campaign_that_a_person_lets_go_on_still_waits_for_who_can_decide() {
     }
     assert_eq!(world.state.campaigns()["a"].stage, Stage::Canary);
 }
+
+#[test]
+fn a_box_that_is_new_is_not_taken_back_by_a_campaign_that_is_through() {
+    let mut world = world();
+    world.listed[2].security = 1;
+    world.campaign_for_all("a", "1.1");
+    world.restart("a", 1);
+    assert!(world.target(4, "1.0").is_some());
+    world.tell("a", 1, Phase::Committed);
+    assert!(world.target(2, "1.2").is_some(), "while it runs it may be meant so");
+    world.later(48 * HOUR);
+    assert_eq!(world.state.campaigns()["a"].run, Run::Done);
+    assert_eq!(world.ask_with(3, "1.2", 1, true).target, None, "made with 1.2");
+    assert!(world.target(5, "1.0").is_some(), "whoever comes with an older one gets it");
+    assert!(world.target(6, "0.9").is_some(), "or with one that is not published any more");
+    assert!(world.target(4, "1.2").is_some(), "and whoever was told before");
+}
