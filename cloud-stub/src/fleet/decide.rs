@@ -86,6 +86,7 @@ impl State {
         }
         let answer = match self.verdict(ask, &mut events) {
             Verdict::Stay => Answer::stay("", now_ms),
+            Verdict::Have(ALL, _) if self.is_postponed(ask.box_id, now_ms) => Answer::stay("", now_ms),
             Verdict::Have(ALL, listed) => Answer {
                 target: Some(listed.name.clone()),
                 campaign: ALL.to_owned(),
@@ -95,6 +96,11 @@ impl State {
             Verdict::Have(campaign, listed) => self.offer(campaign, listed, ask, site, now_ms, &mut events),
         };
         Decision { answer, events }
+    }
+
+    /// Whether its owner wants no update yet.
+    fn is_postponed(&self, box_id: &BoxId, now_ms: u64) -> bool {
+        self.known(box_id).is_some_and(|known| now_ms < known.postponed_ms)
     }
 
     /// What a box says of itself is kept when it is new; one that says something else each time is not believed each time.
@@ -226,7 +232,7 @@ impl State {
         now_ms: u64,
         events: &mut Vec<Happening>,
     ) -> Answer {
-        let postponed = self.known(ask.box_id).is_some_and(|known| now_ms < known.postponed_ms);
+        let postponed = self.is_postponed(ask.box_id, now_ms);
         let place = self.place(campaign, ask.box_id);
         let place = place.filter(|place| place.standing() != Standing::Superseded);
         let mut answer = Answer {
