@@ -390,6 +390,10 @@ async fn an_owner_spares_a_box_and_an_operator_holds_and_pins_it() {
     let held = stage.patch(&operator, &unit, &json!({ "hold": { "reason": "measuring" } })).await.ok();
     assert_eq!(held["hold"], "measuring");
     assert_eq!(stage.box_asks(1, "1.0").await["target"], Value::Null);
+    let neither = json!({ "pin": "1.0", "hold": { "reason": "" } });
+    assert_eq!(stage.patch(&operator, &unit, &neither).await.status, StatusCode::BAD_REQUEST);
+    let kept = stage.get(&operator, &unit).await.ok();
+    assert_eq!((&kept["pin"], &kept["hold"]), (&Value::Null, &json!("measuring")));
     shop.publish("0.9", 1);
     let pinned = stage.patch(&operator, &unit, &json!({ "hold": null, "pin": "0.9" })).await.ok();
     assert_eq!((&pinned["hold"], &pinned["pin"]), (&Value::Null, &json!("0.9")));
