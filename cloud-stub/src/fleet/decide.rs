@@ -169,7 +169,10 @@ impl State {
         if known.is_some_and(|known| known.hold.is_some()) {
             return Verdict::Stay;
         }
-        if let Some(pin) = known.and_then(|known| known.pin.as_deref()) {
+        if let Some((known, pin)) = known.and_then(|known| Some((known, known.pin.as_deref()?))) {
+            if known.pinned.as_ref().is_some_and(|place| place.reached() == Standing::Silent) {
+                events.push(returned(PIN, ask, pin));
+            }
             match of(pin) {
                 _ if pin == version => return Verdict::Stay,
                 None => return Verdict::Stay,

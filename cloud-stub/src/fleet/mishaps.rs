@@ -1,6 +1,6 @@
 //! Boxes that may restart and do not, answers that never arrive, and people who stop everything meanwhile.
 
-use model::update::Phase;
+use model::update::{Phase, Report};
 
 use super::sample::box_id;
 use super::world::{HOUR, MINUTE, World, world};
@@ -106,22 +106,29 @@ fn a_box_that_never_goes_has_failed_at_some_time() {
     assert_eq!(world.standing("a", 1), Some(Standing::Failed));
 }
 
+/// A box says something of its pin, 1.1.
+fn of_its_pin(world: &mut World, number: u32, phase: Phase) {
+    let report = Report { version: "1.1".to_owned(), ..world.report(PIN, number, phase) };
+    let events = world.state.told(&report);
+    world.happen(events);
+}
+
+/// A box that was pinned to 1.1, and restarts.
+fn pinned(world: &mut World, number: u32) {
+    world.command(Command::Pin { box_id: box_id(number), version: Some("1.1".to_owned()) }).unwrap();
+    assert!(world.target(number, "1.0").is_some());
+    of_its_pin(world, number, Phase::Ready);
+    assert!(world.ask(number, "1.0").may_restart);
+    of_its_pin(world, number, Phase::Restarting);
+}
+
 #[test]
 fn a_pinned_box_that_never_heard_that_it_may_go_goes_later() {
     let mut world = world();
-    world.command(Command::Pin { box_id: box_id(1), version: Some("1.1".to_owned()) }).unwrap();
-    let tell = |world: &mut World, phase| {
-        let report = model::update::Report { version: "1.1".to_owned(), ..world.report(PIN, 1, phase) };
-        let events = world.state.told(&report);
-        world.happen(events);
-    };
-    assert!(world.target(1, "1.0").is_some());
-    tell(&mut world, Phase::Ready);
-    assert!(world.ask(1, "1.0").may_restart);
-    tell(&mut world, Phase::Restarting);
+    pinned(&mut world, 1);
     world.later(MINUTE);
     assert!(world.target(1, "1.0").is_some());
-    tell(&mut world, Phase::Ready);
+    of_its_pin(&mut world, 1, Phase::Ready);
     assert!(world.ask(1, "1.0").may_restart);
 }
 
@@ -191,4 +198,16 @@ fn a_box_that_is_new_is_not_taken_back_by_a_campaign_that_is_through() {
     assert!(world.target(5, "1.0").is_some(), "whoever comes with an older one gets it");
     assert!(world.target(6, "0.9").is_some(), "or with one that is not published any more");
     assert!(world.target(4, "1.2").is_some(), "and whoever was told before");
+}
+
+#[test]
+fn a_pinned_box_that_was_given_up_as_silent_may_come_back() {
+    let mut world = world();
+    for (number, runs, comes_to) in [(1, "1.1", Standing::Committed), (2, "1.0", Standing::Failed)] {
+        pinned(&mut world, number);
+        world.later(2 * HOUR);
+        assert_eq!(world.standing(PIN, number), Some(Standing::Silent));
+        world.ask(number, runs);
+        assert_eq!(world.standing(PIN, number), Some(comes_to));
+    }
 }
