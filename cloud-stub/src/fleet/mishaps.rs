@@ -162,7 +162,11 @@ fn a_campaign_that_a_person_lets_go_on_goes_on_even_if_all_its_boxes_have_decide
     assert_eq!(world.state.campaigns()["a"].stage, Stage::Canary, "it is watched for a day again");
     for stage in [Stage::One, Stage::Five, Stage::Quarter, Stage::All] {
         world.later(if stage == Stage::One { HOUR } else { 24 * HOUR });
-        assert_eq!(world.state.campaigns()["a"].stage, stage, "the fleet is small, its rings have nobody else");
+        assert_eq!(
+            world.state.campaigns()["a"].stage,
+            stage,
+            "the fleet is small, its rings have nobody else"
+        );
     }
 }
 
@@ -210,4 +214,21 @@ fn a_pinned_box_that_was_given_up_as_silent_may_come_back() {
         world.ask(number, runs);
         assert_eq!(world.standing(PIN, number), Some(comes_to));
     }
+}
+
+#[test]
+fn a_ring_whose_boxes_are_all_gone_is_followed_by_the_next_and_a_canary_is_waited_for() {
+    let mut world = world();
+    let rings = ["a", "c"];
+    let first = (0..).find(|number| rings.iter().all(|id| Stage::One.has(id, &box_id(*number)))).unwrap();
+    world.ask(first, "1.0");
+    world.gone.push(box_id(first));
+    world.campaign("a", "1.1", &[]);
+    world.campaign("c", "1.1", &[first]);
+    world.later(24 * HOUR);
+    assert_eq!(world.state.campaigns()["a"].stage, Stage::Five);
+    assert_eq!(world.state.campaigns()["c"].stage, Stage::Canary);
+    world.gone.clear();
+    world.later(24 * HOUR);
+    assert_eq!(world.state.campaigns()["a"].stage, Stage::Five, "it is there again");
 }

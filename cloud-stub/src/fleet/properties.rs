@@ -279,7 +279,7 @@ proptest! {
                     }
                 }
                 Deed::Wait => {
-                    let events = state.tick(now);
+                    let events = state.tick(now, |_| true);
                     happen(&mut state, events, now);
                 }
             }

@@ -273,7 +273,7 @@ impl World {
                 Act::Ask => self.ask(number),
                 Act::Tell(phase) => self.tell(number, PHASES[usize::from(phase)]),
                 Act::Tick => {
-                    let events = self.state.tick(self.now);
+                    let events = self.state.tick(self.now, |_| true);
                     self.happen(events);
                     self.due.push(Reverse((self.now + 5 * MINUTE, Act::Tick, 0)));
                 }
