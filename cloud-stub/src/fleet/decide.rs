@@ -298,7 +298,7 @@ impl State {
 
 impl Moving {
     /// Whether it has its turn.
-    fn is_away(&self, now_ms: u64) -> bool {
+    pub(super) fn is_away(&self, now_ms: u64) -> bool {
         let cleared = self.cleared_ms.is_some_and(|at| now_ms.saturating_sub(at) < Timing::CLEARED);
         cleared || self.restarting_ms.is_some()
     }
