@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Draft;
 use super::state::Moving;
-use super::{Stage, Tally};
+use super::{Stage, Tally, Timing};
 
 /// How often a box may say that it has not restarted after all. One whose restarts and stays never end has failed.
 const STAYS: u8 = 5;
@@ -147,10 +147,13 @@ impl Place {
         }
     }
 
-    /// Whether one that is held to restart, and runs this, may say that it has not gone: it was heard of since, and ran this.
-    pub(super) fn may_stay(&self, running: &str) -> bool {
-        let here = self.standing == Standing::Restarting && self.stays < STAYS;
-        here && self.back.as_deref() == Some(running)
+    /// Whether one that is held to restart, and runs this, may say that it has not gone.
+    pub(super) fn may_stay(&self, running: &str, now_ms: u64) -> bool {
+        let held = self.standing == Standing::Restarting && self.stays < STAYS;
+        held && match self.back.as_deref() {
+            Some(back) => back == running,
+            None => now_ms.saturating_sub(self.since_ms) >= Timing::LATE,
+        }
     }
 
     /// It is ready as before its restart, and has no turn.

@@ -326,8 +326,7 @@ impl Answer {
     /// What may be told when nobody can write down what would happen by it.
     #[must_use]
     pub fn without(self, events: &[Happening]) -> Self {
-        let offered =
-            events.iter().any(|what| matches!(what.event, Event::Offered { .. } | Event::Back { .. }));
+        let offered = events.iter().any(|what| matches!(what.event, Event::Offered { .. }));
         let cleared = events.iter().any(|what| matches!(what.event, Event::Cleared));
         Self {
             target: self.target.filter(|_| !offered),

@@ -203,7 +203,7 @@ impl Fleet {
     pub async fn told(&self, report: &Report) -> Result<(), Error> {
         // It may be about what another cloud has just told the box.
         drop(self.fresh().await?);
-        let told = self.settle("take a box's report", None, |state, _| ((), state.told(report))).await;
+        let told = self.settle("take a box's report", None, |state, now| ((), state.told(report, now))).await;
         told.map(|((), events)| tell(&events))
     }
 

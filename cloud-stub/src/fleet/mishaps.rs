@@ -81,12 +81,23 @@ fn a_box_that_never_heard_that_it_may_go_goes_later() {
 }
 
 #[test]
+fn a_box_that_stays_may_say_so_before_it_could_ask() {
+    let mut world = world();
+    world.campaign_for_all("a", "1.1");
+    world.restart("a", 1);
+    world.later(MINUTE);
+    world.tell("a", 1, Phase::Ready);
+    assert_eq!(world.standing("a", 1), Some(Standing::Ready));
+    assert!(world.ask(1, "1.0").may_restart);
+}
+
+#[test]
 fn a_word_from_before_its_restart_takes_no_box_back() {
     let mut world = world();
     world.campaign_for_all("a", "1.1");
     world.restart("a", 1);
     world.tell("a", 1, Phase::Ready);
-    assert_eq!(world.standing("a", 1), Some(Standing::Restarting), "it was not heard of since");
+    assert_eq!(world.standing("a", 1), Some(Standing::Restarting), "it may be late");
     world.later(2 * MINUTE);
     assert_eq!(world.target(1, "1.1"), None);
     world.tell("a", 1, Phase::Ready);
@@ -109,7 +120,7 @@ fn a_box_that_never_goes_has_failed_at_some_time() {
 /// A box says something of its pin, 1.1.
 fn of_its_pin(world: &mut World, number: u32, phase: Phase) {
     let report = Report { version: "1.1".to_owned(), ..world.report(PIN, number, phase) };
-    let events = world.state.told(&report);
+    let events = world.state.told(&report, world.now);
     world.happen(events);
 }
 

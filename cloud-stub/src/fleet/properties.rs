@@ -269,9 +269,9 @@ proptest! {
                         at_ms: 0,
                         signature: String::new(),
                     };
-                    let events = state.told(&report);
+                    let events = state.told(&report, now);
                     happen(&mut state, events, now);
-                    prop_assert_eq!(state.told(&report), vec![], "a report is taken once");
+                    prop_assert_eq!(state.told(&report, now), vec![], "a report is taken once");
                 }
                 Deed::Command(command) => {
                     if let Ok(events) = state.command(command, "o", now) {

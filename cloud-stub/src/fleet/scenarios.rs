@@ -336,9 +336,9 @@ fn words_about_something_else_change_nothing() {
         Report { campaign: String::new(), ..world.report("a", 1, Phase::Committed) },
         world.report("a", 2, Phase::Committed),
     ] {
-        assert_eq!(world.state.told(&report), [], "{report:?}");
+        assert_eq!(world.state.told(&report, world.now), [], "{report:?}");
     }
-    let failed = world.state.told(&world.report("a", 1, Phase::Failed));
+    let failed = world.state.told(&world.report("a", 1, Phase::Failed), world.now);
     let Event::Failed { why, journal } = &failed[0].event else { panic!("{failed:?}") };
     assert_eq!((why.as_str(), journal.as_str()), ("the tunnel never came up", "last words"));
 }

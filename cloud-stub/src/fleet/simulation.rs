@@ -296,7 +296,7 @@ impl World {
             at_ms: self.now,
             signature: String::new(),
         };
-        let events = self.state.told(&report);
+        let events = self.state.told(&report, self.now);
         self.happen(events);
     }
 

@@ -132,7 +132,7 @@ impl World {
     }
 
     pub(super) fn tell(&mut self, campaign: &str, number: u32, phase: Phase) {
-        let events = self.state.told(&self.report(campaign, number, phase));
+        let events = self.state.told(&self.report(campaign, number, phase), self.now);
         self.happen(events);
     }
 
