@@ -3,6 +3,10 @@
 const ROOT = "/api/v1/";
 /** How long an answer may take, milliseconds. */
 const PATIENCE = 30_000;
+/** Most rows of a list that the cloud gives at a time. */
+const PAGE = 1000;
+/** Lists of a tenant that may be longer. */
+const LONG = /^tenants\/[^/?]+\/(boxes|cameras)$/;
 
 /** Why something was not done. */
 export class Refused extends Error {
@@ -44,4 +48,21 @@ export async function call(method, path, { body, csrf, about = "it" } = {}) {
     sentence: json?.error ?? null,
     retryAfter: answer.headers.get("retry-after"),
   });
+}
+
+/** What is at an address, whole: a list that is longer than what the cloud gives at a time is asked for piece by piece.
+ * @param {string} path below /api/v1/
+ * @returns {Promise<any>} */
+export async function whole(path) {
+  const first = await call("GET", path);
+  if (!LONG.test(path)) return first;
+  /** @type {Map<string, { id: string }>} */
+  const rows = new Map();
+  let piece = first;
+  for (let offset = 0; ; offset += PAGE) {
+    // One that has moved between two pieces comes twice.
+    for (const row of piece) rows.set(row.id, row);
+    if (piece.length < PAGE) return [...rows.values()];
+    piece = await call("GET", `${path}?offset=${offset + PAGE}`);
+  }
 }

@@ -10,7 +10,8 @@ export const STAGES = /** @type {const} */ (["canary", "1", "5", "25", "100"]);
 export const STANDINGS = /** @type {const} */ (["offered", "fetching", "ready", "restarting", "committed", "failed", "silent", "superseded"]);
 
 /** What the cloud wants before a ring is followed by the next one: so many of its boxes have decided, so many of these failed at
- * most. The same as in `fleet` of the cloud. */
+ * most. The cloud knows better whom it waits for: boxes that it has not heard of for a day are not, those in the ring that it
+ * knows and has not told yet are, as long as nobody has decided. */
 export const WANTED = { decided: 0.9, failed: 0.02 };
 
 /** How long a ring is watched if nobody says otherwise, hours, and how long at most. */
@@ -186,6 +187,20 @@ export function window({ always, days, from, to }) {
   const time = /^([01]\d|2[0-3]):[0-5]\d$/;
   if (!time.test(from) || !time.test(to) || from === to) throw { code: "times_wrong" };
   return { days: [...days].sort((a, b) => a - b), from, to };
+}
+
+/** A site's time zone as it is sent. Throws a code when the browser knows none of this name; the cloud looks, too.
+ * @param {string} name IANA's */
+export function timeZone(name) {
+  const zone = name.trim();
+  try {
+    // An offset has no summer time, and the cloud takes none.
+    if (!/^[A-Za-z]/.test(zone)) throw new RangeError();
+    new Intl.DateTimeFormat("en", { timeZone: zone });
+  } catch {
+    throw { code: "zone_unknown" };
+  }
+  return zone;
 }
 
 /** Whether a window goes on over midnight.

@@ -2,6 +2,7 @@
 
 import { Field, Form, html, Sure, Title } from "../../firmware/assets/web/parts.js";
 import { SOON, useHeard, Waiting } from "./pieces.js";
+import { timeZone } from "./rollout.js";
 import { Hours, inWords } from "./window.js";
 
 /** @import { Site } from "./types.js" */
@@ -49,7 +50,7 @@ function Edit({ app, site, path }) {
   const time = app.draft(`site-zone-${key}`, site?.time_zone ?? zone);
   const send = async () => {
     if (name[0].trim() === "") throw { code: "name_missing" };
-    const what = { name: name[0].trim(), address: address[0].trim(), time_zone: time[0].trim() };
+    const what = { name: name[0].trim(), address: address[0].trim(), time_zone: timeZone(time[0]) };
     if (site) await app.send("PATCH", `sites/${site.id}`, what, "site");
     else await app.send("POST", path, what, "site");
     app.done(`site-name-${key}`, `site-address-${key}`, `site-zone-${key}`);

@@ -3,7 +3,7 @@
 
 import { chooseLanguage } from "../../firmware/assets/web/language.js";
 import { speaker } from "../../firmware/assets/web/words.js";
-import { call, Refused } from "./api.js";
+import { call, Refused, whole } from "./api.js";
 import { atLeast, chosenTenant, route, view } from "./logic.js";
 
 /** @import { Language } from "../../firmware/assets/web/language.js" */
@@ -205,7 +205,7 @@ export class Store {
   async load(path) {
     const of = this.author;
     try {
-      const value = await call("GET", path);
+      const value = await whole(path);
       if (of !== this.author) return;
       this.heard.set(path, { value, error: null });
       this.silent = 0;

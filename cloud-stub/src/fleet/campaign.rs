@@ -1,7 +1,8 @@
 //! A campaign, and where each box stands in it.
 //!
-//! Invariant: a box only ever moves on in a campaign ([`Standing`] grows), whatever is told twice, late or in another order;
-//! and the tally counts each box once, under what it came to.
+//! Invariant: a box only ever moves on in a campaign ([`Standing`] grows), whatever is told twice, late or in another order,
+//! except that one that could not know that it may go is ready again, a few times ([`Place::may_stay`]); and the tally counts
+//! each box once, under what it came to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Draft;
 use super::state::Moving;
-use super::{Stage, Tally};
+use super::{Stage, Tally, Timing};
+
+/// How often a box may say that it has not restarted after all. One whose restarts and stays never end has failed.
+const STAYS: u8 = 5;
 
 /// How far a box is with a release. The later word wins: one that was given up as silent may still come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,6 +91,8 @@ pub struct Place {
     pub why: String,
     /// In which count of the campaign it is.
     counted: Option<u32>,
+    /// How often it has not restarted after all.
+    stays: u8,
 }
 
 impl Place {
@@ -102,6 +108,7 @@ impl Place {
             back: None,
             why: String::new(),
             counted: None,
+            stays: 0,
         }
     }
 
@@ -137,6 +144,27 @@ impl Place {
             if standing.is_decided() {
                 self.cleared_ms = None;
             }
+        }
+    }
+
+    /// Whether one that is held to restart, and runs this, may say that it has not gone.
+    pub(super) fn may_stay(&self, running: &str, now_ms: u64) -> bool {
+        let held = self.standing == Standing::Restarting && self.stays < STAYS;
+        held && match self.back.as_deref() {
+            Some(back) => back == running,
+            None => now_ms.saturating_sub(self.since_ms) >= Timing::LATE,
+        }
+    }
+
+    /// It is ready as before its restart, and has no turn.
+    pub(super) fn stay(&mut self, now_ms: u64) {
+        self.heard_ms = self.heard_ms.max(now_ms);
+        if self.standing == Standing::Restarting && self.stays < STAYS {
+            self.stays += 1;
+            self.standing = Standing::Ready;
+            self.since_ms = now_ms;
+            self.cleared_ms = None;
+            self.back = None;
         }
     }
 

@@ -82,10 +82,11 @@ impl State {
             && let Some(place) = self.place(campaign, ask.box_id)
         {
             self.came_back(campaign, place, ask, now_ms, &mut events);
-            return Decision { answer: Answer::stay(campaign, now_ms), events };
+            return Decision { answer: self.meanwhile(campaign, place, ask, now_ms), events };
         }
         let answer = match self.verdict(ask, &mut events) {
             Verdict::Stay => Answer::stay("", now_ms),
+            Verdict::Have(ALL, _) if self.is_postponed(ask.box_id, now_ms) => Answer::stay("", now_ms),
             Verdict::Have(ALL, listed) => Answer {
                 target: Some(listed.name.clone()),
                 campaign: ALL.to_owned(),
@@ -95,6 +96,11 @@ impl State {
             Verdict::Have(campaign, listed) => self.offer(campaign, listed, ask, site, now_ms, &mut events),
         };
         Decision { answer, events }
+    }
+
+    /// Whether its owner wants no update yet.
+    fn is_postponed(&self, box_id: &BoxId, now_ms: u64) -> bool {
+        self.known(box_id).is_some_and(|known| now_ms < known.postponed_ms)
     }
 
     /// What a box says of itself is kept when it is new; one that says something else each time is not believed each time.
@@ -132,6 +138,21 @@ impl State {
         }
     }
 
+    /// What a box that is held to restart is told: what it tries is not touched. But if it runs another version, then it may be
+    /// that it never went: it has still to have the release, and then says that it is ready. One that has fallen back knows
+    /// that it does not try it again.
+    fn meanwhile(&self, campaign: &str, place: &Place, ask: &Ask<'_>, now_ms: u64) -> Answer {
+        let stay = Answer::stay(campaign, now_ms);
+        match self.verdict(ask, &mut Vec::new()) {
+            Verdict::Have(id, listed) if id == campaign => Answer {
+                target: Some(listed.name.clone()),
+                deadline_ms: (place.offered_ms + Timing::DEADLINE).max(now_ms),
+                ..stay
+            },
+            _ => stay,
+        }
+    }
+
     /// The version that a campaign, or a pin, brings to a box.
     pub(super) fn target_of(&self, campaign: &str, box_id: &BoxId) -> Option<&str> {
         if campaign == PIN {
@@ -148,7 +169,10 @@ impl State {
         if known.is_some_and(|known| known.hold.is_some()) {
             return Verdict::Stay;
         }
-        if let Some(pin) = known.and_then(|known| known.pin.as_deref()) {
+        if let Some((known, pin)) = known.and_then(|known| Some((known, known.pin.as_deref()?))) {
+            if known.pinned.as_ref().is_some_and(|place| place.reached() == Standing::Silent) {
+                events.push(returned(PIN, ask, pin));
+            }
             match of(pin) {
                 _ if pin == version => return Verdict::Stay,
                 None => return Verdict::Stay,
@@ -189,6 +213,11 @@ impl State {
             if !campaign.run.offers() || listed.security < security {
                 return Verdict::Stay;
             }
+            // It was made after the campaign was through, with what was published since.
+            let newer = of(version).is_some_and(|runs| runs.since > listed.since);
+            if campaign.run == Run::Done && place.is_none() && newer {
+                return Verdict::Stay;
+            }
             return Verdict::Have(id, listed);
         }
         match choose(ask.listed, ask.asking) {
@@ -206,7 +235,7 @@ impl State {
         now_ms: u64,
         events: &mut Vec<Happening>,
     ) -> Answer {
-        let postponed = self.known(ask.box_id).is_some_and(|known| now_ms < known.postponed_ms);
+        let postponed = self.is_postponed(ask.box_id, now_ms);
         let place = self.place(campaign, ask.box_id);
         let place = place.filter(|place| place.standing() != Standing::Superseded);
         let mut answer = Answer {
@@ -269,7 +298,7 @@ impl State {
 
 impl Moving {
     /// Whether it has its turn.
-    fn is_away(&self, now_ms: u64) -> bool {
+    pub(super) fn is_away(&self, now_ms: u64) -> bool {
         let cleared = self.cleared_ms.is_some_and(|at| now_ms.saturating_sub(at) < Timing::CLEARED);
         cleared || self.restarting_ms.is_some()
     }

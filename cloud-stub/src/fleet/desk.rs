@@ -4,11 +4,12 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use model::BoxId;
 use model::update::{Question, Report};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::MissedTickBehavior;
 
-use super::{Answer, Ask, Command, Event, Happening, Site, State, Unwilling};
+use super::{Answer, Ask, Command, Event, Happening, Site, State, Timing, Unwilling};
 use crate::config;
 use crate::http::Up;
 use crate::store::{Audit, BoxRow, BoxState, By, Directory, Error, Store};
@@ -131,7 +132,14 @@ impl Fleet {
     /// # Errors
     /// The database's.
     pub async fn tick(&self) -> Result<(), Error> {
-        let decided = self.settle("look after the updates", None, |state, now| ((), state.tick(now))).await;
+        let directory = self.0.store.directory().borrow().clone();
+        let is_there = |box_id: &BoxId, now: u64| {
+            let row = directory.by_id(box_id).filter(|row| row.state == BoxState::Active);
+            let heard = |at| now.saturating_sub(at) < Timing::DAY;
+            row.is_some_and(|row| row.seen.last_ms().is_none_or(heard))
+        };
+        let due = |state: &State, now| ((), state.tick(now, |box_id| is_there(box_id, now)));
+        let decided = self.settle("look after the updates", None, due).await;
         decided.map(|((), events)| tell(&events))
     }
 
@@ -195,7 +203,7 @@ impl Fleet {
     pub async fn told(&self, report: &Report) -> Result<(), Error> {
         // It may be about what another cloud has just told the box.
         drop(self.fresh().await?);
-        let told = self.settle("take a box's report", None, |state, _| ((), state.told(report))).await;
+        let told = self.settle("take a box's report", None, |state, now| ((), state.told(report, now))).await;
         told.map(|((), events)| tell(&events))
     }
 
@@ -238,11 +246,12 @@ impl Fleet {
             if events.is_empty() {
                 return Ok((outcome, events));
             }
-            let added = self.0.store.add_fleet_events(basis, &events, audit).await?;
-            self.catch_up().await?;
-            if added {
+            if self.0.store.add_fleet_events(basis, &events, audit).await? {
+                // It has happened, whether it can be read back now or by the next look: nobody is told otherwise.
+                let _ = self.catch_up().await;
                 return Ok((outcome, events));
             }
+            self.catch_up().await?;
         }
         Err(Error::Locked { doing })
     }
@@ -283,7 +292,7 @@ impl Here<'_> {
 }
 
 impl Site for Here<'_> {
-    fn has(&self, other: &model::BoxId) -> bool {
+    fn has(&self, other: &BoxId) -> bool {
         self.directory.by_id(other).is_some_and(|other| self.is_neighbour(other))
     }
 

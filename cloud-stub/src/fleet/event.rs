@@ -150,6 +150,8 @@ pub enum Event {
     Ready,
     /// It restarts.
     Restarting,
+    /// It has not restarted after all: that the cloud had heard it never arrived there.
+    Stayed,
     /// It was heard of after its restart, and ran this.
     Back {
         /// The version.

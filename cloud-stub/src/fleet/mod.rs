@@ -21,6 +21,8 @@ mod decide;
 mod desk;
 mod event;
 #[cfg(test)]
+mod mishaps;
+#[cfg(test)]
 mod properties;
 mod routes;
 #[cfg(test)]
@@ -60,6 +62,8 @@ impl Timing {
     pub const SILENT: u64 = 2 * 3_600_000;
     /// After so long it should have been heard of: a new system asks for its assignment before it is sure of itself.
     pub const OVERDUE: u64 = 10 * 60_000;
+    /// A word that a box has said before its restart arrives within this, if at all.
+    pub const LATE: u64 = 30_000;
     /// A box that runs a release for so long keeps it: it would have fallen back.
     pub const SETTLED: u64 = 3_600_000;
     /// How long a box that may restart has its site's turn.

@@ -241,7 +241,14 @@ async fn change(
         let detail = reason.clone().unwrap_or_default();
         ("fleet.hold", detail, Command::Hold { box_id: box_id.clone(), reason })
     });
-    let commands = pin.into_iter().chain(hold);
+    let commands: Vec<_> = pin.into_iter().chain(hold).collect();
+    {
+        // Both or neither.
+        let (state, now) = (fleet.known().await?, fleet.store().now_ms());
+        for (_, _, command) in &commands {
+            state.command(command.clone(), "", now)?;
+        }
+    }
     for (what, detail, command) in commands {
         let note = Note { by: who.by(client), tenant: &tenant, what, subject: &id, detail: &detail };
         fleet.command(command, note).await??;

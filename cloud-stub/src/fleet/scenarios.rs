@@ -303,6 +303,12 @@ fn the_newest_is_for_everyone_only_where_no_campaign_leads() {
     assert_eq!(world.ask_with(1, "1.0", 1, true).target, None, "it is not its turn yet");
     world.steer("a", Steer::Withdraw, "x").unwrap();
     assert!(world.ask_with(1, "1.0", 1, true).target.is_some());
+    let until_ms = world.now + 48 * HOUR;
+    world.command(Command::Postpone { box_id: box_id(1), until_ms }).unwrap();
+    let answer = world.ask_with(1, "1.0", 1, true);
+    assert_eq!((answer.target, answer.may_restart), (None, false), "its owner has put it off");
+    world.now = until_ms;
+    assert!(world.ask_with(1, "1.0", 1, true).may_restart);
 }
 
 #[test]
@@ -330,9 +336,9 @@ fn words_about_something_else_change_nothing() {
         Report { campaign: String::new(), ..world.report("a", 1, Phase::Committed) },
         world.report("a", 2, Phase::Committed),
     ] {
-        assert_eq!(world.state.told(&report), [], "{report:?}");
+        assert_eq!(world.state.told(&report, world.now), [], "{report:?}");
     }
-    let failed = world.state.told(&world.report("a", 1, Phase::Failed));
+    let failed = world.state.told(&world.report("a", 1, Phase::Failed), world.now);
     let Event::Failed { why, journal } = &failed[0].event else { panic!("{failed:?}") };
     assert_eq!((why.as_str(), journal.as_str()), ("the tunnel never came up", "last words"));
 }

@@ -187,6 +187,7 @@ impl State {
             Event::Fetching => place.reach(Standing::Fetching, "", at_ms),
             Event::Ready => place.reach(Standing::Ready, "", at_ms),
             Event::Restarting => place.reach(Standing::Restarting, "", at_ms),
+            Event::Stayed => place.stay(at_ms),
             Event::Back { version } => {
                 place.back = Some(version.clone());
                 place.heard_ms = place.heard_ms.max(at_ms);

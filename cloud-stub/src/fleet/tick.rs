@@ -13,15 +13,18 @@ use super::state::{Moving, State};
 const ENOUGH: f64 = 0.9;
 
 impl State {
-    /// What is due.
-    pub fn tick(&self, now_ms: u64) -> Vec<Happening> {
+    /// What is due. `is_there` tells which boxes are active and were heard of within [`Timing::DAY`], as far as anybody knows: no
+    /// ring waits for the others, unless they were named to go first.
+    pub fn tick(&self, now_ms: u64, is_there: impl Fn(&BoxId) -> bool) -> Vec<Happening> {
         let mut events = Vec::new();
         let mut decided: BTreeMap<&str, Vec<(&BoxId, Standing)>> = BTreeMap::new();
         for (box_id, Moving { campaign, .. }) in self.moving() {
             let Some(place) = self.place(campaign, box_id) else { continue };
             let Some((standing, event)) = self.overdue(campaign, box_id, place, now_ms) else { continue };
             events.push(Happening::of(campaign, box_id, event));
-            decided.entry(campaign).or_default().push((box_id, standing));
+            if standing.is_decided() {
+                decided.entry(campaign).or_default().push((box_id, standing));
+            }
         }
         for (campaign, decided) in decided.iter().filter(|(campaign, _)| **campaign != PIN) {
             events.extend(self.halting(campaign, decided.iter().copied()));
@@ -29,13 +32,14 @@ impl State {
         for (id, campaign) in self.campaigns() {
             // Whoever has decided just now is counted the next time.
             if campaign.run == Run::Running && !decided.contains_key(id.as_str()) {
-                events.extend(self.next_ring(id, campaign, now_ms));
+                events.extend(self.next_ring(id, campaign, now_ms, &is_there));
             }
         }
         events
     }
 
-    /// What has become of a box that was let restart and has not said how it went.
+    /// What has become of a box that was let restart and has not said how it went. One that has not said that it goes has not
+    /// gone: it had viewers, or no power, or is held; only its turn is over.
     fn overdue(
         &self,
         campaign: &str,
@@ -43,8 +47,11 @@ impl State {
         place: &Place,
         now_ms: u64,
     ) -> Option<(Standing, Event)> {
-        let since = if place.reached() == Standing::Restarting { place.since_ms } else { place.cleared_ms? };
-        if now_ms.saturating_sub(since) < Timing::SILENT {
+        let is_over = |since| now_ms.saturating_sub(since) >= Timing::SILENT;
+        if place.reached() != Standing::Restarting {
+            return is_over(place.cleared_ms?).then_some((Standing::Ready, Event::Lapsed));
+        }
+        if !is_over(place.since_ms) {
             return None;
         }
         Some(match &place.back {
@@ -61,9 +68,16 @@ impl State {
     }
 
     /// Opens the next ring once this one has held for long enough.
-    fn next_ring(&self, id: &str, campaign: &Campaign, now_ms: u64) -> Option<Happening> {
+    fn next_ring(
+        &self,
+        id: &str,
+        campaign: &Campaign,
+        now_ms: u64,
+        is_there: &impl Fn(&BoxId) -> bool,
+    ) -> Option<Happening> {
         let bake_ms = campaign.draft.bake_s.saturating_mul(1000);
-        if now_ms.saturating_sub(campaign.since_ms) < bake_ms || !self.has_held(id, campaign, now_ms) {
+        let is_baked = now_ms.saturating_sub(campaign.since_ms) >= bake_ms;
+        if !is_baked || !self.has_held(id, campaign, now_ms, is_there) {
             return None;
         }
         let event = match (campaign.tally.too_many_to_go_on(), campaign.stage.next()) {
@@ -74,8 +88,15 @@ impl State {
         Some(Happening::of_campaign(id, event))
     }
 
-    /// Whether enough of the boxes that were told and are there have decided.
-    fn has_held(&self, id: &str, campaign: &Campaign, now_ms: u64) -> bool {
+    /// Whether enough of the boxes that were told and are there have decided, and one of them since a person has let it go on:
+    /// unless there is nobody left who could.
+    fn has_held(
+        &self,
+        id: &str,
+        campaign: &Campaign,
+        now_ms: u64,
+        is_there: &impl Fn(&BoxId) -> bool,
+    ) -> bool {
         let (mut decided, mut open) = (0_u32, 0_u32);
         for place in campaign.places().values() {
             match place.standing() {
@@ -85,19 +106,22 @@ impl State {
                 _ => {}
             }
         }
-        if campaign.tally.decided() == 0 && (decided + open > 0 || self.somebody_waits(id, campaign)) {
+        if campaign.tally.decided() == 0 && (open > 0 || self.somebody_waits(id, campaign, is_there)) {
             return false;
         }
         f64::from(decided) >= ENOUGH * f64::from(decided + open)
     }
 
-    /// Whether there is a box in the ring that is to have the release and was not told yet.
-    fn somebody_waits(&self, id: &str, campaign: &Campaign) -> bool {
+    /// Whether there is a box in the ring that is to have the release and has not decided.
+    fn somebody_waits(&self, id: &str, campaign: &Campaign, is_there: &impl Fn(&BoxId) -> bool) -> bool {
         // A canary that has never asked is waited for.
         let unmet = campaign.canaries().iter().any(|box_id| self.known(box_id).is_none());
         unmet
             || self.boxes().iter().any(|(box_id, known)| {
+                let place = campaign.places().get(box_id);
                 campaign.has(id, box_id)
+                    && (campaign.canaries().contains(box_id) || is_there(box_id))
+                    && !place.is_some_and(|place| place.reached().is_decided())
                     && campaign.fits(&known.board)
                     && known.version != campaign.draft.version
                     && known.hold.is_none()

@@ -13,7 +13,7 @@ const VERSION: usize = 64;
 
 impl State {
     /// What a report says that is new. One that was told before, or that is about something else, says nothing.
-    pub fn told(&self, report: &Report) -> Vec<Happening> {
+    pub fn told(&self, report: &Report, now_ms: u64) -> Vec<Happening> {
         let (campaign, box_id) = (report.campaign.as_str(), &report.box_id);
         let Some(place) = self.place(campaign, box_id) else { return Vec::new() };
         if self.target_of(campaign, box_id) != Some(report.version.as_str()) {
@@ -30,6 +30,10 @@ impl State {
                 (Standing::Failed, Event::Failed { why: why(), journal })
             }
         };
+        let stays = standing == Standing::Ready && report.running != report.version;
+        if stays && place.may_stay(&report.running, now_ms) {
+            return vec![Happening::of(campaign, box_id, Event::Stayed)];
+        }
         if standing <= place.reached() {
             return Vec::new();
         }

@@ -153,6 +153,7 @@ fn who(directory: &Directory, event: &Event) -> String {
         Event::Fetching
         | Event::Ready
         | Event::Restarting
+        | Event::Stayed
         | Event::Committed { .. }
         | Event::Failed { .. }
         | Event::Met { .. }
@@ -189,6 +190,7 @@ fn words(event: &Event) -> (&'static str, String, &str) {
         Event::Fetching => ("fetching", String::new(), ""),
         Event::Ready => ("ready", String::new(), ""),
         Event::Restarting => ("restarting", String::new(), ""),
+        Event::Stayed => ("stayed", String::new(), ""),
         Event::Back { .. } => ("back", String::new(), ""),
         Event::Committed { why } => ("committed", why.clone(), ""),
         Event::Failed { why, journal } => ("failed", why.clone(), journal),

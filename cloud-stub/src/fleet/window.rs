@@ -38,7 +38,7 @@ impl Window {
     }
 
     /// The next `count` times that it is open in this zone, the one that is open now among them: from and to, milliseconds since
-    /// 1970. A zone that nobody knows is UTC.
+    /// 1970. A zone that nobody knows, from before they were looked up, is UTC.
     pub fn next(&self, zone: &str, now_ms: u64, count: usize) -> Vec<(u64, u64)> {
         let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
         self.moments(&zone, now_ms, count).unwrap_or_default()
@@ -74,9 +74,9 @@ impl Window {
     }
 }
 
-/// Whether a zone is one.
+/// Whether a zone is one that is known.
 pub fn is_zone(name: &str) -> bool {
-    TimeZone::get(name).is_ok()
+    TimeZone::get(name).is_ok_and(|zone| !zone.is_unknown())
 }
 
 fn weekday(day: u8) -> Option<Weekday> {
@@ -127,7 +127,8 @@ mod tests {
             ["2026-11-21T22:00:00Z 2026-11-22T06:00:00Z", "2026-11-28T22:00:00Z 2026-11-29T06:00:00Z"];
         assert_eq!(told(&saturdays, "UTC", "2026-11-22T05:00:00Z")[..2], expected);
         assert_eq!(told(&saturdays, "UTC", "2026-11-22T06:00:00Z")[0], expected[1]);
-        assert_eq!(told(&saturdays, "no/such", "2026-11-22T06:00:00Z")[0], expected[1], "unknown: UTC");
+        let before = "written before zones were looked up: UTC";
+        assert_eq!(told(&saturdays, "no/such", "2026-11-22T06:00:00Z")[0], expected[1], "{before}");
     }
 
     #[test]
@@ -162,6 +163,16 @@ mod tests {
         }
         assert_eq!(window(&[0], "x", "y").next("UTC", 0, 3), []);
         assert_eq!(window(&[0], "02:00", "05:00").next("UTC", u64::MAX, 3), []);
-        assert!(is_zone("Asia/Almaty") && !is_zone("Asia/Nowhere"));
+    }
+
+    #[test]
+    fn a_zone_is_one_that_is_known() {
+        for zone in ["Asia/Almaty", "Europe/Berlin", "UTC", "Asia/Calcutta", "Etc/GMT-5"] {
+            assert!(is_zone(zone), "{zone}");
+        }
+        for wrong in ["", "Asia/Almati", "Asia/Nowhere", "Almaty", "+05:00", "UTC+5", "Etc/Unknown", "../UTC"]
+        {
+            assert!(!is_zone(wrong), "{wrong}");
+        }
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct World {
     pub(super) listed: Vec<Listed>,
     pub(super) site_size: usize,
     pub(super) open: bool,
+    /// Boxes that are revoked, or were not heard of for long.
+    pub(super) gone: Vec<BoxId>,
 }
 
 /// 1.0, 1.1 and 1.2 for the board b; the security version is 1, 1 and 2.
@@ -52,6 +54,7 @@ pub(super) fn world() -> World {
         listed: vec![row("1.0", 1, 1), row("1.1", 1, 2), row("1.2", 2, 3)],
         site_size: 1,
         open: true,
+        gone: Vec::new(),
     }
 }
 
@@ -129,13 +132,13 @@ impl World {
     }
 
     pub(super) fn tell(&mut self, campaign: &str, number: u32, phase: Phase) {
-        let events = self.state.told(&self.report(campaign, number, phase));
+        let events = self.state.told(&self.report(campaign, number, phase), self.now);
         self.happen(events);
     }
 
     pub(super) fn later(&mut self, ms: u64) {
         self.now += ms;
-        let events = self.state.tick(self.now);
+        let events = self.state.tick(self.now, |box_id| !self.gone.contains(box_id));
         self.happen(events);
     }
 

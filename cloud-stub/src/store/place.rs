@@ -7,7 +7,7 @@ use super::database::Write;
 use super::follow::BOX;
 use super::portal::{Access, Row as _, Site, Source};
 use super::{Error, From, Refused, Store};
-use crate::fleet::Window;
+use crate::fleet::{Window, is_zone};
 use crate::http::Change;
 
 /// Longest name of a site, box or camera, characters.
@@ -41,9 +41,11 @@ impl SiteWords {
             site.address = text(address, 0, ADDRESS)?;
         }
         if let Some(zone) = &self.time_zone {
-            let fits = |char: char| char.is_ascii_alphanumeric() || "/_+-".contains(char);
-            if zone.is_empty() || zone.len() > TIME_ZONE || !zone.chars().all(fits) {
-                return Err(Refused::Unfit("A time zone is an IANA name such as Asia/Almaty."));
+            // One that nobody knows would move the site's window by hours.
+            if zone.len() > TIME_ZONE || !is_zone(zone) {
+                return Err(Refused::Unfit(
+                    "There is no such time zone. Write an IANA name such as Asia/Almaty or Europe/Berlin.",
+                ));
             }
             site.time_zone.clone_from(zone);
         }

@@ -11,6 +11,7 @@ use enrol::{Asked, Identity, Told, sign_question, sign_report};
 use hyper::StatusCode;
 use model::update::{Phase, Question, Report};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use update::Floors;
 use update::assignment::{AssignmentError, admit};
 
@@ -300,6 +301,27 @@ async fn a_cloud_that_starts_anew_in_the_middle_goes_on() {
 }
 
 #[tokio::test]
+async fn what_was_written_down_is_taken_even_if_it_cannot_be_read_back_at_once() {
+    let (_shop, _, stage, operator) = opened().await;
+    let (first, _) = stage.box_of(1, "ACME").await;
+    let id = stage.campaign(&operator, &[&first], 3600).await;
+    stage.box_asks(1, "1.0").await;
+    stage.box_says(1, &id, Phase::Ready).await;
+    let mut database = sqlx::SqliteConnection::connect(&stage.database()).await.unwrap();
+    let break_it = "CREATE TRIGGER broken AFTER INSERT ON fleet_event \
+                    BEGIN UPDATE fleet_event SET event = '?' || event WHERE id = NEW.id; END";
+    sqlx::query(break_it).execute(&mut database).await.unwrap();
+    assert_eq!(stage.box_says(1, &id, Phase::Restarting).await, StatusCode::NO_CONTENT, "it may go");
+    for repair in
+        ["DROP TRIGGER broken", "UPDATE fleet_event SET event = substr(event, 2) WHERE event LIKE '?%'"]
+    {
+        sqlx::query(repair).execute(&mut database).await.unwrap();
+    }
+    let state = stage.fleet.fresh().await.unwrap();
+    assert_eq!(state.place(&id, identity(1).box_id()).unwrap().standing(), Standing::Restarting);
+}
+
+#[tokio::test]
 async fn a_sites_window_is_told_in_utc_and_nobody_restarts_outside_of_it() {
     let (_shop, _, stage, operator) = opened().await;
     let owner = stage.person("o@example.org", Some(("ACME", Role::Owner))).await;
@@ -319,6 +341,9 @@ async fn a_sites_window_is_told_in_utc_and_nobody_restarts_outside_of_it() {
     let changed = stage.patch(&owner, &path, &json!({ "window": window })).await.ok();
     assert_eq!(changed["window"], window);
     assert_eq!(stage.patch(&owner, &path, &json!({ "name": "Old mill" })).await.ok()["window"], window);
+    let misspelt = stage.patch(&owner, &path, &json!({ "time_zone": "Asia/Almati" })).await;
+    assert_eq!(misspelt.status, StatusCode::BAD_REQUEST);
+    assert!(misspelt.json()["error"].as_str().unwrap().contains("Asia/Almaty"), "{misspelt:?}");
     let wrong = json!({ "window": { "days": [9], "from": "02:00", "to": "05:00" } });
     assert_eq!(stage.patch(&owner, &path, &wrong).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(stage.patch(&stranger, &path, &json!({ "window": null })).await.status, StatusCode::NOT_FOUND);
@@ -365,6 +390,10 @@ async fn an_owner_spares_a_box_and_an_operator_holds_and_pins_it() {
     let held = stage.patch(&operator, &unit, &json!({ "hold": { "reason": "measuring" } })).await.ok();
     assert_eq!(held["hold"], "measuring");
     assert_eq!(stage.box_asks(1, "1.0").await["target"], Value::Null);
+    let neither = json!({ "pin": "1.0", "hold": { "reason": "" } });
+    assert_eq!(stage.patch(&operator, &unit, &neither).await.status, StatusCode::BAD_REQUEST);
+    let kept = stage.get(&operator, &unit).await.ok();
+    assert_eq!((&kept["pin"], &kept["hold"]), (&Value::Null, &json!("measuring")));
     shop.publish("0.9", 1);
     let pinned = stage.patch(&operator, &unit, &json!({ "hold": null, "pin": "0.9" })).await.ok();
     assert_eq!((&pinned["hold"], &pinned["pin"]), (&Value::Null, &json!("0.9")));

@@ -96,6 +96,11 @@ impl Stage {
         [read("cloud.db"), read("cloud.db-wal")].concat()
     }
 
+    /// The database's address.
+    pub(crate) fn database(&self) -> String {
+        database(&self.folder)
+    }
+
     pub(crate) fn forward_ms(&self, by: u64) {
         self.clock.0.fetch_add(by, Ordering::Relaxed);
     }

@@ -130,6 +130,11 @@ test("a site's hours are days and two times, or any time", () => {
   assert.ok(rollout.overnight(draft) && !rollout.overnight({ from: "02:00", to: "05:00" }));
 });
 
+test("a site's time zone is one that there is", () => {
+  assert.equal(rollout.timeZone(" Asia/Almaty "), "Asia/Almaty");
+  for (const wrong of ["", "Asia/Almati", "Almaty", "+05:00", "UTC+5"]) assert.equal(refused(() => rollout.timeZone(wrong)), "zone_unknown", wrong);
+});
+
 test("days are told in stretches", () => {
   assert.deepEqual(rollout.stretches([6, 0, 1, 2, 4]), [[0, 2], [4, 4], [6, 6]]);
   assert.deepEqual(rollout.stretches([]), []);

@@ -105,6 +105,27 @@ test("a cloud that does not answer loses nothing that was heard or typed", async
   assert.equal(store.draft("add-title")[0], "Gate");
 });
 
+test("a list that is longer than an answer is shown whole", async () => {
+  const rows = (from, count) => Array.from({ length: count }, (_, index) => ({ id: `b${from + index}` }));
+  const path = "tenants/t1/boxes";
+  const { store, asked, answers } = portal({
+    "GET me": [200, OWNER],
+    [`GET ${path}`]: [200, rows(0, 1000)],
+    [`GET ${path}?offset=1000`]: [200, rows(1000, 1000)],
+    [`GET ${path}?offset=2000`]: [200, rows(1999, 31)],
+    "GET tenants/t1/sites": [200, rows(0, 1000)],
+  });
+  await store.start();
+  await store.load(path);
+  const ids = store.heard.get(path).value.map(({ id }) => id);
+  assert.deepEqual([ids.length, ids.at(0), ids.at(-1)], [2030, "b0", "b2029"], "and each of them once");
+  delete answers[`GET ${path}?offset=2000`];
+  await store.load(path);
+  assert.equal(store.heard.get(path).value.length, 2030, "half a list is none");
+  await store.load("tenants/t1/sites");
+  assert.deepEqual(asked.at(-1).name, "GET tenants/t1/sites", "which comes whole");
+});
+
 test("what was taken away is not shown any longer", async () => {
   const { store, answers } = portal({ "GET me": [200, OWNER], "GET cameras/a": [200, { id: "a" }] });
   await store.start();

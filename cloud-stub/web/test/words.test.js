@@ -72,7 +72,7 @@ test("what a view composes has words for each of its values", () => {
     stage: STAGES,
     standing: STANDINGS,
     told: ["drafted", "started", "paused", "resumed", "withdrawn", "advanced", "opened", "done", "halted", "met", "heard", "pinned", "unpinned", "held", "unheld", "postponed",
-      "cleared", "lapsed", "back",
+      "cleared", "lapsed", "stayed", "back",
       ...STANDINGS.filter((name) => name !== "superseded")],
     place: ["past", "now", "ahead"],
     bar: ["committed", "failed", "moving", "rest"],
