@@ -141,7 +141,7 @@ impl<D: BlockDevice> Slots<D> {
         Ok(Header::decode(&sector))
     }
 
-    /// The running system is healthy: it is good and first from now on. At most one write.
+    /// The running system is healthy: it is good from now on, and first unless a new one waits. At most one write.
     ///
     /// # Errors
     /// When the environment cannot be written.
