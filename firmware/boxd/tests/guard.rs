@@ -94,6 +94,9 @@ impl Board {
             };
             board.disk().write(board.map.fit(slot).at, &header.encode().unwrap()).unwrap();
         }
+        // As the system in slot A left them when it was committed.
+        let floors = Floors { security: 4, ..Floors::default() };
+        board.store().set("floors", &floors.encode()).unwrap();
         board
     }
 
@@ -255,6 +258,21 @@ fn a_new_system_that_is_as_well_as_the_old_one_is_committed_by_one_write_and_a_c
     sleep(Duration::from_secs(5));
     guard.stop();
     assert_eq!(board.writes(), before + 1, "a clean start writes nothing");
+}
+
+#[test]
+fn a_floor_that_a_cut_kept_from_rising_rises_at_the_next_start() {
+    let board = Board::new("floor", "healthy_s = 1\ndeadline_s = 3600\nenabled = false");
+    board.before(&json!({}));
+    board.boots(SlotName::B, GOOD, GOOD);
+    let before = board.writes();
+    let guard = board.guard();
+    guard.wait_for("the floor", || {
+        let floors = Floors::decode(&board.store().get("floors").unwrap()?).unwrap();
+        (floors.security == 7).then_some(())
+    });
+    guard.stop();
+    assert_eq!(board.writes(), before, "the environment said so already");
 }
 
 #[test]

@@ -31,7 +31,8 @@ pub(super) enum Act {
     Fail(Why),
     /// Restart the machine: the next start may try the same system again.
     LetGo(Why),
-    /// The running system is good and is so anew after crashes: its tries are full again.
+    /// The running system is good and is so anew after crashes, or its commit was cut off: its tries are full again, and what it
+    /// committed counts.
     Refresh,
     /// Keep what is true, for the next system to be measured by.
     KeepBefore(Before),
@@ -60,6 +61,8 @@ pub(super) struct Found {
     pub(super) last: Option<Last>,
     /// What was true when the old system ran last.
     pub(super) before: Option<Before>,
+    /// The least security version that the box takes is below the running system's: a cut came between the commit and that.
+    pub(super) floor_owed: bool,
 }
 
 /// Times, milliseconds.
@@ -154,7 +157,8 @@ impl Course {
             }
             State::Good => {
                 let other = Other::of(found, same(&found.other_system), times.limits, now_ms);
-                let refresh = found.running.tries < found.full || found.running.rounds > 0;
+                let crashed = found.running.tries < found.full || found.running.rounds > 0;
+                let refresh = crashed || found.floor_owed;
                 Role::Good(Good { well_since: None, refresh, kept: found.before, fresh: None, other })
             }
         };

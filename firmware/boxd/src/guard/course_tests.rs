@@ -43,6 +43,7 @@ fn found(running: Record, other: Record) -> Found {
         other_system: Some("other".into()),
         last: None,
         before: Some(well().into()),
+        floor_owed: false,
     }
 }
 
@@ -117,6 +118,19 @@ fn tries_that_crashes_took_come_back_once_the_good_system_is_well() {
     assert_eq!(acts(&crashed, well(), HOUR), [(5 * MINUTE, Act::Refresh)]);
     let ill = Facts { page_answers: false, ..well() };
     assert_eq!(acts(&crashed, ill, HOUR), []);
+}
+
+#[test]
+fn what_a_cut_left_of_a_commit_is_made_good_once_the_system_is_well() {
+    let committed = found(record(State::Good, 3), record(State::Good, 3));
+    let cut = Found { floor_owed: true, ..committed };
+    assert_eq!(acts(&cut, well(), HOUR), [(5 * MINUTE, Act::Refresh)]);
+    let trial = Found { running: record(State::Trial, 1), ..cut };
+    assert_eq!(
+        acts(&trial, alone(), HOUR),
+        [(20 * MINUTE, Act::Fail(Why::Tunnel))],
+        "a new system raises nothing"
+    );
 }
 
 #[test]
