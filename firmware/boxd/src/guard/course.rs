@@ -310,7 +310,8 @@ impl Other {
                 let before = found.before.unwrap_or_default();
                 Self::Judged(Aftermath::new(limits, why, before, now_ms), why)
             }
-            (State::Failed, Some(Ending::Doubtful), Some(why)) => Self::Doubtful(why),
+            // Power may have failed between the word that it is tried again and the trial.
+            (State::Failed, Some(Ending::Doubtful | Ending::Again), Some(why)) => Self::Doubtful(why),
             (State::Trial, Some(Ending::NoVerdict), Some(why)) if found.other.tries == 0 => Self::Spent(why),
             (State::Trial, ..) if found.other.tries == 0 => {
                 // It was let go of after a second trial, or it never said anything.

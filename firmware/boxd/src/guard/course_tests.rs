@@ -161,7 +161,10 @@ fn the_old_system_looks_whether_the_new_one_was_to_blame() {
 
     let mut doubtful =
         Found { last: Some(last(Ending::Doubtful, Some(Why::Tunnel), "other")), ..failed.clone() };
-    assert_eq!(acts(&doubtful, well(), 48 * HOUR), [(6 * HOUR, Act::TryAgain(Why::Tunnel))]);
+    let again = Found { last: Some(last(Ending::Again, Some(Why::Tunnel), "other")), ..failed.clone() };
+    for (found, case) in [(&doubtful, "noted"), (&again, "cut off before it was put on trial")] {
+        assert_eq!(acts(found, well(), 48 * HOUR), [(6 * HOUR, Act::TryAgain(Why::Tunnel))], "{case}");
+    }
     // The next system would be measured by a time without a network: first that is kept.
     doubtful.before = Some(alone().into());
     let kept = (5 * MINUTE, Act::KeepBefore(well().into()));
@@ -171,7 +174,6 @@ fn the_old_system_looks_whether_the_new_one_was_to_blame() {
         (Ending::GivenUp, Why::Tunnel, "other"),
         (Ending::RolledBack, Why::Page, "other"),
         (Ending::RolledBack, Why::Tunnel, "another"),
-        (Ending::Again, Why::Tunnel, "other"),
     ] {
         let settled = Found {
             last: Some(last(end, Some(why), system)),
