@@ -84,13 +84,15 @@ pub(super) struct Course {
 }
 
 enum Role {
-    /// A board with one system, or one that runs because no better one can and is not well.
+    /// A board with one system, or one that is about to be left.
     Alone,
     /// On trial.
     Trial {
         health: Health,
         /// Why it is looked at.
         put: Put,
+        /// Its time was over once, and nothing followed.
+        late: bool,
     },
     /// The system to fall back to.
     Good(Good),
@@ -149,11 +151,12 @@ impl Course {
                     outside && !matches!(last.end, Ending::Committed | Ending::CommittedBlind)
                 });
                 let health = Health::new(times.limits, found.before, retried, now_ms);
-                Role::Trial { health, put: Put::Installed }
+                Role::Trial { health, put: Put::Installed, late: false }
             }
             state @ (State::Unknown | State::Empty | State::Failed) => {
                 let health = Health::new(times.limits, Some(Before::default()), false, now_ms);
-                Role::Trial { health, put: if state == State::Unknown { Put::Lost } else { Put::LastResort } }
+                let put = if state == State::Unknown { Put::Lost } else { Put::LastResort };
+                Role::Trial { health, put, late: false }
             }
             State::Good => {
                 let other = Other::of(found, same(&found.other_system), times.limits, now_ms);
@@ -165,9 +168,9 @@ impl Course {
         Self { times, began_ms: now_ms, role, facts: None, pending: None }
     }
 
-    /// Whether the running system is on trial.
+    /// Whether the running system is on trial and its time is not over: what is kept of a trial is not kept for ever.
     pub(super) const fn trial(&self) -> bool {
-        matches!(self.role, Role::Trial { .. })
+        matches!(self.role, Role::Trial { late: false, .. })
     }
 
     /// The box says how it is.
@@ -236,20 +239,22 @@ impl Course {
 
     fn decide(&mut self, now_ms: u64) -> Option<Act> {
         let online = self.facts.is_some_and(|facts| facts.online());
-        let late = now_ms.saturating_sub(self.began_ms) >= self.times.retry_ms;
+        let rested = now_ms.saturating_sub(self.began_ms) >= self.times.retry_ms;
         match &mut self.role {
             Role::Alone => None,
-            Role::Trial { health, put } => match health.verdict(now_ms) {
+            Role::Trial { health, put, late } => match health.verdict(now_ms) {
                 Verdict::Wait { .. } => None,
                 Verdict::Commit { blind } if !blind || *put != Put::LastResort => Some(Act::Commit { blind }),
                 Verdict::RollBack { why } if *put == Put::Installed => Some(Act::Fail(why)),
                 Verdict::Inconclusive { why } if *put == Put::Installed => Some(Act::LetGo(why)),
+                // Nobody knows of a better system. It is looked at again and again: only from a good one can the box be updated.
                 Verdict::Commit { .. } | Verdict::RollBack { .. } | Verdict::Inconclusive { .. } => {
-                    self.role = Role::Alone;
+                    *health = Health::new(self.times.limits, Some(Before::default()), false, now_ms);
+                    *late = true;
                     None
                 }
             },
-            Role::Good(good) => good.decide(self.times.limits, now_ms, online, late),
+            Role::Good(good) => good.decide(self.times.limits, now_ms, online, rested),
         }
     }
 }
@@ -270,7 +275,7 @@ impl Good {
         }
     }
 
-    fn decide(&mut self, limits: Limits, now_ms: u64, online: bool, late: bool) -> Option<Act> {
+    fn decide(&mut self, limits: Limits, now_ms: u64, online: bool, rested: bool) -> Option<Act> {
         let lasts = |since: u64| now_ms.saturating_sub(since) >= limits.healthy_ms;
         if self.refresh && self.well_since.is_some_and(lasts) {
             return Some(Act::Refresh);
@@ -293,9 +298,9 @@ impl Good {
         }
         match &self.other {
             Other::Unnoted(ending, why, _) => Some(Act::Note(*ending, *why)),
-            Other::Doubtful(why) => (late && proven).then_some(Act::TryAgain(*why)),
+            Other::Doubtful(why) => (rested && proven).then_some(Act::TryAgain(*why)),
             // What hung or crashed may be tried at any time; what had no network only when there is one.
-            Other::Spent(why) => (late && (proven || !why.outside())).then_some(Act::Settle),
+            Other::Spent(why) => (rested && (proven || !why.outside())).then_some(Act::Settle),
             Other::Quiet | Other::Judged(..) => None,
         }
     }

@@ -226,6 +226,30 @@ fn a_last_resort_that_is_well_is_kept_as_only_a_good_system_installs_updates() {
 }
 
 #[test]
+fn a_last_resort_that_gets_well_late_is_kept_then() {
+    for state in [State::Unknown, State::Failed, State::Empty] {
+        let mut course = Course::new(TIMES, &found(record(state, 0), record(State::Failed, 0)), 0);
+        let mut committed = None;
+        for now in (0..3 * HOUR).step_by(5_000) {
+            course.tell(now, if now < 2 * HOUR { Facts::default() } else { well() });
+            while let Some(act) = course.next(now) {
+                if act == (Act::Commit { blind: false }) {
+                    committed = Some(now);
+                }
+                course.done();
+            }
+            assert_eq!(
+                course.trial(),
+                now < 20 * MINUTE,
+                "{state:?} at {now}: its journal is not kept for ever"
+            );
+        }
+        let at = committed.unwrap_or_else(|| panic!("{state:?} is never kept"));
+        assert!((2 * HOUR + 5 * MINUTE..2 * HOUR + 11 * MINUTE).contains(&at), "{state:?} at {at}");
+    }
+}
+
+#[test]
 fn deaths_end_a_trial_but_a_start_that_the_owner_wanted_is_none() {
     let trial = found(record(State::Trial, 1), record(State::Good, 3));
     let mut course = Course::new(TIMES, &trial, 0);
