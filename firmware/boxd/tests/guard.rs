@@ -371,6 +371,37 @@ fn the_watchdog_goes_hungry_when_the_box_hangs_and_only_then() {
 }
 
 #[test]
+fn a_guard_that_does_not_see_its_board_feeds_nothing_until_restarts_have_not_helped() {
+    let board = Board::new("blind", "enabled = false");
+    board.boots(SlotName::B, GOOD, TRIED_ONCE);
+    fs::write(board.directory.join("board.toml"), "name = ").unwrap();
+    for _ in 0..2 {
+        let mut guard = board.guard();
+        assert_eq!(guard.code(), Some(1), "so that the watchdog bites and the start counts as a crash");
+        assert!(!board.directory.join("dog").exists(), "nobody opened the watchdog, which feeds it");
+    }
+    let starts = board.directory.join("state/update/blind");
+    assert!(fs::read_to_string(&starts).unwrap().ends_with(" 1\n"), "the machine was started once");
+    // As after six starts of the machine, in both slots perhaps.
+    fs::write(&starts, "another-start 6\n").unwrap();
+    let guard = board.guard();
+    guard.wait_for("a page", || guard.update());
+    assert!(board.fed() > 0);
+    guard.stop();
+    // Seen again, it begins anew.
+    fs::write(board.directory.join("board.toml"), MAP).unwrap();
+    let guard = board.guard();
+    guard.wait_for("a page", || guard.update());
+    assert!(!starts.exists());
+    guard.stop();
+    // What the boot script has not started is nobody's crash.
+    fs::write(board.directory.join("line"), "console=x\n").unwrap();
+    let guard = board.guard();
+    guard.wait_for("a page", || guard.update());
+    guard.stop();
+}
+
+#[test]
 fn without_a_partition_map_the_guard_only_keeps_the_box_alive() {
     let board = Board::new("single", "");
     let mut guard = board.guard();
