@@ -121,3 +121,33 @@ fn data_whose_first_page_cannot_be_read_are_repaired_by_another_superblock_and_n
         ]
     );
 }
+
+#[test]
+fn the_watchdog_is_fed_while_data_are_repaired_five_minutes_at_most_and_is_free_for_the_guard_then() {
+    for (name, most, fed) in [("short", 3, 3..60), ("long", 60, 60..61)] {
+        let home = Home::new(&format!("repair-{name}"));
+        home.partition(20 * MIB).write_all_at(b"x", 0).unwrap();
+        let dog = home.0.join("watchdog");
+        fs::write(&dog, "").unwrap();
+        // A hundred times as fast as on a box.
+        home.program("bin/sleep", "exec /bin/sleep 0.05");
+        let fed_often = format!("until [ $(wc -l <{}) -ge {most} ]; do /bin/sleep 0.01; done", dog.display());
+        home.program("sbin/e2fsck", &format!("{fed_often}\n/bin/sleep 0.3"));
+        home.run(DATA);
+        let lines = fs::read_to_string(&dog).unwrap();
+        assert!(lines.bytes().all(|byte| byte == b'\n'), "no other word, which could stop it: {lines:?}");
+        assert!(fed.contains(&lines.len()), "{name}: {}", lines.len());
+        let users = Command::new("sh").arg("-c").arg("ls -l /proc/[0-9]*/fd 2>/dev/null").output().unwrap();
+        let users = String::from_utf8_lossy(&users.stdout).into_owned();
+        assert!(!users.contains(&*dog.to_string_lossy()), "{name}: somebody has it open");
+        assert!(home.calls().iter().filter(|call| call.starts_with("sleep")).all(|call| call == "sleep 5"));
+    }
+}
+
+#[test]
+fn a_start_without_a_repair_leaves_the_watchdog_alone() {
+    let home = Home::new("clean");
+    home.partition(20 * MIB).write_all_at(b"x", 0).unwrap();
+    home.run(DATA);
+    assert!(!home.0.join("watchdog").exists());
+}
