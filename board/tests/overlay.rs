@@ -151,3 +151,16 @@ fn a_start_without_a_repair_leaves_the_watchdog_alone() {
     home.run(DATA);
     assert!(!home.0.join("watchdog").exists());
 }
+
+#[test]
+fn a_box_that_ends_again_and_again_is_a_crash_after_twenty_starts() {
+    let home = Home::new("ends");
+    let guard = "boxd guard --config /etc/streambox/box.toml";
+    for starts in 1..=20 {
+        home.run("usr/lib/streambox/run");
+        assert_eq!(home.calls(), vec![guard; starts]);
+    }
+    home.run("usr/lib/streambox/run");
+    // Not in order: that would clear the word by which the boot script knows a crash.
+    assert_eq!(home.calls()[20], "reboot -f");
+}
