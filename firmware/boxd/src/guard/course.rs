@@ -19,6 +19,9 @@ use update::health::{Aftermath, Before, Facts, Health, Limits, Second, Verdict, 
 
 use super::word::{Ending, Last};
 
+/// Viewers hold the next round of a new system back for so long after the start, milliseconds: a day.
+const WATCHED_MS: u64 = 24 * 3_600_000;
+
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
@@ -239,7 +242,9 @@ impl Course {
 
     fn decide(&mut self, now_ms: u64) -> Option<Act> {
         let online = self.facts.is_some_and(|facts| facts.online());
-        let rested = now_ms.saturating_sub(self.began_ms) >= self.times.retry_ms;
+        let ran_ms = now_ms.saturating_sub(self.began_ms);
+        let watched = self.facts.is_some_and(|facts| facts.watched);
+        let may_restart = ran_ms >= self.times.retry_ms && (!watched || ran_ms >= WATCHED_MS);
         match &mut self.role {
             Role::Alone => None,
             Role::Trial { health, put, late } => match health.verdict(now_ms) {
@@ -254,7 +259,7 @@ impl Course {
                     None
                 }
             },
-            Role::Good(good) => good.decide(self.times.limits, now_ms, online, rested),
+            Role::Good(good) => good.decide(self.times.limits, now_ms, online, may_restart),
         }
     }
 }
@@ -275,7 +280,7 @@ impl Good {
         }
     }
 
-    fn decide(&mut self, limits: Limits, now_ms: u64, online: bool, rested: bool) -> Option<Act> {
+    fn decide(&mut self, limits: Limits, now_ms: u64, online: bool, may_restart: bool) -> Option<Act> {
         let lasts = |since: u64| now_ms.saturating_sub(since) >= limits.healthy_ms;
         if self.refresh && self.well_since.is_some_and(lasts) {
             return Some(Act::Refresh);
@@ -298,9 +303,9 @@ impl Good {
         }
         match &self.other {
             Other::Unnoted(ending, why, _) => Some(Act::Note(*ending, *why)),
-            Other::Doubtful(why) => (rested && proven).then_some(Act::TryAgain(*why)),
-            // What hung or crashed may be tried at any time; what had no network only when there is one.
-            Other::Spent(why) => (rested && (proven || !why.outside())).then_some(Act::Settle),
+            Other::Doubtful(why) => (may_restart && proven).then_some(Act::TryAgain(*why)),
+            // What hung or crashed may be tried without a network; what had no network only when there is one.
+            Other::Spent(why) => (may_restart && (proven || !why.outside())).then_some(Act::Settle),
             Other::Quiet | Other::Judged(..) => None,
         }
     }

@@ -27,6 +27,7 @@ fn well() -> Facts {
         data_writable: true,
         source: true,
         can_update: true,
+        watched: false,
     }
 }
 
@@ -198,6 +199,23 @@ fn a_trial_that_ended_without_a_verdict_is_noted_and_tried_again_later() {
     let offline = Found { before: Some(Before::from(alone())), ..unproven.clone() };
     assert_eq!(acts(&offline, alone(), 48 * HOUR), []);
     assert_eq!(acts(&unproven, well(), 48 * HOUR), [(6 * HOUR, Act::Settle)]);
+}
+
+#[test]
+fn no_old_system_restarts_into_another_trial_while_somebody_watches_but_it_does_within_a_day() {
+    let spent = found(record(State::Good, 3), record(State::Trial, 0));
+    let noted = Found { last: Some(last(Ending::NoVerdict, Some(Why::NoVerdict), "other")), ..spent };
+    let failed = found(record(State::Good, 3), record(State::Failed, 0));
+    let doubtful = Found { last: Some(last(Ending::Doubtful, Some(Why::Tunnel), "other")), ..failed };
+    for (found, act) in [(&noted, Act::Settle), (&doubtful, Act::TryAgain(Why::Tunnel))] {
+        let watched = Facts { watched: true, ..well() };
+        assert_eq!(acts(found, watched, 48 * HOUR), [(24 * HOUR, act)]);
+        let mut course = Course::new(TIMES, found, 0);
+        course.tell(7 * HOUR, watched);
+        assert_eq!(course.next(7 * HOUR), None);
+        course.tell(7 * HOUR + MINUTE, well());
+        assert_eq!(course.next(7 * HOUR + MINUTE), Some(act), "they have gone");
+    }
 }
 
 #[test]
