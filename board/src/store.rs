@@ -1,4 +1,5 @@
-//! Small state that survives everything but the disk itself: the identity key, the serial, what was signed last.
+//! Small state that survives everything but the disk itself, the loss of the data included: the floors, what worked before an update,
+//! how the last one ended, how long this system has run well. Who the box is lies with the data.
 //!
 //! Two copies with a CRC and a number in the `id` partition, half of it for each. A change writes the older copy and flushes, so a cut
 //! leaves all of the old state or all of the new one. What [`Store::set`] has reported as done is never lost to a power cut.

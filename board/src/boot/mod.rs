@@ -66,10 +66,13 @@ pub fn boot(
 /// Changes of what is said of a slot. Each gives the new state of the environment, or `None` if nothing changes, so that nothing is
 /// written twice.
 impl Table {
-    /// The slot runs and is healthy.
+    /// The slot runs and is healthy. It is first from then on, unless it was good before and a new system waits for the next start:
+    /// that one keeps its turn.
     pub fn commit(&self, vars: &Vars, slot: SlotName) -> Option<Vars> {
         let record = Record { state: State::Good, tries: self.tries.good, rounds: 0 };
-        changed(*vars, slot, record, slot)
+        let other = vars.of(slot.other());
+        let waits = vars.of(slot).state == State::Good && other.state == State::Trial && other.tries > 0;
+        changed(*vars, slot, record, if waits { vars.first } else { slot })
     }
 
     /// The slot runs and is not to be run again.

@@ -244,6 +244,21 @@ fn a_commit_gives_back_what_crashes_took() {
 }
 
 #[test]
+fn a_good_system_that_is_well_again_leaves_the_turn_to_the_one_that_waits() {
+    for (before, after) in [
+        ("ba g20 t20", Some("ba g30 t20")),
+        ("ba g30 t20", None),
+        // Nothing waits there, or nobody knows yet whether what runs is the better one.
+        ("ba g20 t00", Some("ab g30 t00")),
+        ("ba g20 g30", Some("ab g30 g30")),
+        ("ba t10 t20", Some("ab g30 t20")),
+        ("ba u00 t20", Some("ab g30 t20")),
+    ] {
+        assert_eq!(table().commit(&vars(before), A), after.map(vars), "{before}");
+    }
+}
+
+#[test]
 fn a_mirrored_slot_is_good_and_second() {
     assert_eq!(table().mirrored(&vars("ba e00 g30"), A), Some(vars("ba g30 g30")));
 }

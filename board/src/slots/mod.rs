@@ -131,17 +131,21 @@ impl<D: BlockDevice> Slots<D> {
         Ok(env::load(&self.disk, &self.map)?)
     }
 
-    /// What a slot holds; `None` if nothing whole.
+    /// What a slot holds; `None` if nothing whole. A header that the medium cannot read is none, as for the boot script: what is
+    /// written there next may mend it, so that an update must still find its way in.
     ///
     /// # Errors
-    /// When the disk cannot be read.
+    /// When the map does not fit the disk.
     pub fn header(&self, slot: SlotName) -> Result<Option<Header>, SlotError> {
         let mut sector = [0; header::ENCODED];
-        self.disk.read(self.map.fit(slot).at, &mut sector)?;
-        Ok(Header::decode(&sector))
+        match self.disk.read(self.map.fit(slot).at, &mut sector) {
+            Ok(()) => Ok(Header::decode(&sector)),
+            Err(DiskError::Medium(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// The running system is healthy: it is good and first from now on. At most one write.
+    /// The running system is healthy: it is good from now on, and first unless a new one waits. At most one write.
     ///
     /// # Errors
     /// When the environment cannot be written.

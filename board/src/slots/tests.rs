@@ -411,6 +411,29 @@ fn a_system_that_failed_is_tried_again_only_if_it_is_whole_and_a_good_one_runs()
 }
 
 #[test]
+fn a_slot_whose_header_cannot_be_read_holds_nothing_and_takes_the_next_system() {
+    let mut slots = factory();
+    let header = map().fit(SlotName::B).at;
+    slots.disk.add(Fault::Unreadable(header..header + 1));
+    assert_eq!(slots.header(SlotName::B).unwrap(), None);
+    assert_eq!(slots.header(SlotName::A).unwrap(), Some(System::new("1").header));
+    let two = System::new("2");
+    install(&mut slots, &two).unwrap();
+    slots.disk.heal();
+    assert!(held(&slots, SlotName::B, &two));
+    let behind = header + header::ENCODED as u64..header + header::LENGTH;
+    assert_eq!(
+        slots.disk.writes_in(&behind),
+        1,
+        "a whole page was written, which the kernel need not read before"
+    );
+    // What is no fault of the medium is still told.
+    slots.disk.cut_at(1);
+    assert!(slots.disk.flush().is_err());
+    assert!(matches!(slots.header(SlotName::B), Err(SlotError::Disk(DiskError::Cut))));
+}
+
+#[test]
 fn wrong_orders_are_run_as_they_are_written() {
     const HEADER_FIRST: &[Step] = &[Step::Header, Step::Flush, Step::Data, Step::Activate];
     let mut slots = factory().with_sequence(HEADER_FIRST);

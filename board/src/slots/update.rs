@@ -10,7 +10,7 @@ use super::{Image, PIECE, SlotError, Slots, Step, place};
 use crate::block::{BlockDevice, Claim};
 use crate::boot::Table;
 use crate::env;
-use crate::header::{ENCODED, Header};
+use crate::header::{Header, LENGTH};
 use crate::map::Region;
 use crate::slot::{SlotName, Vars};
 
@@ -157,7 +157,8 @@ impl<'a, D: BlockDevice> Update<'a, D> {
         let table = self.slots.table;
         match step {
             Step::Begin => self.slots.change(|vars| table.begin(vars, target)).map(drop)?,
-            Step::ZeroHeader => self.slots.disk.write(header, &[0; ENCODED])?,
+            // All that is kept for it: the kernel reads a page before it writes a part of one, and this one may be unreadable.
+            Step::ZeroHeader => self.slots.disk.write(header, &[0; LENGTH as usize])?,
             Step::Flush => self.slots.disk.flush()?,
             // Written by whoever has it.
             Step::Data => {}

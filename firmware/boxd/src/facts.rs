@@ -20,7 +20,7 @@ use tokio::net::UnixDatagram;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use update::health::Facts;
-use update::restart::{Wait, Wish};
+use update::restart::{QUIET_S, Wait, Wish};
 
 use crate::door::Way;
 use crate::guard::word::{MOST, Status, VARIABLE};
@@ -250,6 +250,7 @@ impl Teller {
             data_writable: self.data.so,
             source: self.sources.source,
             can_update: self.proved,
+            watched: shared.quiet().is_some_and(|quiet| quiet.as_secs() < QUIET_S),
         }
     }
 

@@ -94,6 +94,9 @@ impl Board {
             };
             board.disk().write(board.map.fit(slot).at, &header.encode().unwrap()).unwrap();
         }
+        // As the system in slot A left them when it was committed.
+        let floors = Floors { security: 4, ..Floors::default() };
+        board.store().set("floors", &floors.encode()).unwrap();
         board
     }
 
@@ -258,6 +261,21 @@ fn a_new_system_that_is_as_well_as_the_old_one_is_committed_by_one_write_and_a_c
 }
 
 #[test]
+fn a_floor_that_a_cut_kept_from_rising_rises_at_the_next_start() {
+    let board = Board::new("floor", "healthy_s = 1\ndeadline_s = 3600\nenabled = false");
+    board.before(&json!({}));
+    board.boots(SlotName::B, GOOD, GOOD);
+    let before = board.writes();
+    let guard = board.guard();
+    guard.wait_for("the floor", || {
+        let floors = Floors::decode(&board.store().get("floors").unwrap()?).unwrap();
+        (floors.security == 7).then_some(())
+    });
+    guard.stop();
+    assert_eq!(board.writes(), before, "the environment said so already");
+}
+
+#[test]
 fn a_new_system_without_its_tunnel_is_given_up_once_and_the_old_one_looks_for_itself_and_says_why() {
     let board = Board::new("tunnel", "healthy_s = 2\ndeadline_s = 5\nenabled = false");
     board.before(&json!({ "tunnel_up": true, "cloud_answers": true, "can_update": true, "source": true }));
@@ -350,6 +368,37 @@ fn the_watchdog_goes_hungry_when_the_box_hangs_and_only_then() {
     let fed = board.fed();
     sleep(Duration::from_secs(2));
     assert_eq!(board.fed(), fed, "whoever stops the guard gets a restart");
+}
+
+#[test]
+fn a_guard_that_does_not_see_its_board_feeds_nothing_until_restarts_have_not_helped() {
+    let board = Board::new("blind", "enabled = false");
+    board.boots(SlotName::B, GOOD, TRIED_ONCE);
+    fs::write(board.directory.join("board.toml"), "name = ").unwrap();
+    for _ in 0..2 {
+        let mut guard = board.guard();
+        assert_eq!(guard.code(), Some(1), "so that the watchdog bites and the start counts as a crash");
+        assert!(!board.directory.join("dog").exists(), "nobody opened the watchdog, which feeds it");
+    }
+    let starts = board.directory.join("state/update/blind");
+    assert!(fs::read_to_string(&starts).unwrap().ends_with(" 1\n"), "the machine was started once");
+    // As after six starts of the machine, in both slots perhaps.
+    fs::write(&starts, "another-start 6\n").unwrap();
+    let guard = board.guard();
+    guard.wait_for("a page", || guard.update());
+    assert!(board.fed() > 0);
+    guard.stop();
+    // Seen again, it begins anew.
+    fs::write(board.directory.join("board.toml"), MAP).unwrap();
+    let guard = board.guard();
+    guard.wait_for("a page", || guard.update());
+    assert!(!starts.exists());
+    guard.stop();
+    // What the boot script has not started is nobody's crash.
+    fs::write(board.directory.join("line"), "console=x\n").unwrap();
+    let guard = board.guard();
+    guard.wait_for("a page", || guard.update());
+    guard.stop();
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn well() -> Facts {
         data_writable: true,
         source: true,
         can_update: true,
+        watched: false,
     }
 }
 
@@ -199,6 +200,7 @@ fn all_situations_that_stay_as_they_are() {
             data_writable: bit(number, 4),
             source: bit(number, 5),
             can_update: bit(number, 6),
+            watched: false,
         };
         let before = bit(number, 7).then_some(Before {
             tunnel_up: bit(number, 8),
@@ -266,6 +268,7 @@ prop_compose! {
             data_writable: so[3],
             source: so[4],
             can_update: so[5],
+            watched: false,
         }
     }
 }

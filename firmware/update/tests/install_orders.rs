@@ -12,8 +12,11 @@
 mod world;
 
 use proptest::prelude::*;
-use update::install::{Action, Event, Fault, Installer, Lengths, Limits};
-use world::{Images, World, bytes, release};
+use proptest::sample::Index;
+use serde_json::{Value, json};
+use update::install::{Action, Event, Fault, Installer, Limits};
+use update::{Chunk, ImageKind, Release};
+use world::{End, Images, World, bytes, good, hex, release};
 
 /// What happens at one step.
 #[derive(Debug, Clone)]
@@ -126,11 +129,86 @@ proptest! {
     }
 
     #[test]
-    fn no_description_panics(json in "\\PC{0,200}", mirrors in 0usize..3) {
-        if let Ok(release) = update::Release::parse(json.as_bytes()) {
-            let mut installer =
-                Installer::new(release, mirrors, Lengths::default(), Lengths::default(), Limits::default());
-            let _ = installer.next(0);
+    fn an_altered_description_is_refused_or_whole_and_installs_nothing_else(
+        changes in prop::collection::vec((any::<Index>(), any::<Index>()), 0..4),
+        mirrors in 0usize..3,
+    ) {
+        let new = Images { fit: bytes(1, 2), root: bytes(2, 3) };
+        let (right, files) = release(&new);
+        let altered = altered(serde_json::to_value(&right).unwrap(), &changes);
+        let Ok(release) = Release::parse(altered.to_string().as_bytes()) else {
+            prop_assert!(!changes.is_empty(), "the right one is taken");
+            return Ok(());
+        };
+        let mut room = Images::default();
+        for (kind, room) in [(ImageKind::Fit, &mut room.fit), (ImageKind::Root, &mut room.root)] {
+            let image = release.image(kind);
+            let mut end = 0;
+            for index in 0..image.chunks.len() {
+                let range = release.range(kind, index).unwrap();
+                prop_assert_eq!(range.start, end, "chunk {} of {:?}", index, kind);
+                prop_assert!(range.end > end && range.end - end <= release.chunk_bytes.into());
+                end = range.end;
+            }
+            prop_assert_eq!((end, release.range(kind, image.chunks.len())), (image.bytes, None));
+            room.resize(image.bytes as usize, 0);
         }
+        // A mirror's answer is cut where it is longer than signed.
+        let mut files = files;
+        for Chunk(hash, packed) in release.fit.chunks.iter().chain(&release.root.chunks) {
+            if let Some(file) = files.get_mut(&Chunk(hash.clone(), 1).path()) {
+                file.truncate(*packed as usize);
+            }
+        }
+        let mut world = World::new(Images::default(), room, &files);
+        world.mirrors = (0..mirrors).map(|_| good()).collect();
+        let mut installer = world.installer(&release);
+        let end = world.drive(&mut installer, 500);
+        if end == End::Done {
+            let installed = [&world.target.fit, &world.target.root].map(|image| hex(image));
+            prop_assert_eq!(installed, [release.fit.sha256.clone(), release.root.sha256.clone()]);
+        }
+        prop_assert!(!changes.is_empty() || mirrors == 0 || end == End::Done, "{:?}", end);
+    }
+}
+
+/// A description with values at the edges of what is allowed, and beyond, in some of its places.
+fn altered(mut description: Value, changes: &[(Index, Index)]) -> Value {
+    let edges = [0, 1, 511, 512, 4096, 4097, 8192, 1 << 20, (1 << 20) + 1, 1 << 31, 1 << 32, u64::MAX];
+    let edges = edges.into_iter().map(Value::from);
+    let words = ["", "z", "x/../y", &"Z".repeat(64), &"0".repeat(64), &"é".repeat(32)].map(Value::from);
+    let values: Vec<Value> =
+        edges.chain(words).chain([Value::Null, json!(-1), json!([]), json!({})]).collect();
+    for (place, value) in changes {
+        let mut places = Vec::new();
+        pointers(&description, "", &mut places);
+        let place: &String = place.get(&places);
+        let place = description.pointer_mut(place).unwrap();
+        match (place, value.get(&values)) {
+            // One piece more, or one less.
+            (Value::Array(pieces), Value::Number(number)) if number.as_u64() > Some(4096) => {
+                let piece = pieces.first().cloned().unwrap_or_default();
+                pieces.push(piece);
+            }
+            (Value::Array(pieces), Value::Number(_)) => drop(pieces.pop()),
+            (place, value) => *place = value.clone(),
+        }
+    }
+    description
+}
+
+/// Every place in a value (RFC 6901) but the whole.
+fn pointers(value: &Value, here: &str, into: &mut Vec<String>) {
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),
+        Value::Array(values) => {
+            values.iter().enumerate().map(|(at, value)| (at.to_string(), value)).collect()
+        }
+        _ => Vec::new(),
+    };
+    for (name, value) in inner {
+        let place = format!("{here}/{name}");
+        pointers(value, &place, into);
+        into.push(place);
     }
 }

@@ -16,6 +16,7 @@ use crate::{build::Options, debian::Debian, kernel::libraries};
 const APPLETS: &[&str] = &[
     "cat", "chmod", "cp", "cut", "devmem", "grep", "head", "hostname", "init", "ip", "killall", "mkdir",
     "mount", "mv", "pidof", "reboot", "rm", "sed", "sh", "sleep", "sync", "tr", "udhcpc", "umount", "usleep",
+    "wc",
 ];
 /// What makes and mends the data's file system.
 const TOOLS: &[&str] = &["debugfs", "e2fsck", "mke2fs"];

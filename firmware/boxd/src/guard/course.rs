@@ -19,6 +19,9 @@ use update::health::{Aftermath, Before, Facts, Health, Limits, Second, Verdict, 
 
 use super::word::{Ending, Last};
 
+/// Viewers hold the next round of a new system back for so long after the start, milliseconds: a day.
+const WATCHED_MS: u64 = 24 * 3_600_000;
+
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
@@ -31,7 +34,8 @@ pub(super) enum Act {
     Fail(Why),
     /// Restart the machine: the next start may try the same system again.
     LetGo(Why),
-    /// The running system is good and is so anew after crashes: its tries are full again.
+    /// The running system is good and is so anew after crashes, or its commit was cut off: its tries are full again, and what it
+    /// committed counts.
     Refresh,
     /// Keep what is true, for the next system to be measured by.
     KeepBefore(Before),
@@ -60,6 +64,8 @@ pub(super) struct Found {
     pub(super) last: Option<Last>,
     /// What was true when the old system ran last.
     pub(super) before: Option<Before>,
+    /// The least security version that the box takes is below the running system's: a cut came between the commit and that.
+    pub(super) floor_owed: bool,
 }
 
 /// Times, milliseconds.
@@ -81,13 +87,15 @@ pub(super) struct Course {
 }
 
 enum Role {
-    /// A board with one system, or one that runs because no better one can and is not well.
+    /// A board with one system, or one that is about to be left.
     Alone,
     /// On trial.
     Trial {
         health: Health,
         /// Why it is looked at.
         put: Put,
+        /// Its time was over once, and nothing followed.
+        late: bool,
     },
     /// The system to fall back to.
     Good(Good),
@@ -146,24 +154,26 @@ impl Course {
                     outside && !matches!(last.end, Ending::Committed | Ending::CommittedBlind)
                 });
                 let health = Health::new(times.limits, found.before, retried, now_ms);
-                Role::Trial { health, put: Put::Installed }
+                Role::Trial { health, put: Put::Installed, late: false }
             }
             state @ (State::Unknown | State::Empty | State::Failed) => {
                 let health = Health::new(times.limits, Some(Before::default()), false, now_ms);
-                Role::Trial { health, put: if state == State::Unknown { Put::Lost } else { Put::LastResort } }
+                let put = if state == State::Unknown { Put::Lost } else { Put::LastResort };
+                Role::Trial { health, put, late: false }
             }
             State::Good => {
                 let other = Other::of(found, same(&found.other_system), times.limits, now_ms);
-                let refresh = found.running.tries < found.full || found.running.rounds > 0;
+                let crashed = found.running.tries < found.full || found.running.rounds > 0;
+                let refresh = crashed || found.floor_owed;
                 Role::Good(Good { well_since: None, refresh, kept: found.before, fresh: None, other })
             }
         };
         Self { times, began_ms: now_ms, role, facts: None, pending: None }
     }
 
-    /// Whether the running system is on trial.
+    /// Whether the running system is on trial and its time is not over: what is kept of a trial is not kept for ever.
     pub(super) const fn trial(&self) -> bool {
-        matches!(self.role, Role::Trial { .. })
+        matches!(self.role, Role::Trial { late: false, .. })
     }
 
     /// The box says how it is.
@@ -232,20 +242,24 @@ impl Course {
 
     fn decide(&mut self, now_ms: u64) -> Option<Act> {
         let online = self.facts.is_some_and(|facts| facts.online());
-        let late = now_ms.saturating_sub(self.began_ms) >= self.times.retry_ms;
+        let ran_ms = now_ms.saturating_sub(self.began_ms);
+        let watched = self.facts.is_some_and(|facts| facts.watched);
+        let may_restart = ran_ms >= self.times.retry_ms && (!watched || ran_ms >= WATCHED_MS);
         match &mut self.role {
             Role::Alone => None,
-            Role::Trial { health, put } => match health.verdict(now_ms) {
+            Role::Trial { health, put, late } => match health.verdict(now_ms) {
                 Verdict::Wait { .. } => None,
                 Verdict::Commit { blind } if !blind || *put != Put::LastResort => Some(Act::Commit { blind }),
                 Verdict::RollBack { why } if *put == Put::Installed => Some(Act::Fail(why)),
                 Verdict::Inconclusive { why } if *put == Put::Installed => Some(Act::LetGo(why)),
+                // Nobody knows of a better system. It is looked at again and again: only from a good one can the box be updated.
                 Verdict::Commit { .. } | Verdict::RollBack { .. } | Verdict::Inconclusive { .. } => {
-                    self.role = Role::Alone;
+                    *health = Health::new(self.times.limits, Some(Before::default()), false, now_ms);
+                    *late = true;
                     None
                 }
             },
-            Role::Good(good) => good.decide(self.times.limits, now_ms, online, late),
+            Role::Good(good) => good.decide(self.times.limits, now_ms, online, may_restart),
         }
     }
 }
@@ -266,7 +280,7 @@ impl Good {
         }
     }
 
-    fn decide(&mut self, limits: Limits, now_ms: u64, online: bool, late: bool) -> Option<Act> {
+    fn decide(&mut self, limits: Limits, now_ms: u64, online: bool, may_restart: bool) -> Option<Act> {
         let lasts = |since: u64| now_ms.saturating_sub(since) >= limits.healthy_ms;
         if self.refresh && self.well_since.is_some_and(lasts) {
             return Some(Act::Refresh);
@@ -289,9 +303,9 @@ impl Good {
         }
         match &self.other {
             Other::Unnoted(ending, why, _) => Some(Act::Note(*ending, *why)),
-            Other::Doubtful(why) => (late && proven).then_some(Act::TryAgain(*why)),
-            // What hung or crashed may be tried at any time; what had no network only when there is one.
-            Other::Spent(why) => (late && (proven || !why.outside())).then_some(Act::Settle),
+            Other::Doubtful(why) => (may_restart && proven).then_some(Act::TryAgain(*why)),
+            // What hung or crashed may be tried without a network; what had no network only when there is one.
+            Other::Spent(why) => (may_restart && (proven || !why.outside())).then_some(Act::Settle),
             Other::Quiet | Other::Judged(..) => None,
         }
     }
@@ -306,7 +320,8 @@ impl Other {
                 let before = found.before.unwrap_or_default();
                 Self::Judged(Aftermath::new(limits, why, before, now_ms), why)
             }
-            (State::Failed, Some(Ending::Doubtful), Some(why)) => Self::Doubtful(why),
+            // Power may have failed between the word that it is tried again and the trial.
+            (State::Failed, Some(Ending::Doubtful | Ending::Again), Some(why)) => Self::Doubtful(why),
             (State::Trial, Some(Ending::NoVerdict), Some(why)) if found.other.tries == 0 => Self::Spent(why),
             (State::Trial, ..) if found.other.tries == 0 => {
                 // It was let go of after a second trial, or it never said anything.

@@ -27,6 +27,7 @@ fn well() -> Facts {
         data_writable: true,
         source: true,
         can_update: true,
+        watched: false,
     }
 }
 
@@ -43,6 +44,7 @@ fn found(running: Record, other: Record) -> Found {
         other_system: Some("other".into()),
         last: None,
         before: Some(well().into()),
+        floor_owed: false,
     }
 }
 
@@ -120,6 +122,19 @@ fn tries_that_crashes_took_come_back_once_the_good_system_is_well() {
 }
 
 #[test]
+fn what_a_cut_left_of_a_commit_is_made_good_once_the_system_is_well() {
+    let committed = found(record(State::Good, 3), record(State::Good, 3));
+    let cut = Found { floor_owed: true, ..committed };
+    assert_eq!(acts(&cut, well(), HOUR), [(5 * MINUTE, Act::Refresh)]);
+    let trial = Found { running: record(State::Trial, 1), ..cut };
+    assert_eq!(
+        acts(&trial, alone(), HOUR),
+        [(20 * MINUTE, Act::Fail(Why::Tunnel))],
+        "a new system raises nothing"
+    );
+}
+
+#[test]
 fn what_is_kept_of_before_is_what_was_true_for_five_minutes() {
     let good = found(record(State::Good, 3), record(State::Empty, 0));
     let mut course = Course::new(TIMES, &good, 0);
@@ -147,7 +162,10 @@ fn the_old_system_looks_whether_the_new_one_was_to_blame() {
 
     let mut doubtful =
         Found { last: Some(last(Ending::Doubtful, Some(Why::Tunnel), "other")), ..failed.clone() };
-    assert_eq!(acts(&doubtful, well(), 48 * HOUR), [(6 * HOUR, Act::TryAgain(Why::Tunnel))]);
+    let again = Found { last: Some(last(Ending::Again, Some(Why::Tunnel), "other")), ..failed.clone() };
+    for (found, case) in [(&doubtful, "noted"), (&again, "cut off before it was put on trial")] {
+        assert_eq!(acts(found, well(), 48 * HOUR), [(6 * HOUR, Act::TryAgain(Why::Tunnel))], "{case}");
+    }
     // The next system would be measured by a time without a network: first that is kept.
     doubtful.before = Some(alone().into());
     let kept = (5 * MINUTE, Act::KeepBefore(well().into()));
@@ -157,7 +175,6 @@ fn the_old_system_looks_whether_the_new_one_was_to_blame() {
         (Ending::GivenUp, Why::Tunnel, "other"),
         (Ending::RolledBack, Why::Page, "other"),
         (Ending::RolledBack, Why::Tunnel, "another"),
-        (Ending::Again, Why::Tunnel, "other"),
     ] {
         let settled = Found {
             last: Some(last(end, Some(why), system)),
@@ -185,6 +202,23 @@ fn a_trial_that_ended_without_a_verdict_is_noted_and_tried_again_later() {
 }
 
 #[test]
+fn no_old_system_restarts_into_another_trial_while_somebody_watches_but_it_does_within_a_day() {
+    let spent = found(record(State::Good, 3), record(State::Trial, 0));
+    let noted = Found { last: Some(last(Ending::NoVerdict, Some(Why::NoVerdict), "other")), ..spent };
+    let failed = found(record(State::Good, 3), record(State::Failed, 0));
+    let doubtful = Found { last: Some(last(Ending::Doubtful, Some(Why::Tunnel), "other")), ..failed };
+    for (found, act) in [(&noted, Act::Settle), (&doubtful, Act::TryAgain(Why::Tunnel))] {
+        let watched = Facts { watched: true, ..well() };
+        assert_eq!(acts(found, watched, 48 * HOUR), [(24 * HOUR, act)]);
+        let mut course = Course::new(TIMES, found, 0);
+        course.tell(7 * HOUR, watched);
+        assert_eq!(course.next(7 * HOUR), None);
+        course.tell(7 * HOUR + MINUTE, well());
+        assert_eq!(course.next(7 * HOUR + MINUTE), Some(act), "they have gone");
+    }
+}
+
+#[test]
 fn a_board_with_one_system_never_decides_anything() {
     let mut course = Course::alone(TIMES);
     for now in (0..HOUR).step_by(5_000) {
@@ -206,6 +240,30 @@ fn a_last_resort_that_is_well_is_kept_as_only_a_good_system_installs_updates() {
         for unwell in [alone(), Facts { page_answers: false, ..well() }] {
             assert_eq!(acts(&last_resort, unwell, HOUR), [], "{state:?} {unwell:?}");
         }
+    }
+}
+
+#[test]
+fn a_last_resort_that_gets_well_late_is_kept_then() {
+    for state in [State::Unknown, State::Failed, State::Empty] {
+        let mut course = Course::new(TIMES, &found(record(state, 0), record(State::Failed, 0)), 0);
+        let mut committed = None;
+        for now in (0..3 * HOUR).step_by(5_000) {
+            course.tell(now, if now < 2 * HOUR { Facts::default() } else { well() });
+            while let Some(act) = course.next(now) {
+                if act == (Act::Commit { blind: false }) {
+                    committed = Some(now);
+                }
+                course.done();
+            }
+            assert_eq!(
+                course.trial(),
+                now < 20 * MINUTE,
+                "{state:?} at {now}: its journal is not kept for ever"
+            );
+        }
+        let at = committed.unwrap_or_else(|| panic!("{state:?} is never kept"));
+        assert!((2 * HOUR + 5 * MINUTE..2 * HOUR + 11 * MINUTE).contains(&at), "{state:?} at {at}");
     }
 }
 

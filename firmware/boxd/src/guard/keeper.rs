@@ -58,13 +58,23 @@ impl Keeper {
             other_system: self.system(other)?,
             last: None,
             before: None,
+            floor_owed: false,
         };
         // A small state that cannot be read must not keep a good system from being committed.
-        match (self.get(LAST), self.get(BEFORE)) {
-            (Ok(last), Ok(before)) => (found.last, found.before) = (last, before),
-            (Err(error), _) | (_, Err(error)) => tracing::warn!("{error:#}"),
+        match (self.get(LAST), self.get(BEFORE), self.floor_owed()) {
+            (Ok(last), Ok(before), Ok(owed)) => {
+                (found.last, found.before, found.floor_owed) = (last, before, owed);
+            }
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => tracing::warn!("{error:#}"),
         }
         Ok(found)
+    }
+
+    /// Whether the box still takes what is below the running system.
+    fn floor_owed(&self) -> anyhow::Result<bool> {
+        let header = self.slots.header(self.slots.running())?;
+        let floor = self.machine.floors()?.security;
+        Ok(header.is_some_and(|header| header.security > floor))
     }
 
     /// What the box is told of the board.

@@ -11,8 +11,10 @@
 //! SIGTERM ends the box first, then this process. The watchdog runs on then (`nowayout`): whoever stops the guard for good and not
 //! for a restart of the machine gets one all the same, after the watchdog's time.
 //!
-//! Without `[board] map` there is one system and nothing to decide: the guard keeps the box running and feeds the watchdog.
+//! Without `[board] map` there is one system and nothing to decide: the guard keeps the box running and feeds the watchdog. Where the
+//! boot script has started a slot and the board cannot be seen, it does not feed ([`blind`]).
 
+mod blind;
 mod child;
 mod course;
 mod dog;
@@ -106,11 +108,6 @@ struct Guard {
 
 impl Guard {
     fn open(config: &Config, file: Option<&Path>) -> anyhow::Result<Self> {
-        // A box without a watchdog, or that cannot be updated, is better than none.
-        let watchdog = dog::open(&config.guard.watchdog, config.guard.bite).unwrap_or_else(|error| {
-            tracing::error!(%error, "the box runs without its watchdog ([guard] watchdog)");
-            None
-        });
         let times = Times {
             limits: Limits {
                 healthy_ms: millis(config.update.healthy),
@@ -120,18 +117,26 @@ impl Guard {
             },
             retry_ms: millis(config.update.retry),
         };
+        // Before the watchdog: opening that feeds it.
         let opened = Keeper::open(config).and_then(|keeper| {
             let found = keeper.as_ref().map(Keeper::found).transpose()?;
-            Ok((keeper, found))
+            Ok(keeper.zip(found))
         });
         let (keeper, course) = match opened {
-            Ok((keeper, Some(found))) => (keeper, Course::new(times, &found, 0)),
-            Ok((_, None)) => (None, Course::alone(times)),
-            Err(error) => {
-                tracing::error!("this box cannot be updated: {error:#}");
+            Ok(Some((keeper, found))) => {
+                blind::over(config);
+                (Some(keeper), Course::new(times, &found, 0))
+            }
+            unseen => {
+                blind::bear(config, unseen.err())?;
                 (None, Course::alone(times))
             }
         };
+        // A box without a watchdog is better than none.
+        let watchdog = dog::open(&config.guard.watchdog, config.guard.bite).unwrap_or_else(|error| {
+            tracing::error!(%error, "the box runs without its watchdog ([guard] watchdog)");
+            None
+        });
         let now = Instant::now();
         let mut guard = Self {
             file: file.map(Path::to_owned),

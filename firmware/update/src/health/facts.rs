@@ -24,6 +24,8 @@ pub struct Facts {
     /// This very system has fetched and verified what proves that it can update itself: a fresh assignment, or where there is no
     /// cloud, metadata that has not expired.
     pub can_update: bool,
+    /// Somebody has watched a camera within the last minute.
+    pub watched: bool,
 }
 
 /// What was true before an update, as the old system kept it.

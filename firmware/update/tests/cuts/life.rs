@@ -260,6 +260,7 @@ fn running(
         .with_sequence(make.sequence);
     let record = slots.vars().unwrap().vars.of(slot);
     let trial = record.state == State::Trial;
+    let mut well_later = false;
     match record.state {
         State::Trial | State::Unknown => {
             if make.commits_first {
@@ -292,10 +293,14 @@ fn running(
             if nature == Nature::Crashes {
                 return Then::Bitten;
             }
-            // Healthy again after crashes.
-            let _ = slots.commit();
-            if slots.settle().is_ok_and(|vars| waits(vars, slot)) {
-                return Then::Restart;
+            // Healthy again after crashes: before another round, and after what is installed meanwhile.
+            let other = slots.vars().unwrap().vars.of(slot.other());
+            well_later = other.state != State::Trial || other.tries > 0;
+            if !well_later {
+                let _ = slots.commit();
+                if slots.settle().is_ok_and(|vars| waits(vars, slot)) {
+                    return Then::Restart;
+                }
             }
         }
         // The last resort.
@@ -311,15 +316,25 @@ fn running(
     if raise(slots.into_disk(), make.map.id(), system.header.security).is_err() {
         return Then::Restart;
     }
+    let mut slots = Slots::new(&mut *disk, make.map.clone(), slot)
+        .unwrap()
+        .with_table(make.table)
+        .with_sequence(make.sequence);
+    let then = bring(make, &mut slots, system, refused);
+    if well_later {
+        let _ = slots.commit();
+    }
+    then
+}
+
+/// What the updater does, and the restart that follows.
+fn bring(make: &Make, slots: &mut Slots<&mut Rig>, system: &System, refused: &mut Option<String>) -> Then {
+    let slot = slots.running();
     let end = Then::Rest(End::Good(system.version));
     let wanted = make.brought.system();
     if system.version == wanted.version {
         return end;
     }
-    let mut slots = Slots::new(&mut *disk, make.map.clone(), slot)
-        .unwrap()
-        .with_table(make.table)
-        .with_sequence(make.sequence);
     let other = slots.header(slot.other()).ok().flatten();
     let vars = slots.vars().unwrap().vars;
     if other.as_ref() == Some(&wanted.header) {
@@ -330,7 +345,7 @@ fn running(
             _ => {}
         }
     }
-    match install(&mut slots, wanted) {
+    match install(slots, wanted) {
         Ok(()) => Then::Restart,
         Err(why) => {
             *refused = Some(why);
