@@ -82,6 +82,7 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
                 Word::Look if work.has_sources() => Place::Configured,
                 // Only sticks bring releases to this box.
                 Word::Look => {
+                    second_copy(&mut work, started);
                     look_at += every;
                     continue;
                 }
@@ -113,11 +114,7 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
                     false
                 }
             };
-            match work.second_copy(started.elapsed()) {
-                Ok(true) => tracing::info!("the other slot holds a copy of this system now"),
-                Ok(false) => {}
-                Err(error) => tracing::warn!(error = %format_args!("{error:#}"), "no copy of this system"),
-            }
+            second_copy(&mut work, started);
             if place != Place::Configured {
                 continue;
             }
@@ -125,6 +122,15 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
             look_at = tokio::time::Instant::now() + cloud::jittered(pause);
         }
     })
+}
+
+/// Gives a system that has run well the copy that it has deserved; this process runs since `started`.
+fn second_copy(work: &mut Work, started: Instant) {
+    match work.second_copy(started.elapsed()) {
+        Ok(true) => tracing::info!("the other slot holds a copy of this system now"),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(error = %format_args!("{error:#}"), "no copy of this system"),
+    }
 }
 
 /// Tells the main process. One that is gone needs no telling.

@@ -246,7 +246,8 @@ fn mistakes_are_answered_with_what_to_do() {
     says(&["update", "--from", machine.releases().to_str().unwrap()], "root.json ([update] root)");
 }
 
-fn updater(machine: &Machine) -> world::Ended {
+/// The updater's process alone.
+pub(crate) fn updater(machine: &Machine) -> world::Ended {
     let mut updater = machine.command(&["updater"]);
     // What it logs is for whoever reads a failure.
     updater.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::inherit());
