@@ -177,6 +177,11 @@ impl Work {
         self.reports.next().is_some()
     }
 
+    /// Whether this process has shown that it can update itself.
+    pub(crate) const fn has_verified(&self) -> bool {
+        self.status.verified
+    }
+
     /// Tells the cloud how far the version is that is under way, unless that was told last.
     async fn report(&mut self, phase: Told, why: &str) -> Taken {
         let version = self.status.version.clone().unwrap_or_default();
