@@ -424,18 +424,26 @@ impl Steps {
     }
 }
 
-/// Keeps others from updating at the same time, until it is dropped.
+/// Keeps others from updating at the same time, until it is dropped. A state directory that has become read-only holds nothing back:
+/// slots and floors lie elsewhere, and what is kept here can be fetched again.
 ///
 /// # Errors
-/// When somebody is at it, or the state directory cannot be written.
+/// When somebody is at it, or there is no lock yet and the state directory cannot be written.
 pub(crate) fn lock(files: &Files) -> anyhow::Result<Flock<File>> {
     let path = files.path(LOCK);
     let cannot = || format!("cannot write {} ([state] dir)", path.display());
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(cannot)?;
     }
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(cannot)?;
+    let writable = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = writable.or_else(|error| match File::open(&path) {
+        Ok(file) => {
+            tracing::warn!(%error, "cannot keep how updates stand ([state] dir): they go on without");
+            Ok(file)
+        }
+        Err(_) => Err(error),
+    });
+    let file = file.with_context(cannot)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(lock),
         Err((_, Errno::EWOULDBLOCK)) => bail!("another update is under way; boxd update shows how far it is"),
@@ -451,4 +459,23 @@ pub(crate) fn is_under_way(files: &Files) -> bool {
 
 fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::files_tests::Scratch;
+
+    #[test]
+    fn a_lock_that_cannot_be_written_locks_all_the_same() {
+        let scratch = Scratch::new("work-lock");
+        let files = scratch.files();
+        // Nobody can write to a folder, not even who may write to everything.
+        std::fs::create_dir_all(files.path(LOCK)).unwrap();
+        let held = lock(&files).unwrap();
+        assert!(is_under_way(&files));
+        assert!(lock(&files).unwrap_err().to_string().contains("another update"), "one at a time");
+        drop(held);
+        assert!(!is_under_way(&files));
+    }
 }
