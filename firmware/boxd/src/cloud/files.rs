@@ -58,7 +58,11 @@ impl Files {
     /// # Errors
     /// When one of them cannot be deleted; the others are gone then.
     pub(crate) fn wipe(&self, beginning: &str) -> io::Result<()> {
-        let listed = match fs::read_dir(&self.0) {
+        let (folder, beginning) = match beginning.rsplit_once('/') {
+            Some((folder, beginning)) => (self.path(folder), beginning),
+            None => (self.0.clone(), beginning),
+        };
+        let listed = match fs::read_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             listed => listed?,
         };
@@ -69,7 +73,7 @@ impl Files {
                 outcome = outcome.and(gone);
             }
         }
-        outcome.and_then(|()| File::open(&self.0)?.sync_all())
+        outcome.and_then(|()| File::open(&folder)?.sync_all())
     }
 
     /// Replaces a file's content; only the owner may read it (mode 0600).
@@ -160,6 +164,13 @@ pub(crate) mod tests {
         let left: Vec<_> =
             fs::read_dir(&scratch.0).unwrap().flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(left, ["identity.key"]);
+
+        files.wipe("update/orders.json").unwrap();
+        files.write("update/orders.json", b"x").unwrap();
+        files.write("update/root.json", b"x").unwrap();
+        files.wipe("update/orders.json").unwrap();
+        let left: Vec<_> = fs::read_dir(files.path("update")).unwrap().flatten().collect();
+        assert_eq!(left.iter().map(fs::DirEntry::file_name).collect::<Vec<_>>(), ["root.json"]);
     }
 
     #[test]
