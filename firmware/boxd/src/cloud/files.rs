@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Most bytes of one file: all of them are far smaller, but for what is kept of 128 cameras.
+/// Most bytes of one file, unless whoever reads it knows better: all of them are far smaller, but for what is kept of 128 cameras.
 const MOST: u64 = 256 << 10;
 
 /// The state directory.
@@ -31,14 +31,22 @@ impl Files {
     /// # Errors
     /// When it is there and cannot be read, or is larger than 256 KiB.
     pub(crate) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.read_within(name, MOST)
+    }
+
+    /// The same for a file that may have as many as `most` bytes.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read, or is larger.
+    pub(crate) fn read_within(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
         let file = match File::open(self.path(name)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let mut bytes = Vec::new();
-        file.take(MOST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MOST {
+        file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is too large"));
         }
         Ok(Some(bytes))
