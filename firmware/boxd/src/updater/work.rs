@@ -245,8 +245,13 @@ impl Work {
         self.orders = orders;
     }
 
-    /// What a look has found says what is ordered. A version from a stick that waits stays ordered while the cloud orders none.
-    fn take_orders(&mut self, looked: &Looked, running: Option<&str>) {
+    /// What a look has found says what is ordered. A version from a stick that waits stays ordered while the cloud orders none. One
+    /// that the cloud has ordered and orders no more is not started either, whatever restarts the box: it may have been withdrawn for
+    /// what it does.
+    ///
+    /// # Errors
+    /// When that cannot be written; then the order stands until the next look.
+    fn take_orders(&mut self, looked: &Looked, running: Option<&str>) -> anyhow::Result<()> {
         let before = &self.orders;
         let found = looked.found.as_ref().map(|found| found.release.version.as_str());
         let orders = match (&looked.assignment, found) {
@@ -261,10 +266,18 @@ impl Work {
                 }
             }
             (None, Some(version)) => Orders::without_cloud(version, before),
-            (None, None) if before.version.as_deref() != running => return,
+            (None, None) if before.version.as_deref() != running => return Ok(()),
             (None, None) => Orders { version: None, ..before.clone() },
         };
+        let ordered = before.ask.then(|| before.version.clone()).flatten();
+        let gone = looked.assignment.is_some() && ordered.is_some() && ordered != orders.version;
+        // To a box that has said that it goes the cloud says nothing else than to stay.
+        if gone && ordered == self.waits_for_restart() && !self.reports.is_leaving() {
+            self.machine.slots()?.withdraw().context("cannot take back what was ordered")?;
+            tracing::info!(version = ordered, "the cloud wants this version no more: the box stays as it is");
+        }
         self.order(orders);
+        Ok(())
     }
 
     /// Gives a system that has run well for seven days its second copy, in the other slot; `ran` is how long this process runs. Gives
@@ -290,7 +303,7 @@ impl Work {
         let stick = matches!(from, Place::Stick(_));
         self.change(|status| status.verified |= !stick);
         if goal == Goal::Complete && *from == Place::Configured {
-            self.take_orders(&looked, running.as_deref());
+            self.take_orders(&looked, running.as_deref())?;
         } else if let Some(found) = looked.found.as_ref().filter(|_| stick) {
             self.order(Orders::without_cloud(&found.release.version, &self.orders));
         }
