@@ -188,6 +188,22 @@ impl<D: BlockDevice> Slots<D> {
         })
     }
 
+    /// Takes back that the next start tries the other system: nobody wants it any more. Its images stay, and cost the next order of
+    /// it no more than being read. One whose tries are spent is left to [`Slots::settle`]. At most one write, and none unless a good
+    /// system runs.
+    ///
+    /// # Errors
+    /// When the environment cannot be written.
+    pub fn withdraw(&mut self) -> Result<Vars, SlotError> {
+        let (table, running, target) = (self.table, self.running, self.target());
+        self.change(|vars| {
+            let other = vars.of(target);
+            let waits = other.state == State::Trial && other.tries > 0;
+            let due = waits && vars.of(running).state == State::Good;
+            due.then(|| table.begin(vars, target)).flatten().map(|vars| Vars { first: running, ..vars })
+        })
+    }
+
     fn change(&mut self, make: impl FnOnce(&Vars) -> Option<Vars>) -> Result<Vars, SlotError> {
         Ok(env::change(&mut self.disk, &self.map, make)?)
     }

@@ -434,6 +434,27 @@ fn a_slot_whose_header_cannot_be_read_holds_nothing_and_takes_the_next_system() 
 }
 
 #[test]
+fn a_system_that_is_withdrawn_is_not_tried_and_its_images_stay() {
+    let mut slots = factory();
+    let two = System::new("2");
+    install(&mut slots, &two).unwrap();
+    let writes = env_writes(slots.disk());
+    let withdrawn = Vars { first: SlotName::A, a: good(), b: EMPTY };
+    assert_eq!(slots.withdraw().unwrap(), withdrawn);
+    assert_eq!(slots.withdraw().unwrap(), withdrawn);
+    assert_eq!(env_writes(slots.disk()) - writes, 1);
+    assert!(held(&slots, SlotName::B, &two));
+    // What was tried, and what runs on trial itself, is not taken back.
+    let trial = |tries| Record { state: State::Trial, tries, rounds: 1 };
+    let unknown = Record { state: State::Unknown, ..good() };
+    for (a, b) in [(good(), trial(0)), (good(), good()), (trial(1), trial(2)), (unknown, trial(2))] {
+        let vars = Vars { first: SlotName::B, a, b };
+        env::save(&mut slots.disk, &map(), &vars).unwrap();
+        assert_eq!(slots.withdraw().unwrap(), vars);
+    }
+}
+
+#[test]
 fn wrong_orders_are_run_as_they_are_written() {
     const HEADER_FIRST: &[Step] = &[Step::Header, Step::Flush, Step::Data, Step::Activate];
     let mut slots = factory().with_sequence(HEADER_FIRST);

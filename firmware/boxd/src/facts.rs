@@ -57,8 +57,10 @@ struct Known {
 }
 
 /// What the owner has said.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Wished {
+    /// About this version.
+    version: Option<String>,
     /// Not before.
     at: Instant,
     /// Whatever speaks against it.
@@ -104,18 +106,24 @@ impl Systems {
 
     /// The owner wants the box to restart into the new system so much later; at once when that is nothing.
     pub(crate) fn set_wish(&self, later: Duration) {
-        let at = Instant::now() + later;
-        *lock(&self.0.wish) = Some(Wished { at, now: later.is_zero() });
+        let (version, at) = (self.waits(), Instant::now() + later);
+        *lock(&self.0.wish) = Some(Wished { version, at, now: later.is_zero() });
     }
 
-    /// What the owner wants now.
+    /// What the owner wants now of the system that waits; what was said of another one counts for nothing.
     pub(crate) fn wish(&self) -> Option<Wish> {
-        let Wished { at, now } = (*lock(&self.0.wish))?;
+        let waits = self.waits();
+        let Wished { at, now, .. } = lock(&self.0.wish).clone().filter(|wished| wished.version == waits)?;
         Some(if now {
             Wish::Now
         } else {
             Wish::Later(at.saturating_duration_since(Instant::now()).as_secs())
         })
+    }
+
+    /// The version that waits for a restart, or is on its way.
+    fn waits(&self) -> Option<String> {
+        lock(&self.0.updater).as_ref()?.version.clone()
     }
 
     /// The guard says how the board is.
@@ -310,4 +318,28 @@ fn write(directory: &Path) -> io::Result<()> {
     let mut file = File::create(directory.join(FILE))?;
     file.write_all(b"The box writes here to see whether it can.\n")?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_s_word_is_about_the_version_that_waits() {
+        let systems = Systems::default();
+        let waits = |version: Option<&str>| {
+            let version = version.map(str::to_owned);
+            systems.set_updater(updater::Status { version, ..updater::Status::default() });
+        };
+        waits(Some("1.1"));
+        assert_eq!(systems.wish(), None);
+        systems.set_wish(Duration::from_millis(1));
+        assert_eq!(systems.wish(), Some(Wish::Later(0)));
+        for other in [None, Some("1.2")] {
+            waits(other);
+            assert_eq!(systems.wish(), None, "{other:?} was not put off");
+        }
+        systems.set_wish(Duration::ZERO);
+        assert_eq!(systems.wish(), Some(Wish::Now));
+    }
 }

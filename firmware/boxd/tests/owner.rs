@@ -350,6 +350,11 @@ fn a_reset_forgets_everything_but_who_the_box_is() {
     let directory = running.directory.join("state");
     let identity = std::fs::read(directory.join("identity.key")).unwrap();
     let tunnel = std::fs::read(directory.join("tunnel.key")).unwrap();
+    std::fs::create_dir_all(directory.join("update")).unwrap();
+    let updates = ["journal.json", "reports.json", "orders.json", "status.json", "last.json", "root.json"];
+    for name in updates {
+        std::fs::write(directory.join("update").join(name), WRONG).unwrap();
+    }
     assert_eq!(running.post("reset", &owner, r#"{"password":"not the password"}"#).status, 401);
     assert_eq!(running.post("reset", &owner, &json!({ "password": PASSWORD }).to_string()).status, 200);
     running.wait_for("a box without an owner", || {
@@ -359,6 +364,9 @@ fn a_reset_forgets_everything_but_who_the_box_is() {
     assert_eq!(running.get("/api/v1/cameras", "").json(), json!([]));
     assert_eq!(std::fs::read(directory.join("identity.key")).unwrap(), identity);
     assert_eq!(std::fs::read(directory.join("tunnel.key")).unwrap(), tunnel);
+    let left: Vec<_> = std::fs::read_dir(directory.join("update")).unwrap().flatten().collect();
+    let left: Vec<_> = left.iter().map(std::fs::DirEntry::file_name).collect();
+    assert_eq!(left, ["root.json"], "what is signed is no owner's");
     for entry in std::fs::read_dir(&directory).unwrap().flatten() {
         let text = String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap_or_default()).into_owned();
         assert!(!text.contains(WRONG) && !text.contains("argon2"), "{:?}", entry.path());

@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Most bytes of one file: all of them are far smaller, but for what is kept of 128 cameras.
+/// Most bytes of one file, unless whoever reads it knows better: all of them are far smaller, but for what is kept of 128 cameras.
 const MOST: u64 = 256 << 10;
 
 /// The state directory.
@@ -31,14 +31,22 @@ impl Files {
     /// # Errors
     /// When it is there and cannot be read, or is larger than 256 KiB.
     pub(crate) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.read_within(name, MOST)
+    }
+
+    /// The same for a file that may have as many as `most` bytes.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read, or is larger.
+    pub(crate) fn read_within(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
         let file = match File::open(self.path(name)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let mut bytes = Vec::new();
-        file.take(MOST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MOST {
+        file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is too large"));
         }
         Ok(Some(bytes))
@@ -58,7 +66,11 @@ impl Files {
     /// # Errors
     /// When one of them cannot be deleted; the others are gone then.
     pub(crate) fn wipe(&self, beginning: &str) -> io::Result<()> {
-        let listed = match fs::read_dir(&self.0) {
+        let (folder, beginning) = match beginning.rsplit_once('/') {
+            Some((folder, beginning)) => (self.path(folder), beginning),
+            None => (self.0.clone(), beginning),
+        };
+        let listed = match fs::read_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             listed => listed?,
         };
@@ -69,7 +81,7 @@ impl Files {
                 outcome = outcome.and(gone);
             }
         }
-        outcome.and_then(|()| File::open(&self.0)?.sync_all())
+        outcome.and_then(|()| File::open(&folder)?.sync_all())
     }
 
     /// Replaces a file's content; only the owner may read it (mode 0600).
@@ -160,6 +172,13 @@ pub(crate) mod tests {
         let left: Vec<_> =
             fs::read_dir(&scratch.0).unwrap().flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(left, ["identity.key"]);
+
+        files.wipe("update/orders.json").unwrap();
+        files.write("update/orders.json", b"x").unwrap();
+        files.write("update/root.json", b"x").unwrap();
+        files.wipe("update/orders.json").unwrap();
+        let left: Vec<_> = fs::read_dir(files.path("update")).unwrap().flatten().collect();
+        assert_eq!(left.iter().map(fs::DirEntry::file_name).collect::<Vec<_>>(), ["root.json"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::time::TimeSpec;
@@ -73,8 +73,8 @@ pub(crate) struct Time {
     clock: Box<dyn SystemClock>,
     /// The floor as it is kept.
     kept: Mutex<Option<Duration>>,
-    /// The right time minus the clock where it could not be set, milliseconds.
-    beside: AtomicI64,
+    /// What is right where the clock could not be set.
+    beside: Mutex<Option<Beside>>,
     /// The clock was behind at the start, and nobody has told the time since.
     unsure: AtomicBool,
     /// Somebody has set the clock since the start, or told the time.
@@ -87,6 +87,22 @@ pub(crate) struct Time {
     proven: Mutex<Option<(Duration, Instant)>>,
     /// Counts every jump of the clock, whoever set it.
     jumps: watch::Sender<u64>,
+}
+
+/// The right time beside a clock that could not be set, at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Beside {
+    right: Duration,
+    clock: Duration,
+    at: Instant,
+}
+
+impl Beside {
+    /// The right time when the clock says `clock`; `None`: somebody has set it since, and is believed to know better.
+    fn now(self, clock: Duration) -> Option<Duration> {
+        let set = clock::jumped(self.clock, clock, self.at.elapsed());
+        (!set).then(|| self.right.saturating_add(clock).saturating_sub(self.clock))
+    }
 }
 
 impl std::fmt::Debug for Time {
@@ -118,7 +134,7 @@ impl Time {
             files,
             clock,
             kept: Mutex::new(None),
-            beside: AtomicI64::new(0),
+            beside: Mutex::new(None),
             unsure: AtomicBool::new(false),
             known: AtomicBool::new(false),
             guessed: AtomicBool::new(false),
@@ -161,10 +177,13 @@ impl Time {
 
     /// The best that the box knows, since 1970.
     pub(crate) fn now(&self) -> Duration {
-        let beside = self.beside.load(Ordering::Relaxed);
-        let by = Duration::from_millis(beside.unsigned_abs());
         let clock = self.clock.now();
-        if beside < 0 { clock.saturating_sub(by) } else { clock.saturating_add(by) }
+        let mut beside = lock(&self.beside);
+        let right = beside.and_then(|beside| beside.now(clock));
+        if right.is_none() {
+            *beside = None;
+        }
+        right.unwrap_or(clock)
     }
 
     /// The cloud has told its time with proof. Sets a clock that is wrong, and keeps the time now and then.
@@ -227,8 +246,6 @@ impl Time {
             tokio::time::sleep(LOOK).await;
             let after = (self.clock.now(), Instant::now());
             if clock::jumped(before.0, after.0, after.1.saturating_duration_since(before.1)) {
-                // Whoever sets the clock is believed to know it better than what was counted beside it.
-                self.beside.store(0, Ordering::Relaxed);
                 *lock(&self.sentence) = None;
                 if self.first_step() == Step::Leave {
                     self.known.store(true, Ordering::Relaxed);
@@ -244,17 +261,17 @@ impl Time {
         let before = self.now();
         match self.clock.set(target) {
             Ok(()) => {
-                self.beside.store(0, Ordering::Relaxed);
+                *lock(&self.beside) = None;
                 *lock(&self.sentence) = None;
                 tracing::info!(from = %date(before), to = %date(target), by = who, "set the clock");
             }
             Err(error) => {
-                let beside = target.as_millis() as i64 - self.clock.now().as_millis() as i64;
-                self.beside.store(beside, Ordering::Relaxed);
+                let clock = self.clock.now();
+                *lock(&self.beside) = Some(Beside { right: target, clock, at: Instant::now() });
                 let sentence = format!(
                     "The box's clock is wrong (it says {}, it should say {}) and the box may not set it: set it, or \
                      give boxd the right to (CAP_SYS_TIME). The tunnel may be refused until then.",
-                    date(self.clock.now()),
+                    date(clock),
                     date(target)
                 );
                 tracing::warn!(%error, "{sentence}");
@@ -291,6 +308,7 @@ pub(crate) fn parse_date(text: &str) -> Option<Duration> {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::AtomicI64;
 
     use super::*;
     use crate::cloud::files::tests::Scratch;
@@ -391,6 +409,20 @@ pub(crate) mod tests {
         assert!(sentence.contains("01 Jan 1970") && sentence.contains("CAP_SYS_TIME"), "{sentence}");
         time.told(s(TRUTH));
         assert_eq!(time.now(), s(TRUTH), "being told the same again changes nothing");
+    }
+
+    #[test]
+    fn what_was_counted_beside_the_clock_is_not_counted_twice_when_another_process_sets_it() {
+        let scratch = Scratch::new("time-another");
+        let clock = Fake { fixed: true, ..Fake::at(TRUTH - 100 * 86_400) };
+        let time = Time::look(scratch.files(), Box::new(clock.clone()));
+        assert!(time.hinted(s(TRUTH)));
+        assert_eq!(time.now(), s(TRUTH));
+        let another = Fake { fixed: false, ..clock };
+        another.set(s(TRUTH)).unwrap();
+        assert_eq!(time.now(), s(TRUTH), "no certificate has expired");
+        another.set(s(TRUTH - 86_400)).unwrap();
+        assert_eq!(time.now(), s(TRUTH - 86_400), "nor does it come back");
     }
 
     #[test]

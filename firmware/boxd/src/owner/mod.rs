@@ -46,9 +46,22 @@ use events::Events;
 use store::Store;
 
 /// Files that a reset deletes, by how their names begin; the owner's password goes last, so that a reset that was cut short can
-/// be asked for again by the same owner only. The identity's and the tunnel's keys, the trusted times and the label stay.
-const FORGOTTEN: [&str; 7] =
-    ["cloud.json", logins::FILE, logins::KEY, events::FILE, "page-certificate.json", lan::REACH, store::FILE];
+/// be asked for again by the same owner only. The identity's and the tunnel's keys, the trusted times and the label stay, and what
+/// is signed of updates; what was ordered and is to be told of them is between this owner and its cloud.
+const FORGOTTEN: [&str; 12] = [
+    "cloud.json",
+    "update/journal.json",
+    "update/reports.json",
+    "update/orders.json",
+    "update/status.json",
+    "update/last.json",
+    logins::FILE,
+    logins::KEY,
+    events::FILE,
+    "page-certificate.json",
+    lan::REACH,
+    store::FILE,
+];
 /// The file of the events, in this version's tree.
 pub(crate) const EVENTS: &str = events::FILE;
 

@@ -113,7 +113,12 @@ impl Departure {
         {
             self.issued = Some((issued, now_ms));
         }
-        if seen.wish.is_none() && (!self.by_itself || status.orders.is_none()) {
+        // What is ordered no more waits for somebody again: that it was put off once is no word for it.
+        let word = match seen.wish {
+            Some(Wish::Later(in_s)) => in_s > 0 || status.orders.is_some(),
+            wish => wish.is_some(),
+        };
+        if !word && (!self.by_itself || status.orders.is_none()) {
             self.wait = None;
             return Turn::Rest;
         }
@@ -305,6 +310,13 @@ mod tests {
         status.leave = Some(false);
         let now = Seen { wish: Some(Wish::Now), quiet_s: Some(0), ..seen(&status) };
         assert_eq!(departure.turn(u64::MAX / 2, now), Turn::Go);
+        // What was put off, and is ordered no more when its time has come.
+        let mut departure = Departure::new(true, 0);
+        let later = |in_s| Seen { wish: Some(Wish::Later(in_s)), ..seen(&status) };
+        assert_eq!(departure.turn(0, later(60)), Turn::Rest);
+        assert_eq!(departure.wait(), Some(Wait::Owner { in_s: 60 }));
+        assert_eq!(departure.turn(60_000, later(0)), Turn::Rest);
+        assert_eq!(departure.wait(), None);
         // A box that never restarts by itself.
         let status = ordered();
         let mut departure = Departure::new(false, 0);
@@ -312,6 +324,8 @@ mod tests {
         let later = Seen { wish: Some(Wish::Later(60)), ..seen(&status) };
         assert_eq!(departure.turn(0, later), Turn::Rest);
         assert_eq!(departure.wait(), Some(Wait::Owner { in_s: 60 }));
+        let over = Seen { wish: Some(Wish::Later(0)), ..seen(&status) };
+        assert_eq!(departure.turn(60_000, over), Turn::Say(Word::Look), "what is ordered only waits so long");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! signature only, so plain `http://` does.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +27,9 @@ use super::source::Bounds;
 
 /// A name must be found, a connection made and TLS agreed on within this.
 const CONNECT: Duration = Duration::from_secs(15);
+/// An address that is not the name's last one has so long: a way that swallows everything, often the one of IPv6, leaves the
+/// next one its turn.
+const EACH: Duration = Duration::from_secs(3);
 /// Most addresses of a name that are tried.
 const ADDRESSES: usize = 4;
 /// Most bytes that are read ahead: a head, or a piece of a body.
@@ -128,29 +132,39 @@ impl Web {
         let unreachable = |what: &dyn fmt::Display| Fault::Unreachable(format!("{}: {what}", self.base));
         let found = tokio::net::lookup_host((host, port)).await;
         let addresses = found.map_err(|_| unreachable(&"its name has no address"))?.take(ADDRESSES);
-        let mut last = unreachable(&"its name has no address");
-        for address in addresses {
-            let stream = match TcpStream::connect(address).await {
-                Ok(stream) => stream,
-                Err(error) => {
-                    last = unreachable(&error);
-                    continue;
-                }
-            };
-            let _ = stream.set_nodelay(true);
-            if self.url.scheme() != "https" {
-                return speak(stream).await;
-            }
-            let name = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(&error))?;
-            let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await;
-            return speak(stream.map_err(|error| unreachable(&error))?).await;
+        let stream = reach(addresses, EACH).await.map_err(|error| unreachable(&error))?;
+        let _ = stream.set_nodelay(true);
+        if self.url.scheme() != "https" {
+            return speak(stream).await;
         }
-        Err(last)
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(&error))?;
+        let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await;
+        speak(stream.map_err(|error| unreachable(&error))?).await
     }
 
     fn silent(&self) -> Fault {
         Fault::Unreachable(format!("{} does not answer", self.base))
     }
+}
+
+/// The first of these addresses that answers; all but the last must within `each`.
+async fn reach(addresses: impl Iterator<Item = SocketAddr>, each: Duration) -> std::io::Result<TcpStream> {
+    let mut addresses = addresses.peekable();
+    let mut last = std::io::Error::other("its name has no address");
+    while let Some(address) = addresses.next() {
+        let connect = TcpStream::connect(address);
+        let connected = match addresses.peek() {
+            Some(_) => {
+                timeout(each, connect).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+            }
+            None => connect.await,
+        };
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection, Fault> {

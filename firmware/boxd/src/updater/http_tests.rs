@@ -195,6 +195,32 @@ fn statuses_carry_when_to_come_back() {
 }
 
 #[test]
+fn an_address_that_swallows_everything_leaves_the_next_one_its_turn() {
+    on_a_runtime(async {
+        // A queue that is full: the kernel drops what else would connect.
+        let hole = tokio::net::TcpSocket::new_v4().unwrap();
+        hole.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let hole = hole.listen(1).unwrap();
+        let full = hole.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(full)).await
+        {
+            waiting.push(stream.unwrap());
+        }
+        let listening = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listening.local_addr().unwrap();
+        let found = [full, full, good].into_iter();
+        let reached = timeout(Duration::from_secs(5), reach(found, Duration::from_millis(100))).await;
+        assert_eq!(reached.expect("the good one is tried").unwrap().peer_addr().unwrap(), good);
+        // The last one, or the only one, has all the time that there is.
+        let only = timeout(Duration::from_millis(400), reach([full].into_iter(), Duration::ZERO)).await;
+        assert!(only.is_err(), "{only:?}");
+        let none = reach([].into_iter(), EACH).await.unwrap_err();
+        assert_eq!(none.to_string(), "its name has no address");
+    });
+}
+
+#[test]
 fn what_is_no_web_server_is_said() {
     let fault = get(|stream, _| stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n"));
     assert_eq!(fault, Err(Fault::Broken));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use update::assignment::{Assignment, admit};
 use update::install::Fault;
-use update::tuf::{Answer, Freshness, State, Trusted, Verifier};
+use update::tuf::{Answer, Freshness, Role, State, Trusted, Verifier};
 use update::{Floors, Release};
 
 use super::choose::{is_newer, newest};
@@ -146,13 +146,18 @@ async fn describe(
     Ok(admit(name, file, &description, floors)?)
 }
 
-const FILES: [&str; 4] =
-    ["update/root.json", "update/timestamp.json", "update/snapshot.json", "update/targets.json"];
+/// In the order of a [`State`].
+const FILES: [(&str, Role); 4] = [
+    ("update/root.json", Role::Root),
+    ("update/timestamp.json", Role::Timestamp),
+    ("update/snapshot.json", Role::Snapshot),
+    ("update/targets.json", Role::Targets),
+];
 
 /// What is kept. Of the root that came with the system and the kept one, the newer one that carries its own signatures.
 fn load(machine: &Machine, files: &Files, first_root: &Path) -> anyhow::Result<State> {
     let floors = machine.floors()?;
-    let [root, timestamp, snapshot, targets] = FILES.map(|name| files.read(name).ok().flatten());
+    let [root, timestamp, snapshot, targets] = kept(files);
     let came = std::fs::read(first_root);
     let version = |root: &Vec<u8>| {
         let state = State { root: root.clone(), ..State::default() };
@@ -168,6 +173,11 @@ fn load(machine: &Machine, files: &Files, first_root: &Path) -> anyhow::Result<S
     Ok(State { root, timestamp, snapshot, targets, floors })
 }
 
+/// The files. All that is taken is read again: what is not would be fetched at each look.
+fn kept(files: &Files) -> [Option<Vec<u8>>; 4] {
+    FILES.map(|(name, role)| files.read_within(name, role.most_bytes()).ok().flatten())
+}
+
 /// Keeps what is new. Floors come first: a box that has lost its files must still not go back.
 fn keep(machine: &Machine, files: &Files, before: &State, now: &State) -> anyhow::Result<()> {
     if before.floors != now.floors {
@@ -179,7 +189,7 @@ fn keep(machine: &Machine, files: &Files, before: &State, now: &State) -> anyhow
         (before.snapshot.as_ref(), now.snapshot.as_ref()),
         (before.targets.as_ref(), now.targets.as_ref()),
     ];
-    for (name, (before, now)) in FILES.into_iter().zip(pairs) {
+    for ((name, _), (before, now)) in FILES.into_iter().zip(pairs) {
         if let Some(now) = now.filter(|now| before != Some(*now)) {
             // A full or broken data partition does not hold back an update: they are fetched again the next time.
             if let Err(error) = files.write(name, now) {
@@ -188,4 +198,23 @@ fn keep(machine: &Machine, files: &Files, before: &State, now: &State) -> anyhow
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::files_tests::Scratch;
+
+    #[test]
+    fn what_some_hundred_releases_list_is_kept_for_the_next_look() {
+        let scratch = Scratch::new("metadata");
+        let files = scratch.files();
+        for (name, role) in FILES {
+            files.write(name, &vec![b' '; role.most_bytes() as usize]).unwrap();
+        }
+        let lengths = kept(&files).map(|kept| kept.map(|bytes| bytes.len() as u64));
+        assert_eq!(lengths, FILES.map(|(_, role)| Some(role.most_bytes())));
+        files.write("update/timestamp.json", &[b' '; 16 * 1024 + 1]).unwrap();
+        assert_eq!(kept(&files)[1], None, "nor more than is taken");
+    }
 }

@@ -51,6 +51,10 @@ use word::Word;
 /// Until the first look, and at most between two that failed, unless the configuration says less.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// At most between two looks that failed while the system may be on trial: when the line is back, what is left of the deadline must
+/// do for being well.
+const PROOF: Duration = Duration::from_secs(60);
+
 /// `boxd updater`: looks for updates for ever. Each line on standard output is a [`Status`] in JSON, each line on standard input
 /// a [`Word`]; the end of standard input is the end of the main process.
 ///
@@ -82,6 +86,7 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
                 Word::Look if work.has_sources() => Place::Configured,
                 // Only sticks bring releases to this box.
                 Word::Look => {
+                    second_copy(&mut work, started);
                     look_at += every;
                     continue;
                 }
@@ -113,18 +118,31 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
                     false
                 }
             };
-            match work.second_copy(started.elapsed()) {
-                Ok(true) => tracing::info!("the other slot holds a copy of this system now"),
-                Ok(false) => {}
-                Err(error) => tracing::warn!(error = %format_args!("{error:#}"), "no copy of this system"),
-            }
+            second_copy(&mut work, started);
             if place != Place::Configured {
                 continue;
             }
-            pause = if good && !work.has_news() { every } else { (pause * 2).min(every) };
+            let ended = good && !work.has_news();
+            let proves = !work.has_verified() && started.elapsed() < config.update.deadline;
+            pause = if ended { every } else { longer(pause, every, proves) };
             look_at = tokio::time::Instant::now() + cloud::jittered(pause);
         }
     })
+}
+
+/// The pause after a look that failed, `before` being the one before it. `proves`: there is still time to show that this system can
+/// update itself.
+fn longer(before: Duration, every: Duration, proves: bool) -> Duration {
+    (before * 2).min(if proves { PROOF.min(every) } else { every })
+}
+
+/// Gives a system that has run well the copy that it has deserved; this process runs since `started`.
+fn second_copy(work: &mut Work, started: Instant) {
+    match work.second_copy(started.elapsed()) {
+        Ok(true) => tracing::info!("the other slot holds a copy of this system now"),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(error = %format_args!("{error:#}"), "no copy of this system"),
+    }
 }
 
 /// Tells the main process. One that is gone needs no telling.
@@ -139,4 +157,36 @@ fn say(status: &Status) {
 fn end_with_parent(words: &mpsc::Sender<Word>) {
     word::hear(std::io::stdin().lock(), words);
     std::process::exit(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When a process looks that fails each time, with pauses as long as they may be by chance.
+    fn looks(every: Duration, deadline: Duration) -> Vec<Duration> {
+        let (mut at, mut pause) = (PAUSE.min(every), PAUSE.min(every));
+        let mut looks = Vec::new();
+        while at < Duration::from_secs(86_400) {
+            looks.push(at);
+            pause = longer(pause, every, at < deadline);
+            at += pause;
+        }
+        looks
+    }
+
+    #[test]
+    fn a_line_that_comes_back_in_the_middle_of_a_trial_is_found_in_time_and_later_ones_cost_little() {
+        let (hour, deadline) = (Duration::from_secs(3600), Duration::from_secs(1200));
+        let looks = looks(hour, deadline);
+        let proof = deadline - Duration::from_secs(300);
+        for back_s in 0..800 {
+            let back = Duration::from_secs(back_s);
+            let found = looks.iter().find(|at| **at >= back).unwrap();
+            assert!(*found < proof, "back after {back_s} s, found after {found:?}");
+        }
+        let late = looks.iter().filter(|at| **at > deadline).count();
+        assert!(late < 24 + 6, "{late} looks in a day");
+        assert_eq!(longer(PAUSE, Duration::from_secs(15), true), Duration::from_secs(15));
+    }
 }

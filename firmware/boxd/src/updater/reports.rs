@@ -84,6 +84,11 @@ impl Reports {
         self.last.as_ref().is_some_and(|(_, _, phase, _)| *phase == Phase::Fetching)
     }
 
+    /// Whether the cloud was told last that the box restarts into what waits.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.last.as_ref().is_some_and(|(_, _, phase, _)| *phase == Phase::Restarting)
+    }
+
     /// Adds a report that `sign` makes of the news.
     pub(crate) fn add(&mut self, news: News, sign: impl FnOnce(News) -> Report) {
         self.last = Some(key(&news));
@@ -219,8 +224,11 @@ mod tests {
     fn a_box_that_may_not_go_does_not_say_that_it_went() {
         let mut reports = Reports::default();
         reports.add(news(Phase::Ready), sign);
+        assert!(!reports.is_leaving());
         reports.add(news(Phase::Restarting), sign);
+        assert!(reports.is_leaving());
         reports.stays();
+        assert!(!reports.is_leaving());
         assert_eq!(reports.waiting.len(), 1);
         assert!(reports.is_new(&news(Phase::Restarting)));
     }

@@ -177,6 +177,11 @@ impl Work {
         self.reports.next().is_some()
     }
 
+    /// Whether this process has shown that it can update itself.
+    pub(crate) const fn has_verified(&self) -> bool {
+        self.status.verified
+    }
+
     /// Tells the cloud how far the version is that is under way, unless that was told last.
     async fn report(&mut self, phase: Told, why: &str) -> Taken {
         let version = self.status.version.clone().unwrap_or_default();
@@ -240,8 +245,13 @@ impl Work {
         self.orders = orders;
     }
 
-    /// What a look has found says what is ordered. A version from a stick that waits stays ordered while the cloud orders none.
-    fn take_orders(&mut self, looked: &Looked, running: Option<&str>) {
+    /// What a look has found says what is ordered. A version from a stick that waits stays ordered while the cloud orders none. One
+    /// that the cloud has ordered and orders no more is not started either, whatever restarts the box: it may have been withdrawn for
+    /// what it does.
+    ///
+    /// # Errors
+    /// When that cannot be written; then the order stands until the next look.
+    fn take_orders(&mut self, looked: &Looked, running: Option<&str>) -> anyhow::Result<()> {
         let before = &self.orders;
         let found = looked.found.as_ref().map(|found| found.release.version.as_str());
         let orders = match (&looked.assignment, found) {
@@ -256,10 +266,18 @@ impl Work {
                 }
             }
             (None, Some(version)) => Orders::without_cloud(version, before),
-            (None, None) if before.version.as_deref() != running => return,
+            (None, None) if before.version.as_deref() != running => return Ok(()),
             (None, None) => Orders { version: None, ..before.clone() },
         };
+        let ordered = before.ask.then(|| before.version.clone()).flatten();
+        let gone = looked.assignment.is_some() && ordered.is_some() && ordered != orders.version;
+        // To a box that has said that it goes the cloud says nothing else than to stay.
+        if gone && ordered == self.waits_for_restart() && !self.reports.is_leaving() {
+            self.machine.slots()?.withdraw().context("cannot take back what was ordered")?;
+            tracing::info!(version = ordered, "the cloud wants this version no more: the box stays as it is");
+        }
         self.order(orders);
+        Ok(())
     }
 
     /// Gives a system that has run well for seven days its second copy, in the other slot; `ran` is how long this process runs. Gives
@@ -285,7 +303,7 @@ impl Work {
         let stick = matches!(from, Place::Stick(_));
         self.change(|status| status.verified |= !stick);
         if goal == Goal::Complete && *from == Place::Configured {
-            self.take_orders(&looked, running.as_deref());
+            self.take_orders(&looked, running.as_deref())?;
         } else if let Some(found) = looked.found.as_ref().filter(|_| stick) {
             self.order(Orders::without_cloud(&found.release.version, &self.orders));
         }
@@ -419,18 +437,26 @@ impl Steps {
     }
 }
 
-/// Keeps others from updating at the same time, until it is dropped.
+/// Keeps others from updating at the same time, until it is dropped. A state directory that has become read-only holds nothing back:
+/// slots and floors lie elsewhere, and what is kept here can be fetched again.
 ///
 /// # Errors
-/// When somebody is at it, or the state directory cannot be written.
+/// When somebody is at it, or there is no lock yet and the state directory cannot be written.
 pub(crate) fn lock(files: &Files) -> anyhow::Result<Flock<File>> {
     let path = files.path(LOCK);
     let cannot = || format!("cannot write {} ([state] dir)", path.display());
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(cannot)?;
     }
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(cannot)?;
+    let writable = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = writable.or_else(|error| match File::open(&path) {
+        Ok(file) => {
+            tracing::warn!(%error, "cannot keep how updates stand ([state] dir): they go on without");
+            Ok(file)
+        }
+        Err(_) => Err(error),
+    });
+    let file = file.with_context(cannot)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(lock),
         Err((_, Errno::EWOULDBLOCK)) => bail!("another update is under way; boxd update shows how far it is"),
@@ -446,4 +472,23 @@ pub(crate) fn is_under_way(files: &Files) -> bool {
 
 fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::files_tests::Scratch;
+
+    #[test]
+    fn a_lock_that_cannot_be_written_locks_all_the_same() {
+        let scratch = Scratch::new("work-lock");
+        let files = scratch.files();
+        // Nobody can write to a folder, not even who may write to everything.
+        std::fs::create_dir_all(files.path(LOCK)).unwrap();
+        let held = lock(&files).unwrap();
+        assert!(is_under_way(&files));
+        assert!(lock(&files).unwrap_err().to_string().contains("another update"), "one at a time");
+        drop(held);
+        assert!(!is_under_way(&files));
+    }
 }

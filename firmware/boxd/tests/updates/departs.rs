@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 
 use crate::cloud::{Answers, Cloud};
 use crate::guarded::{boots, guard, log, restarts};
+use crate::updater::updater;
 use crate::world::{Ended, Machine, Publisher, Server, System, first, next, until};
 
 /// The night of the site, and the hour in which the cloud signs.
@@ -88,6 +89,33 @@ fn a_box_waits_for_its_window_asks_afresh_and_the_cloud_hears_every_step() {
     assert!(!cloud.reports().iter().any(|report| report.journal.contains(CANARY)));
     assert_eq!(machine.slots().vars().unwrap().vars.b.state, State::Good);
     stop(running);
+}
+
+#[test]
+fn what_is_withdrawn_before_its_restart_is_not_started_by_another_one() {
+    let night = Answers { windows: vec![NIGHT], may_restart_from: 1, ..Answers::target("test/1.1.json") };
+    let (machine, new, server, cloud) = assigned("withdrawn", night);
+    let waits = || {
+        let vars = machine.slots().vars().unwrap().vars;
+        (vars.first, vars.b.state, machine.view()["phase"] == "complete")
+    };
+    let running = updater(&machine);
+    until("the new version is in place", 60, || cloud.phases() == [Phase::Fetching, Phase::Ready]);
+    assert_eq!(waits(), (SlotName::B, State::Trial, true));
+    drop(running);
+    let fetched = server.chunks_asked();
+    // Found to do harm, it is not wanted any more: not even after the cut that comes next.
+    cloud.answers().target = None;
+    let running = updater(&machine);
+    until("it is taken back", 60, || waits() == (SlotName::A, State::Empty, false));
+    drop(running);
+    assert_eq!(boots(&machine), SlotName::A);
+    // The cloud has changed its mind: nothing is fetched again.
+    cloud.answers().target = Some("test/1.1.json");
+    let _running = updater(&machine);
+    until("it is in place again", 60, || waits() == (SlotName::B, State::Trial, true));
+    assert!(machine.holds(SlotName::B, &new));
+    assert_eq!(server.chunks_asked(), fetched);
 }
 
 #[test]

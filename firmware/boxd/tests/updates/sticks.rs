@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use board::slot::SlotName;
+use board::slot::{SlotName, State};
 use serde_json::Value;
 
 use crate::guarded::{boots, guard, log, restarts};
-use crate::world::{Machine, Publisher, System, first, next, until};
+use crate::updater::updater;
+use crate::world::{Machine, Publisher, System, first, hash, next, until};
 
 /// A box without a cloud or a mirror, and a publisher.
 fn lonely(name: &str, restart: &str) -> (Machine, Publisher, System) {
@@ -137,4 +138,17 @@ fn only_what_is_newer_is_taken_from_a_stick_and_the_page_says_why() {
     assert_eq!(post(&machine, "update", r#"{"in_s":0}"#).0, 200);
     restarts(&machine, &mut running);
     assert_eq!(boots(&machine), SlotName::B);
+}
+
+#[test]
+fn a_box_that_only_sticks_bring_releases_to_gets_its_second_copy_too() {
+    let (machine, _, old) = lonely("lonely-copy", "ask");
+    machine.configure("interval_minutes = 1\n");
+    // It has run well for seven days.
+    machine.store().set("good-time", &[&hash(&old.root)[..8], &[28]].concat()).unwrap();
+    let _child = updater(&machine);
+    until("the other slot holds the same system", 40, || {
+        machine.slots().vars().unwrap().vars.b.state == State::Good
+    });
+    assert!(machine.holds(SlotName::B, &old));
 }

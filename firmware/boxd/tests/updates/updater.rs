@@ -1,6 +1,7 @@
 //! The real `boxd update` and `boxd updater` over a disk that is a file, with releases from a folder and from web servers with
 //! faults, and killed at any moment.
 
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -69,6 +70,31 @@ fn an_update_from_a_folder_needs_no_network() {
     let output = machine.run(&["update", "--from", folder.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output));
     assert!(machine.holds(SlotName::B, &new));
+}
+
+#[test]
+fn a_state_directory_that_has_become_read_only_holds_back_no_update_and_is_told_of() {
+    let (machine, _, new) = box_with_an_update("read-only", 2);
+    let server = Server::new(&machine.releases());
+    machine.configure(&format!("cloud = false\nurl = [\"{}\"]\ninterval_minutes = 1\n", server.url));
+    assert!(machine.run(&["update", "--check"]).status.success());
+    let (command, state) = (machine.command(&["updater"]), machine.home.join("state"));
+    let log = machine.home.join("log");
+    let mut within = Command::new("unshare");
+    within.args(["-rm", "sh", "-ec"]);
+    within.arg("mount --bind \"$0\" \"$0\"; mount -o remount,bind,ro \"$0\"; ! touch \"$0/x\"; exec \"$@\"");
+    within.arg(&state).arg(command.get_program()).args(command.get_args());
+    within.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
+    let _child = world::Ended(within.spawn().unwrap());
+    world::until("the new version is in place", 60, || {
+        machine.slots().vars().unwrap().vars.b.state == State::Trial
+    });
+    assert!(machine.holds(SlotName::B, &new) && !state.join("x").exists());
+    let said = std::fs::read_to_string(log).unwrap();
+    assert!(
+        said.contains("cannot keep how updates stand") && said.contains("Read-only file system"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -246,10 +272,11 @@ fn mistakes_are_answered_with_what_to_do() {
     says(&["update", "--from", machine.releases().to_str().unwrap()], "root.json ([update] root)");
 }
 
-fn updater(machine: &Machine) -> world::Ended {
+/// The updater's process alone.
+pub(crate) fn updater(machine: &Machine) -> world::Ended {
     let mut updater = machine.command(&["updater"]);
     // What it logs is for whoever reads a failure.
-    updater.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::inherit());
+    updater.stdin(Stdio::piped()).stderr(Stdio::inherit());
     world::Ended(updater.spawn().unwrap())
 }
 

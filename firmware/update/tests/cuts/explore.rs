@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use board::env;
 use board::mem_disk::{Medium, Moment};
 use board::slot::{Reset, SlotName, State};
 
@@ -120,6 +121,13 @@ impl Search {
     }
 }
 
+/// Whether the medium says that what was brought is withdrawn, or not yet there, while the old system is good.
+fn gone(make: &Make, point: &Point) -> bool {
+    let vars = env::load(&Rig::on(point.medium.clone(), &make.weak), &make.map).unwrap().vars;
+    let (old, new) = (vars.of(make.running), vars.of(make.running.other()));
+    make.withdrawn && old.state == State::Good && new.state == State::Empty
+}
+
 /// What was found out about media on which a life rests.
 #[derive(Default)]
 struct Known(HashMap<Medium, Option<String>>);
@@ -160,7 +168,11 @@ impl Known {
         if tried > most {
             return Some(format!("a bad system was tried {tried} times"));
         }
+        if gone(make, point) && life.starts.iter().any(|(version, ..)| *version == make.brought) {
+            return Some("a system was started after it was withdrawn".into());
+        }
         match life.end {
+            End::Good(Version::Old) if make.withdrawn && others.state == State::Empty => {}
             End::Good(version) if make.nature.stays() => {
                 if version != make.brought {
                     return Some(format!(
@@ -180,7 +192,8 @@ impl Known {
             if !search.wears && !live(make, &life.rest, Reset::Normal).moments.is_empty() {
                 return Some("a clean start writes".to_owned());
             }
-            let next = Make { brought: Version::Next, nature: Nature::Well, ..make.clone() };
+            let next =
+                Make { brought: Version::Next, nature: Nature::Well, withdrawn: false, ..make.clone() };
             let end = live(&next, &life.rest, Reset::Normal).end;
             (end != End::Good(Version::Next)).then(|| format!("the next update ended as {end:?}"))
         };

@@ -59,6 +59,8 @@ pub(crate) struct Make {
     pub(crate) weak: Weak,
     /// A new system is committed before anybody knows how it is.
     pub(crate) commits_first: bool,
+    /// What is brought is withdrawn before the restart that would try it.
+    pub(crate) withdrawn: bool,
     /// What is brought, and what that does.
     pub(crate) brought: Version,
     pub(crate) nature: Nature,
@@ -74,6 +76,7 @@ impl Make {
             map: map(false),
             weak: Weak::default(),
             commits_first: false,
+            withdrawn: false,
             brought: Version::New,
             nature,
             running: SlotName::B,
@@ -232,11 +235,21 @@ fn run(
         let nature = if system.version == make.brought { make.nature } else { Nature::Well };
         match running(make, disk, slot, system, nature, refused) {
             Then::Rest(end) => return end,
+            Then::Restart if make.withdrawn && withdraw(make, disk, slot) => {
+                return End::Good(system.version);
+            }
             Then::Restart => reset = Reset::Normal,
             Then::Bitten => reset = Reset::Crash(slot),
         }
     }
     End::Restless
+}
+
+/// The cloud says that the box stays as it is; gives whether a system waited that nobody has tried.
+fn withdraw(make: &Make, disk: &mut Rig, running: SlotName) -> bool {
+    let mut slots = Slots::new(disk, make.map.clone(), running).unwrap().with_table(make.table);
+    let before = slots.vars().unwrap().vars;
+    slots.withdraw().is_ok_and(|after| after != before)
 }
 
 enum Then {
@@ -342,6 +355,8 @@ fn bring(make: &Make, slots: &mut Slots<&mut Rig>, system: &System, refused: &mu
             // It was tried.
             State::Failed => return end,
             State::Trial => return if waits(vars, slot) { Then::Restart } else { end },
+            // It is not ordered again.
+            State::Empty if make.withdrawn => return end,
             _ => {}
         }
     }

@@ -58,6 +58,16 @@ fn no_cut_loses_a_box_whatever_the_new_version_does() {
 }
 
 #[test]
+fn a_system_that_is_withdrawn_is_never_started_wherever_power_fails() {
+    for nature in Nature::ALL {
+        let make = Make { withdrawn: true, ..Make::real(nature) };
+        sound(&format!("withdrawn, {nature:?}"), &Search::of(make.clone(), cuts().min(3)));
+        let search = Search { tears: true, crashes: 1, ..Search::of(make, 2) };
+        sound(&format!("withdrawn, {nature:?}, torn sectors, crashes"), &search);
+    }
+}
+
+#[test]
 fn six_cuts_in_a_row_each_in_a_trial_give_a_good_version_up() {
     caught("six cuts", Search::of(Make::real(Nature::Well), 6), |_| {}, "not kept");
 }
