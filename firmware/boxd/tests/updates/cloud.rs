@@ -7,11 +7,11 @@ use std::thread;
 
 use model::update::{Phase, Question, Report};
 use ring::signature::Ed25519KeyPair;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::Publisher;
 
-/// The cloud's clock when it signs.
+/// The cloud's clock when it signs, unless a test says otherwise.
 const NOON: &str = "2026-11-21T12:00:00Z";
 
 /// How it answers.
@@ -19,6 +19,10 @@ const NOON: &str = "2026-11-21T12:00:00Z";
 pub(crate) struct Answers {
     /// The release; `None`: stay.
     pub(crate) target: Option<&'static str>,
+    /// When it signs.
+    pub(crate) issued: &'static str,
+    /// The box that it wants nothing to do with any more.
+    pub(crate) revoked: Option<String>,
     /// Repeats its first nonce for ever.
     pub(crate) stale: bool,
     /// The site's windows.
@@ -34,8 +38,21 @@ pub(crate) struct Answers {
 impl Answers {
     /// This release, at any time.
     pub(crate) fn target(target: &'static str) -> Self {
-        let target = Some(target);
-        Self { target, stale: false, windows: Vec::new(), may_restart_from: 0, silent: false, reports: 204 }
+        Self { target: Some(target), ..Self::stay() }
+    }
+
+    /// None.
+    pub(crate) fn stay() -> Self {
+        Self {
+            target: None,
+            issued: NOON,
+            revoked: None,
+            stale: false,
+            windows: Vec::new(),
+            may_restart_from: 0,
+            silent: false,
+            reports: 204,
+        }
     }
 }
 
@@ -79,6 +96,11 @@ impl Cloud {
         self.told.lock().unwrap().questions.len()
     }
 
+    /// Who asked last.
+    pub(crate) fn box_id(&self) -> String {
+        self.told.lock().unwrap().questions.last().unwrap().box_id.as_str().to_owned()
+    }
+
     /// What it was told, in order.
     pub(crate) fn reports(&self) -> Vec<Report> {
         self.told.lock().unwrap().reports.clone()
@@ -103,7 +125,9 @@ impl Cloud {
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
-        let (status, body) = if head.starts_with("post /api/v1/updates/assignment ") {
+        let (status, body) = if self.is_revoked(&body) {
+            (410, Vec::new())
+        } else if head.starts_with("post /api/v1/updates/assignment ") {
             self.assign(serde_json::from_slice(&body).unwrap(), online)
         } else if head.starts_with("post /api/v1/updates/report ") {
             let report: Report = serde_json::from_slice(&body).unwrap();
@@ -122,6 +146,13 @@ impl Cloud {
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body))
     }
 
+    /// Whether these are the words of a box that was revoked.
+    fn is_revoked(&self, body: &[u8]) -> bool {
+        let said: Value = serde_json::from_slice(body).unwrap_or_default();
+        let from = said.get("box").or(said.get("box_id")).and_then(Value::as_str);
+        from.is_some() && from == self.answers().revoked.as_deref()
+    }
+
     fn assign(&self, question: Question, online: &Ed25519KeyPair) -> (u16, Vec<u8>) {
         enrol::verify_question(&question).unwrap();
         assert_eq!(question.board, "test");
@@ -135,7 +166,7 @@ impl Cloud {
         let mut signed = json!({
             "_type": "assignment", "spec_version": "1.0", "box": question.box_id,
             "nonce": if answers.stale { first } else { question.nonce }, "target": answers.target,
-            "deadline": "2026-12-24T00:00:00Z", "campaign": "spring", "issued": NOON,
+            "deadline": "2026-12-24T00:00:00Z", "campaign": "spring", "issued": answers.issued,
         });
         // An older cloud says neither.
         if answers.may_restart_from > 0 {

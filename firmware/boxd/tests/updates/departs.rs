@@ -54,7 +54,7 @@ fn dies(mut guard: Ended) {
     kill(main, Signal::SIGKILL).unwrap();
 }
 
-fn stop(mut guard: Ended) {
+pub(crate) fn stop(mut guard: Ended) {
     kill(Pid::from_raw(guard.0.id() as i32), Signal::SIGTERM).unwrap();
     guard.0.wait().unwrap();
 }

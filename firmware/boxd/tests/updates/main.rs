@@ -11,7 +11,12 @@
 
 mod cloud;
 mod departs;
+mod front;
 mod guarded;
+mod hostile;
+mod lying_clock;
+mod siege;
 mod sticks;
+mod stolen;
 mod updater;
 mod world;

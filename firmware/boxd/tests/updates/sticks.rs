@@ -31,13 +31,13 @@ fn plug(machine: &Machine) {
 }
 
 /// Where the box's page is, without a slash at its end.
-fn page(machine: &Machine) -> Option<String> {
+pub(crate) fn page(machine: &Machine) -> Option<String> {
     let said = fs::read_to_string(machine.home.join("pages")).ok()?;
     Some(said.lines().find_map(|line| line.strip_prefix("page: "))?.trim_end_matches('/').to_owned())
 }
 
 /// What the page sends, with the cookies of this browser; gives the status and the body.
-fn post(machine: &Machine, path: &str, body: &str) -> (u16, String) {
+pub(crate) fn post(machine: &Machine, path: &str, body: &str) -> (u16, String) {
     let (page, jar) = (page(machine).unwrap(), machine.home.join("cookies"));
     let output = Command::new("curl")
         .args(["-s", "--max-time", "10", "-w", "\n%{http_code}", "-H", "content-type: application/json"])
@@ -54,7 +54,7 @@ fn post(machine: &Machine, path: &str, body: &str) -> (u16, String) {
 }
 
 /// What anybody on the LAN reads of the box's updates.
-fn shown(machine: &Machine) -> Option<Value> {
+pub(crate) fn shown(machine: &Machine) -> Option<Value> {
     let page = page(machine)?;
     let output =
         Command::new("curl").args(["-sf", "--max-time", "5"]).arg(format!("{page}/api/v1/update")).output();
@@ -108,7 +108,7 @@ fn only_what_is_newer_is_taken_from_a_stick_and_the_page_says_why() {
     assert!(machine.other_slot() == before, "{}", log(&machine));
     pull_out(&machine);
     // Nor is what nobody has signed.
-    publisher.signers = 1;
+    publisher.signers = &[0];
     publisher.publish(&machine.releases(), &other);
     plug(&machine);
     until("it is refused", 40, || {
@@ -116,7 +116,7 @@ fn only_what_is_newer_is_taken_from_a_stick_and_the_page_says_why() {
     });
     assert!(machine.other_slot() == before, "{}", log(&machine));
     pull_out(&machine);
-    publisher.signers = 2;
+    publisher.signers = &[0, 1];
     publisher.announce(&machine.releases());
     plug(&machine);
     until("the new one is in place", 40, || stick(&machine).is_some_and(|(good, _)| good));

@@ -238,10 +238,10 @@ fn what_is_not_signed_well_enough_is_refused_in_words_and_the_slot_stays() {
         assert!(text(&output).contains(why), "{}", text(&output));
         assert!(machine.other_slot() == before && server.chunks_asked() == 0);
     };
-    publisher.signers = 1;
+    publisher.signers = &[0];
     publisher.publish(&machine.releases(), &next(&new, "1.2", 3));
     refused("signature");
-    publisher.signers = 2;
+    publisher.signers = &[0, 1];
     publisher.expires = "2001-01-01T00:00:00Z";
     publisher.announce(&machine.releases());
     refused("expired");

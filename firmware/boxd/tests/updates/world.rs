@@ -50,6 +50,13 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
 }
 
+/// Random bytes, for a key.
+pub(crate) fn seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut seed).unwrap();
+    seed
+}
+
 /// A system: its two images.
 #[derive(Clone)]
 pub(crate) struct System {
@@ -92,19 +99,16 @@ pub(crate) struct Publisher {
     online: Ed25519KeyPair,
     pub(crate) online_seed: [u8; 32],
     targets: serde_json::Map<String, Value>,
-    version: u64,
+    /// Of all metadata but the root.
+    pub(crate) version: u64,
+    root_version: u64,
     pub(crate) expires: &'static str,
-    /// Signatures on targets: 2 are needed.
-    pub(crate) signers: usize,
+    /// Which offline keys sign targets, in order: two of the three are needed.
+    pub(crate) signers: &'static [usize],
 }
 
 impl Publisher {
     pub(crate) fn new() -> Self {
-        let seed = || {
-            let mut seed = [0; 32];
-            ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut seed).unwrap();
-            seed
-        };
         let key = || Ed25519KeyPair::from_seed_unchecked(&seed()).unwrap();
         let online_seed = seed();
         Self {
@@ -113,29 +117,53 @@ impl Publisher {
             online_seed,
             targets: serde_json::Map::new(),
             version: 0,
+            root_version: 1,
             expires: "2038-01-01T00:00:00Z",
-            signers: 2,
+            signers: &[0, 1],
         }
     }
 
+    /// Whoever has stolen the online key, and has offline keys of his own only.
+    pub(crate) fn with_online_key_of(other: &Self) -> Self {
+        let online = Ed25519KeyPair::from_seed_unchecked(&other.online_seed).unwrap();
+        Self { online, online_seed: other.online_seed, version: other.version + 1000, ..Self::new() }
+    }
+
+    /// Takes a new online key, which the next root names: what to do when the old one was stolen.
+    pub(crate) fn renew_online_key(&mut self, folder: &Path) {
+        self.online_seed = seed();
+        self.online = Ed25519KeyPair::from_seed_unchecked(&self.online_seed).unwrap();
+        self.root_version += 1;
+        self.announce(folder);
+    }
+
+    /// The root that boxes trust.
     pub(crate) fn root(&self) -> Vec<u8> {
+        self.root_with(self.root_version, &self.offline, 2)
+    }
+
+    /// The next root as the holder of the second release key would like it: his is the only one.
+    pub(crate) fn root_of_one(&self) -> Vec<u8> {
+        self.root_with(self.root_version + 1, &self.offline[1..2], 1)
+    }
+
+    fn root_with(&self, version: u64, offline_keys: &[Ed25519KeyPair], threshold: u32) -> Vec<u8> {
         let entry = |key: &Ed25519KeyPair| key_entry(key.public_key().as_ref());
-        let ids: Vec<_> = self.offline.iter().map(|key| key_id(&entry(key)).unwrap()).collect();
+        let ids: Vec<_> = offline_keys.iter().map(|key| key_id(&entry(key)).unwrap()).collect();
         let online = key_id(&entry(&self.online)).unwrap();
-        let keys: BTreeMap<_, _> = self
-            .offline
+        let keys: BTreeMap<_, _> = offline_keys
             .iter()
             .chain([&self.online])
             .map(|key| (key_id(&entry(key)).unwrap(), entry(key)))
             .collect();
         let (offline, online) =
-            (json!({"keyids": ids, "threshold": 2}), json!({"keyids": [online], "threshold": 1}));
+            (json!({"keyids": ids, "threshold": threshold}), json!({"keyids": [online], "threshold": 1}));
         let signed = json!({
-            "_type": "root", "spec_version": "1.0.31", "version": 1, "expires": "2038-01-01T00:00:00Z",
+            "_type": "root", "spec_version": "1.0.31", "version": version, "expires": "2038-01-01T00:00:00Z",
             "consistent_snapshot": true, "keys": keys,
             "roles": {"root": offline, "targets": offline, "snapshot": online, "timestamp": online},
         });
-        serde_json::to_vec(&sign(&signed, &self.offline).unwrap()).unwrap()
+        serde_json::to_vec(&sign(&signed, offline_keys).unwrap()).unwrap()
     }
 
     /// Adds a release to the folder.
@@ -165,7 +193,8 @@ impl Publisher {
         self.targets.insert(
             format!("test/{}.json", system.version),
             json!({"length": description.len(), "hashes": {"sha256": sha256},
-                   "custom": {"since": since, "security": system.security}}),
+                   "custom": {"board": "test", "version": system.version, "since": since,
+                              "security": system.security}}),
         );
         write(&folder.join(format!("targets/test/{sha256}.{}.json", system.version)), &description);
         self.announce(folder);
@@ -178,6 +207,11 @@ impl Publisher {
 
     /// Signs everything anew.
     pub(crate) fn announce(&mut self, folder: &Path) {
+        self.announce_with(folder, |_, _| {});
+    }
+
+    /// The same, with a hand in the signed targets: it is given the ids of the release keys, too.
+    pub(crate) fn announce_with(&mut self, folder: &Path, hand: impl FnOnce(&mut Value, &[String])) {
         self.version += 1;
         let version = self.version;
         let document = |kind: &str, field: &str, content: Value| {
@@ -188,20 +222,24 @@ impl Publisher {
             serde_json::to_vec(&sign(value, keys.iter().copied()).unwrap()).unwrap()
         };
         let listed = |bytes: &[u8]| json!({"version": version, "length": bytes.len(), "hashes": {"sha256": hex(&hash(bytes))}});
-        let offline: Vec<_> = self.offline.iter().take(self.signers).collect();
-        let targets = signed(&document("targets", "targets", Value::Object(self.targets.clone())), &offline);
+        let offline: Vec<_> = self.signers.iter().map(|index| &self.offline[*index]).collect();
+        let targets = document("targets", "targets", Value::Object(self.targets.clone()));
+        let mut targets = sign(&targets, offline).unwrap();
+        let ids = self.offline.iter().map(|key| key_id(&key_entry(key.public_key().as_ref())).unwrap());
+        hand(&mut targets, &ids.collect::<Vec<_>>());
+        let targets = serde_json::to_vec(&targets).unwrap();
         let meta = json!({"targets.json": listed(&targets)});
         let snapshot = signed(&document("snapshot", "meta", meta), &[&self.online]);
         let meta = json!({"snapshot.json": listed(&snapshot)});
         let timestamp = signed(&document("timestamp", "meta", meta), &[&self.online]);
-        write(&folder.join("metadata/1.root.json"), &self.root());
+        write(&folder.join(format!("metadata/{}.root.json", self.root_version)), &self.root());
         write(&folder.join(format!("metadata/{version}.targets.json")), &targets);
         write(&folder.join(format!("metadata/{version}.snapshot.json")), &snapshot);
         write(&folder.join("metadata/timestamp.json"), &timestamp);
     }
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+pub(crate) fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
 }

@@ -43,11 +43,14 @@ impl Mirrors {
         self.list.is_empty()
     }
 
-    /// Who is asked at `now`: the one that served last, else the next one that does not rest.
+    /// Who is asked at `now`: of those that do not rest the one that has failed least often, from the one that served last on.
+    /// So mirrors that take longer to fail than they rest do not keep the box from one that was never asked.
     pub(crate) fn next(&self, now: u64) -> Next {
         let count = self.list.len();
-        let mut all = (0..count).map(|offset| (self.preferred + offset) % count.max(1));
-        let awake = all.find(|index| self.list.get(*index).is_some_and(|one| one.until <= now));
+        let all = (0..count).map(|offset| (self.preferred + offset) % count.max(1));
+        let awake =
+            all.filter_map(|index| Some((index, self.list.get(index).filter(|one| one.until <= now)?)));
+        let awake = awake.min_by_key(|(_, one)| one.failures).map(|(index, _)| index);
         match (awake, self.list.iter().map(|mirror| mirror.until).min()) {
             (Some(index), _) => Next::Ask(index),
             (None, Some(until)) => Next::Rest(until),
@@ -90,6 +93,19 @@ mod tests {
         mirrors.served(1);
         assert_eq!(mirrors.next(5_000), Next::Ask(1), "who serves goes on serving");
         assert_eq!(Mirrors::new(0).next(0), Next::Nobody);
+    }
+
+    #[test]
+    fn mirrors_that_fail_slowly_do_not_take_turns_before_one_that_was_never_asked() {
+        let mut mirrors = Mirrors::new(3);
+        mirrors.failed(0, None, 60_000, u32::MAX);
+        assert_eq!(mirrors.next(60_000), Next::Ask(1));
+        // The first one's rest is long over.
+        mirrors.failed(1, None, 120_000, u32::MAX);
+        assert_eq!(mirrors.next(120_000), Next::Ask(2));
+        mirrors.served(2);
+        mirrors.failed(2, None, 180_000, u32::MAX);
+        assert_eq!(mirrors.next(180_000), Next::Ask(0), "all have failed as often: the next in turn");
     }
 
     #[test]
