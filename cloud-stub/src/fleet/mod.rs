@@ -22,6 +22,7 @@ pub mod console;
 mod decide;
 mod desk;
 mod event;
+mod fold;
 mod orders;
 #[cfg(test)]
 mod properties;
@@ -33,6 +34,8 @@ mod scenarios;
 #[cfg(test)]
 mod simulation;
 mod stage;
+#[cfg(test)]
+mod start;
 mod state;
 mod table;
 mod tally;
@@ -46,7 +49,7 @@ mod world;
 pub use campaign::{Campaign, Place, Run, Standing};
 pub use command::{Command, POSTPONE_MS, Steer, Unwilling};
 pub use decide::{Answer, Ask, Decision, Site};
-pub use desk::{Fleet, Note, Told};
+pub use desk::{Fleet, Note, Told, WORTH_KEEPING};
 pub use event::{ALL, Draft, Event, Happening, PIN, Recorded};
 pub use orders::{Care, Page, Undone, Words};
 pub use routes::routes;

@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
-use super::sample::box_id;
+use super::fold::FORMAT;
+use super::sample::{Scratch, box_id};
 use super::{Draft, Event, Fleet, Happening, Stage};
-use crate::store::{Options, Store, System};
 
 const BOXES: u32 = 10_000;
 const CAMPAIGNS: u32 = 10;
@@ -75,38 +75,44 @@ fn held() -> u64 {
 #[tokio::test]
 #[ignore = "takes a minute: it measures"]
 async fn a_million_events_are_read_and_folded() {
-    let folder = std::env::temp_dir().join(format!("cloud-start-{}", std::process::id()));
-    let url = format!("sqlite:{}", folder.join("cloud.db").display());
-    let options =
-        || Options { network: "10.13.0.0/16".parse().unwrap(), url: "https://x.example".to_owned() };
-    let store = Store::open(&url, options(), System).await.unwrap();
+    let scratch = Scratch::new();
+    let seconds = |began: Instant| began.elapsed().as_secs_f64();
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+
+    let store = scratch.open().await;
     let began = Instant::now();
-    let mut basis = 0;
+    let mut written = 0;
     let mut events = history().peekable();
     while events.peek().is_some() {
         let batch: Vec<Happening> = events.by_ref().take(BATCH).collect();
-        assert!(store.add_fleet_events(basis, &batch, None).await.unwrap());
-        basis += batch.len() as u64;
+        assert!(store.add_fleet_events(written, &batch, None).await.unwrap());
+        written += batch.len() as u64;
     }
-    store.close().await.unwrap();
-    println!("{basis} events written in {:.1} s", began.elapsed().as_secs_f64());
-
-    let before = held();
-    let began = Instant::now();
-    let store = Store::open(&url, options(), System).await.unwrap();
-    let fleet = Fleet::new(store.clone(), None);
-    let state = fleet.known().await.unwrap().clone();
-    let whole = began.elapsed().as_secs_f64();
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!("read and folded in {whole:.2} s; {:.0} MiB more are held", mib(held() - before));
-    assert_eq!((state.newest(), state.boxes().len()), (basis, BOXES as usize));
+    println!("{written} events are written in {:.1} s", seconds(began));
 
     let began = Instant::now();
     let mut newest = 0;
-    while newest < basis {
+    while newest < written {
         newest = store.fleet_events(newest).await.unwrap().last().unwrap().id;
     }
-    println!("of which reading takes {:.2} s", began.elapsed().as_secs_f64());
+    println!("reading alone takes {:.2} s", seconds(began));
+
+    let before = held();
+    let began = Instant::now();
+    let fleet = Fleet::new(store.clone(), None);
+    assert_eq!(fleet.known().await.unwrap().newest(), written);
+    println!("read and folded in {:.2} s; {:.0} MiB more are held", seconds(began), mib(held() - before));
+
+    let began = Instant::now();
+    fleet.keep_fold(1).await.unwrap();
+    let (kept, _) = store.fleet_fold(FORMAT).await.unwrap();
+    let bytes: usize = kept.iter().flat_map(|kept| &kept.parts).map(String::len).sum();
+    println!("kept in {:.2} s: {:.1} MiB", seconds(began), mib(bytes as u64));
+
+    let began = Instant::now();
+    let next = Fleet::new(store.clone(), None);
+    assert_eq!(next.known().await.unwrap().newest(), written);
+    println!("begun with what is kept in {:.2} s", seconds(began));
+    assert_eq!(*next.known().await.unwrap(), *fleet.known().await.unwrap());
     store.close().await.unwrap();
-    std::fs::remove_dir_all(folder).unwrap();
 }
