@@ -1,5 +1,5 @@
 //! `cloud`: the command line of the cloud. `main` → [`cloud_stub::cli`] → [`cloud_stub::wiring`] or
-//! [`cloud_stub::owner`].
+//! [`cloud_stub::owner`] or [`cloud_stub::fleet::console`].
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use cloud_stub::cli::{self, Command, What};
 use cloud_stub::config::Config;
+use cloud_stub::fleet::{Fleet, console};
 use cloud_stub::store::{Options, Store, System};
 use cloud_stub::{ingest, log, owner, updates, wiring};
 use nix::sys::stat::{Mode, umask};
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     match cli::parse(arguments) {
         Ok(Command::Help) => print(&cli::help()),
+        Ok(Command::FleetHelp) => print(cli::FLEET_HELP),
         Ok(Command::Version) => print(&format!("cloud {}\n", env!("CARGO_PKG_VERSION"))),
         Ok(Command::Puller { data }) => finished(ingest::run_puller(data)),
         Ok(Command::Do { config, what }) => match configuration(config.as_deref()) {
@@ -53,7 +55,12 @@ fn owner(config: &Config, what: What) -> anyhow::Result<()> {
     let text = runtime.block_on(async {
         let options = Options { network: config.hub.network, url: config.http.base() };
         let store = Store::open(config.store.expose(), options, System).await?;
-        let text = owner::run(&store, what).await?;
+        let text = match what {
+            What::Fleet(order) => {
+                console::run(&Fleet::new(store.clone(), config.updates.as_ref()), order).await?
+            }
+            what => owner::run(&store, what).await?,
+        };
         store.close().await?;
         anyhow::Ok(text)
     })?;

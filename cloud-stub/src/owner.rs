@@ -14,8 +14,8 @@ use crate::store::{BoxState, Error, Store};
 /// The store's.
 pub async fn run(store: &Store, what: What) -> Result<String, Error> {
     match what {
-        // Neither needs the store.
-        What::Serve | What::Updates => Ok(String::new()),
+        // None is the store's alone.
+        What::Serve | What::Updates | What::Fleet(_) => Ok(String::new()),
         What::Claim { code, owner } => {
             let claimed = store.claim(&code, &owner).await?;
             let words = check_words(&claimed.box_id, &claimed.session, &claimed.owner);
@@ -129,7 +129,7 @@ fn cameras(store: &Store) -> String {
 }
 
 /// A time span, for people.
-fn span(ms: u64) -> String {
+pub(crate) fn span(ms: u64) -> String {
     match ms / 1000 {
         seconds @ 0..=119 => format!("{seconds} s"),
         seconds @ 120..=7199 => format!("{} min", seconds / 60),

@@ -172,6 +172,9 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
         if let Err(error) = status.flush(true).await {
             tracing::warn!("{error}");
         }
+        if let Err(error) = fleet.keep_fold(fleet::WORTH_KEEPING).await {
+            tracing::warn!("{error}; the next start reads more");
+        }
         if let Some(cluster) = &cluster {
             store.leave(&cluster.id).await?;
         }

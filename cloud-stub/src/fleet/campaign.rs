@@ -72,7 +72,7 @@ impl Standing {
 }
 
 /// Where a box stands in a campaign.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     standing: Standing,
     /// Whether another campaign has taken the box over before it had decided.
@@ -224,7 +224,7 @@ impl Run {
 }
 
 /// A campaign.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Campaign {
     /// As it was written down.
     pub draft: Draft,

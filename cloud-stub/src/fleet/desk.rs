@@ -1,6 +1,7 @@
 //! Where what was decided is written down. A decision is made on what is known, and written only if nothing else was written
 //! since; else it is made again on what is known then. So however many clouds there are on one database, they decide as one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use model::update::{Question, Report};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::MissedTickBehavior;
 
+use super::fold::{Damage, FORMAT};
 use super::{Answer, Ask, Command, Event, Happening, Site, State, Timing, Unwilling};
 use crate::config;
 use crate::http::Up;
@@ -19,6 +21,10 @@ use crate::updates::{Asking, Listed, Shelf};
 const LOOK: Duration = Duration::from_millis(500);
 /// How often it is looked whether something is due, in looks.
 const TICK: u32 = 20;
+/// The fold is kept after so many events.
+const KEEP: u64 = 50_000;
+/// At a clean stop it is kept after so many: fewer are read at once.
+pub const WORTH_KEEPING: u64 = 1_000;
 /// A decision is made so many times, while other clouds are faster, before the database counts as busy.
 const TRIES: u32 = 50;
 /// How long a decision waits for those of this cloud that came before it.
@@ -37,6 +43,10 @@ struct Inner {
     everyone: bool,
     state: RwLock<State>,
     loaded: OnceCell<()>,
+    /// Whether it was looked for what is kept.
+    revived: OnceCell<()>,
+    /// The last event of what is kept, as far as this cloud knows.
+    kept: AtomicU64,
     /// Whoever reads events: one after the other.
     reading: Mutex<()>,
     /// Whoever writes events: within one cloud nobody is overtaken.
@@ -76,6 +86,8 @@ impl Fleet {
             store,
             state: RwLock::default(),
             loaded: OnceCell::new(),
+            revived: OnceCell::new(),
+            kept: AtomicU64::default(),
             reading: Mutex::default(),
             writing: Mutex::default(),
         }))
@@ -121,6 +133,11 @@ impl Fleet {
         for turn in 0_u32.. {
             timer.tick().await;
             let outcome = if turn % TICK == 0 { self.tick().await } else { self.catch_up().await };
+            if outcome.is_ok()
+                && let Err(error) = self.keep_fold(KEEP).await
+            {
+                tracing::warn!("{error}; a cloud that starts reads more");
+            }
             if let (true, Err(error)) = (fine.set(outcome.is_ok()), outcome) {
                 tracing::warn!("{error}; boxes are told what was decided before");
             }
@@ -149,6 +166,16 @@ impl Fleet {
     /// The database's.
     pub async fn catch_up(&self) -> Result<(), Error> {
         let _turn = self.0.reading.lock().await;
+        let revived = self.0.revived.get_or_try_init(async || {
+            if let Some(damage) = self.revive().await? {
+                tracing::warn!(
+                    "what is kept of the updates is damaged ({damage}): all that has happened is read"
+                );
+                self.0.store.forget_fleet_fold(FORMAT).await?;
+            }
+            Ok::<(), Error>(())
+        });
+        revived.await?;
         loop {
             let newest = self.state().newest();
             let events = self.0.store.fleet_events(newest).await?;
@@ -160,6 +187,45 @@ impl Fleet {
                 state.apply(recorded);
             }
         }
+    }
+
+    /// Begins with what is kept, or says why not. Only before anything was read.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn revive(&self) -> Result<Option<Damage>, Error> {
+        let (kept, last) = match self.0.store.fleet_fold(FORMAT).await {
+            Ok((Some(kept), last)) => (kept, last),
+            Ok((None, _)) => return Ok(None),
+            Err(error) if error.passes() => return Err(error),
+            Err(error) => return Ok(Some(error.into())),
+        };
+        match aside(move || State::revived(&kept, last)).await? {
+            Ok(state) => {
+                self.0.kept.store(state.newest(), Ordering::Relaxed);
+                *self.0.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+                Ok(None)
+            }
+            Err(damage) => Ok(Some(damage)),
+        }
+    }
+
+    /// Keeps the fold, once it has this many events that what is kept has not. After a failure, as many events later.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn keep_fold(&self, events: u64) -> Result<(), Error> {
+        let state = {
+            let state = self.state();
+            if state.newest() < self.0.kept.load(Ordering::Relaxed).saturating_add(events) {
+                return Ok(());
+            }
+            state.clone()
+        };
+        self.0.kept.store(state.newest(), Ordering::Relaxed);
+        let kept = aside(move || state.kept()).await?;
+        let kept = kept.map_err(|error| Error::broken("keep what has become of updates", error))?;
+        self.0.store.keep_fleet_fold(FORMAT, &kept).await
     }
 
     /// What a box is to have. A box that is none of this cloud's is told what is for everyone, and leaves no trace.
@@ -255,6 +321,15 @@ impl Fleet {
         }
         Err(Error::Locked { doing })
     }
+}
+
+/// Does something that takes a processor for long, where nobody waits for it.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::Gone {
+        doing: "work on what has become of updates",
+        cause: error.to_string(),
+    })
 }
 
 /// Says in the log what an operator should know of.

@@ -8,7 +8,8 @@
 //!
 //! * [`State`] is the fold of all events, and has no other truth. [`State::decide`], [`State::told`], [`State::tick`] and
 //!   [`State::command`] say what happens next; nothing has happened before it is written.
-//! * [`Fleet`] writes them down, several clouds on one database as one, and [`routes`] are what operators ask.
+//! * [`Fleet`] writes them down, several clouds on one database as one. [`routes`] and [`console`] are what operators ask, at a
+//!   page and at the command line: the same orders.
 //! * [`Stage`]: rings, [`Tally`]: when a release has failed, [`Standing`]: how far a box is, [`Window`]: when a site's boxes may
 //!   restart.
 //!
@@ -17,9 +18,12 @@
 
 mod campaign;
 mod command;
+pub mod console;
 mod decide;
 mod desk;
 mod event;
+mod fold;
+mod orders;
 #[cfg(test)]
 mod mishaps;
 #[cfg(test)]
@@ -32,7 +36,10 @@ mod scenarios;
 #[cfg(test)]
 mod simulation;
 mod stage;
+#[cfg(test)]
+mod start;
 mod state;
+mod table;
 mod tally;
 mod tick;
 mod told;
@@ -44,8 +51,9 @@ mod world;
 pub use campaign::{Campaign, Place, Run, Standing};
 pub use command::{Command, POSTPONE_MS, Steer, Unwilling};
 pub use decide::{Answer, Ask, Decision, Site};
-pub use desk::{Fleet, Note, Told};
+pub use desk::{Fleet, Note, Told, WORTH_KEEPING};
 pub use event::{ALL, Draft, Event, Happening, PIN, Recorded};
+pub use orders::{Care, Page, Undone, Words};
 pub use routes::routes;
 pub use stage::{Stage, bucket};
 pub use state::{Known, Moving, State};

@@ -10,7 +10,7 @@ use super::sample::box_id;
 use super::{Ask, Command, Draft, Event, Happening, PIN, Recorded, Run, Site, Stage, Standing, State, Steer};
 use crate::updates::{Asking, Listed};
 
-const CAMPAIGNS: [&str; 2] = ["aaaaaaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbbbbbb"];
+pub(super) const CAMPAIGNS: [&str; 2] = ["aaaaaaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbbbbbb"];
 const VERSIONS: [&str; 3] = ["1.0", "1.1", "1.2"];
 const BOXES: u32 = 4;
 const MINUTE: u64 = 60_000;
@@ -43,7 +43,7 @@ fn listed() -> Vec<Listed> {
     (1..).zip(VERSIONS).map(row).collect()
 }
 
-fn draft(version: &str, canaries: u32, bake_s: u64) -> Draft {
+pub(super) fn draft(version: &str, canaries: u32, bake_s: u64) -> Draft {
     Draft {
         name: "x".to_owned(),
         version: version.to_owned(),
@@ -94,7 +94,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+pub(super) fn happening() -> impl Strategy<Value = Happening> {
     let rare = prop::sample::select(vec![PIN, "", "no such"]);
     let campaign = prop_oneof![4 => prop::sample::select(CAMPAIGNS.to_vec()), 1 => rare];
     (campaign, prop::option::of(0..BOXES), event()).prop_map(|(campaign, number, event)| Happening {

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use model::BoxId;
+use serde::{Deserialize, Serialize};
 
 use super::campaign::{Campaign, Place, Run, Standing};
 use super::event::{Event, Happening, PIN, Recorded};
 
 /// What is known of a box whatever the campaign.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Its board, as far as it has said.
     pub board: String,
@@ -30,7 +31,7 @@ pub struct Known {
 }
 
 /// The fold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     newest: u64,
     campaigns: BTreeMap<String, Campaign>,
@@ -40,7 +41,7 @@ pub struct State {
 }
 
 /// A box that may restart, or does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moving {
     /// In which campaign.
     pub campaign: String,

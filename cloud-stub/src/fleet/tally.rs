@@ -3,6 +3,8 @@
 //! Chance makes the first few boxes look better or worse than the release is. So a campaign is stopped at once only when
 //! even the lower end of what the failure rate may be ([`bound`]) is too much.
 
+use serde::{Deserialize, Serialize};
+
 /// Most failures that a release may bring, as a share of the boxes that have decided.
 const MOST_FAILED: f64 = 0.02;
 /// Most boxes that are not heard of any more: each costs somebody a way, a box that fell back costs nothing.
@@ -13,7 +15,7 @@ const Z: f64 = 1.2816;
 const FEWEST: u32 = 2;
 
 /// Boxes that have decided, since a person has last let the campaign go on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// They keep the release.
     pub committed: u32,

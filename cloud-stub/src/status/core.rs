@@ -359,7 +359,9 @@ impl Holder {
                 latency_ms: report.latency_ms.filter(|_| flows).map(short),
                 fps: if flows { report.fps } else { 0.0 },
                 bit_rate: if flows { report.bit_rate } else { 0 },
-                keyframe_age_ms: report.keyframe_age_ms.map(|age| age.saturating_add(now.saturating_sub(*heard))),
+                keyframe_age_ms: report
+                    .keyframe_age_ms
+                    .map(|age| age.saturating_add(now.saturating_sub(*heard))),
             };
             camera.hours.entry(at / HOUR_MS).or_default().put(at, sample);
             camera.sampled = true;

@@ -251,7 +251,12 @@ fn there_is_one_sample_each_half_minute_and_none_while_nothing_is_heard() {
 #[test]
 fn figures_beyond_all_measure_are_kept_as_the_most_there_is() {
     let mut told = streams("gate");
-    told.report = CameraReport { fps: f32::INFINITY, bit_rate: u64::MAX, keyframe_age_ms: Some(u64::MAX), ..told.report };
+    told.report = CameraReport {
+        fps: f32::INFINITY,
+        bit_rate: u64::MAX,
+        keyframe_age_ms: Some(u64::MAX),
+        ..told.report
+    };
     let mut scene = Scene::new();
     for _ in 0..4 {
         scene.hear(vec![told.clone()]);
@@ -271,14 +276,21 @@ fn a_report_tells_no_more_outages_than_a_box_does() {
     let mut scene = Scene::new();
     scene.live(60, &["gate"]);
     let mut told = streams("gate");
-    let ended = |age: u64| Outage { from_age_ms: age + 4_000, to_age_ms: Some(age), reason: "closed".to_owned() };
+    let ended =
+        |age: u64| Outage { from_age_ms: age + 4_000, to_age_ms: Some(age), reason: "closed".to_owned() };
     told.report.outages = (1..=1_000).rev().map(|turn| ended(turn * 10_000)).collect();
     told.report.outages.push(Outage { from_age_ms: 3_500, to_age_ms: None, reason: "closed".to_owned() });
     scene.now += 20_000_000;
     scene.core.heard("box", vec![told], Some(scene.now), scene.now);
     let batch = scene.core.batch(scene.now, true);
-    assert_eq!(batch.spans.iter().filter(|(.., span)| span.is_some_and(|span| span.to_ms.is_some())).count(), 200);
-    assert!(batch.spans.iter().any(|(.., span)| span.is_some_and(|span| span.to_ms.is_none())), "the last one goes on");
+    assert_eq!(
+        batch.spans.iter().filter(|(.., span)| span.is_some_and(|span| span.to_ms.is_some())).count(),
+        200
+    );
+    assert!(
+        batch.spans.iter().any(|(.., span)| span.is_some_and(|span| span.to_ms.is_none())),
+        "the last one goes on"
+    );
 }
 
 #[test]

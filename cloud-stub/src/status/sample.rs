@@ -109,7 +109,8 @@ impl Hour {
             slowest_ms: pings.iter().max().map(|most| *most as u16),
             latency_ms: mean(&late),
             fps: all.iter().map(|sample| sample.fps).sum::<f32>() / count as f32,
-            bit_rate: all.iter().fold(0, |sum: u64, sample| sum.saturating_add(sample.bit_rate)) / count as u64,
+            bit_rate: all.iter().fold(0, |sum: u64, sample| sum.saturating_add(sample.bit_rate))
+                / count as u64,
         }
     }
 

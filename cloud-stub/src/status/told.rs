@@ -140,7 +140,9 @@ mod tests {
     #[test]
     fn a_large_batch_is_written_in_small_parts_and_nothing_is_lost() {
         let ids: Vec<CameraId> = (0..4_000).map(|n| CameraId::new(&format!("c{n}")).unwrap()).collect();
-        let span = |id: &CameraId, from| (id.clone(), from, Some(Span { from_ms: from, to_ms: None, reason: Reason::Site }));
+        let span = |id: &CameraId, from| {
+            (id.clone(), from, Some(Span { from_ms: from, to_ms: None, reason: Reason::Site }))
+        };
         let batch = Batch {
             known: ids.iter().take(700).map(|id| (id.clone(), 1)).collect(),
             spans: ids.iter().flat_map(|id| [span(id, 2), span(id, 4), span(id, 7)]).collect(),

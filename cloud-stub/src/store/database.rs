@@ -27,13 +27,14 @@ const WHOLE_TIME: Duration = Duration::from_secs(6);
 const CONNECTIONS: u32 = 6;
 
 /// The migrations, in order. A migration that was published never changes.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "enrolment", include_str!("../../migrations/0001_enrolment.sql")),
     (2, "found", include_str!("../../migrations/0002_found.sql")),
     (3, "portal", include_str!("../../migrations/0003_portal.sql")),
     (4, "claims", include_str!("../../migrations/0004_claims.sql")),
     (5, "status", include_str!("../../migrations/0005_status.sql")),
     (6, "fleet", include_str!("../../migrations/0006_fleet.sql")),
+    (7, "fleet fold", include_str!("../../migrations/0007_fleet_fold.sql")),
 ];
 
 /// An open database.

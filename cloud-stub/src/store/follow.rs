@@ -304,38 +304,39 @@ pub(super) fn key(text: &str) -> Result<[u8; 32], Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::stage::Stage;
+    use crate::store::stage::{Stage, camera, report};
 
     #[tokio::test]
     async fn a_report_that_cannot_be_read_holds_up_nobody() {
         let stage = Stage::new().await;
-        let (id, from, camera) = stage.with_camera(1).await;
+        let (id, from, link) = stage.with_camera(1).await;
         stage.sql("UPDATE camera SET report = '{\"fps\":null}'").await;
         let other = stage.another().await;
-        stage.store.set_camera(&camera, false).await.unwrap();
+        stage.store.set_camera(&link, false).await.unwrap();
         for store in [&stage.store, &other] {
             store.refresh().await.unwrap();
             let directory = store.directory().borrow().clone();
-            let row = directory.camera(camera.as_str()).unwrap();
+            let row = directory.camera(link.as_str()).unwrap();
             assert!(!row.on, "the link is off");
             assert_eq!((&row.report.state, row.report.name.as_str()), (&CameraState::Connecting, "gate"));
         }
-        let said = crate::store::stage::report(vec![crate::store::stage::camera("gate")]);
-        other.report(from, &said).await.unwrap();
+        stage.clock.forward_ms(30_000);
+        other.report(from, &report(vec![camera("gate")])).await.unwrap();
         other.flush().await.unwrap();
-        assert_eq!(stage.another().await.directory().borrow().cameras_of(&id).next().unwrap().report.bit_rate, 4_000_000);
+        let directory = stage.another().await.directory().borrow().clone();
+        assert_eq!(directory.cameras_of(&id).next().unwrap().report.bit_rate, 4_000_000);
     }
 
     #[tokio::test]
     async fn whoever_has_missed_the_last_changes_reads_everything() {
         let stage = Stage::new().await;
-        let (.., camera) = stage.with_camera(1).await;
+        let (.., link) = stage.with_camera(1).await;
         let other = stage.another().await;
-        stage.store.set_camera(&camera, false).await.unwrap();
+        stage.store.set_camera(&link, false).await.unwrap();
         stage.sql("DELETE FROM change").await;
         other.refresh().await.unwrap();
         let directory = other.directory().borrow().clone();
-        assert!(!directory.camera(camera.as_str()).unwrap().on);
+        assert!(!directory.camera(link.as_str()).unwrap().on);
         assert_eq!(directory.version(), stage.store.directory().borrow().version());
     }
 }

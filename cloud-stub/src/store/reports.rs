@@ -326,8 +326,8 @@ mod tests {
         for store in [&stage.store, &other] {
             store.refresh().await.unwrap();
             let directory = store.directory().borrow().clone();
-            let fps: Vec<f32> = directory.cameras().map(|row| row.report.fps).collect();
-            assert_eq!(fps, [0.0]);
+            let kept: Vec<_> = directory.cameras().map(|row| (row.report.fps, row.report.bit_rate)).collect();
+            assert_eq!(kept, [(0.0, 4_000_000)]);
         }
     }
 

@@ -19,11 +19,11 @@ use crate::shop::Shop;
 use crate::stage::{Answer, Browser, Stage};
 
 const ASK: &str = "/api/v1/updates/assignment";
-const REPORT: &str = "/api/v1/updates/report";
-const CAMPAIGNS: &str = "/api/v1/fleet/campaigns";
+pub(crate) const REPORT: &str = "/api/v1/updates/report";
+pub(crate) const CAMPAIGNS: &str = "/api/v1/fleet/campaigns";
 const HOUR: u64 = 3_600_000;
 
-fn identity(number: u8) -> Identity {
+pub(crate) fn identity(number: u8) -> Identity {
     Identity::from_seed(&[number; 32]).unwrap()
 }
 
@@ -46,7 +46,7 @@ fn report(number: u8, campaign: &str, phase: Phase) -> Report {
 }
 
 /// A shop with 1.0 and 1.1, a cloud where only campaigns decide, an operator.
-async fn opened() -> (Shop, config::Updates, Stage, Browser) {
+pub(crate) async fn opened() -> (Shop, config::Updates, Stage, Browser) {
     let shop = Shop::new();
     shop.publish("1.0", 1);
     shop.publish("1.1", 1);
@@ -57,20 +57,20 @@ async fn opened() -> (Shop, config::Updates, Stage, Browser) {
 }
 
 impl Stage {
-    async fn box_asks(&self, number: u8, version: &str) -> Value {
+    pub(crate) async fn box_asks(&self, number: u8, version: &str) -> Value {
         self.post_as_box(ASK, &question(number, version, 1)).await.ok()["signed"].take()
     }
 
-    async fn box_says(&self, number: u8, campaign: &str, phase: Phase) -> StatusCode {
+    pub(crate) async fn box_says(&self, number: u8, campaign: &str, phase: Phase) -> StatusCode {
         self.post_as_box(REPORT, &report(number, campaign, phase)).await.status
     }
 
-    async fn post_as_box(&self, path: &str, body: &impl serde::Serialize) -> Answer {
+    pub(crate) async fn post_as_box(&self, path: &str, body: &impl serde::Serialize) -> Answer {
         self.post(&Browser::new(), path, &serde_json::to_value(body).unwrap()).await
     }
 
     /// A campaign for 1.1 that has begun; gives its id.
-    async fn campaign(&self, operator: &Browser, canaries: &[&str], bake_s: u64) -> String {
+    pub(crate) async fn campaign(&self, operator: &Browser, canaries: &[&str], bake_s: u64) -> String {
         let words = json!({ "name": "Spring", "version": "1.1", "canaries": canaries, "bake_s": bake_s });
         let made = self.post(operator, CAMPAIGNS, &words).await.ok();
         assert_eq!((&made["state"], made["id"].as_str().unwrap().len()), (&json!("draft"), 26));

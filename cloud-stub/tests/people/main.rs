@@ -11,6 +11,7 @@ mod cameras;
 #[path = "../common/clock.rs"]
 mod clock;
 mod command_line;
+mod console;
 mod fleet;
 #[path = "../common/folder.rs"]
 mod folder;

@@ -37,6 +37,7 @@ pub(crate) struct Stage {
     clock: Clock,
     _stop: watch::Sender<bool>,
     folder: Folder,
+    updates: Option<config::Updates>,
 }
 
 impl Stage {
@@ -71,7 +72,7 @@ impl Stage {
         let (stop, stopped) = watch::channel(false);
         let limits = Limits::default();
         tokio::spawn(door::serve(listener, None, limits, counters, Arc::new(front), stopped));
-        Self { store, fleet, address, clock, _stop: stop, folder }
+        Self { store, fleet, address, clock, _stop: stop, folder, updates }
     }
 
     /// Another cloud on the same database.
@@ -84,8 +85,11 @@ impl Stage {
     /// A configuration for the program that names this database.
     pub(crate) fn config_file(&self) -> PathBuf {
         let file = self.folder.0.join("cloud.toml");
-        let text =
+        let mut text =
             format!("[http]\nurl = \"{URL}\"\ntls = \"off\"\n[store]\nurl = {:?}\n", database(&self.folder));
+        if let Some(config::Updates { dir, key, everyone }) = &self.updates {
+            text += &format!("[updates]\ndir = {dir:?}\nkey = {key:?}\neveryone = {everyone}\n");
+        }
         std::fs::write(&file, text).unwrap();
         file
     }

@@ -9,11 +9,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use cloud_stub::{
+    fleet::{Command as Order, Draft, Fleet, Note, Run, State},
+    store::{By, Store},
+};
 use lab::{
     paths,
     process::{self, Process},
     world::{self, SCRATCH},
 };
+use model::BoxId;
 
 use crate::{
     promises::report,
@@ -65,6 +70,7 @@ pub(crate) async fn take_effect(place: Place, test: &str) -> Result<()> {
     let off = until("off", || Ok(page(&link)? == never))?;
     owner(&["camera", "on", &link])?;
     let on = until("on", || Ok(page(&link)?.starts_with("HTTP/1.1 200")))?;
+    fleet_follows(&store, member.identity.box_id(), &owner).await?;
     owner(&["revoke", &id])?;
     let revoked = until("revoked", || Ok(page(&link)? == never))?;
     ensure!(owner(&["boxes"])?.contains("revoked"));
@@ -81,6 +87,57 @@ pub(crate) async fn take_effect(place: Place, test: &str) -> Result<()> {
     ensure!(end.elapsed() < Duration::from_secs(2));
     let said = cloud.said();
     ensure!(!said.contains("ERROR") && !said.contains("panicked"), "{said}");
+    Ok(())
+}
+
+/// What is ordered of releases is known to a cloud that runs, and to the terminal what a cloud has written.
+async fn fleet_follows(
+    store: &Store,
+    box_id: &BoxId,
+    owner: &impl Fn(&[&str]) -> Result<String>,
+) -> Result<()> {
+    let fleet = Fleet::new(store.clone(), None);
+    let keeping = tokio::spawn(fleet.clone().keep());
+    let campaign = "c".repeat(26);
+    let draft = Draft {
+        name: "Spring".to_owned(),
+        version: "1.1".to_owned(),
+        boards: Vec::new(),
+        canaries: vec![box_id.clone()],
+        bake_s: 3600,
+        note: String::new(),
+        who: String::new(),
+    };
+    let note = Note {
+        by: By::COMMAND_LINE,
+        tenant: "",
+        what: "fleet.draft",
+        subject: &campaign,
+        detail: "Spring: 1.1",
+    };
+    fleet.command(Order::Draft { campaign: campaign.clone(), draft }, note).await??;
+    let listed = owner(&["fleet", "list"])?;
+    ensure!(listed.contains(&campaign) && listed.contains("draft"), "{listed}");
+    let runs = |state: &State, run| state.campaigns().get(&campaign).is_some_and(|known| known.run == run);
+    owner(&["fleet", "start", &campaign])?;
+    fleet_shows(&fleet, "started", |state| runs(state, Run::Running)).await?;
+    owner(&["fleet", "pause", &campaign, "--reason", "lunch"])?;
+    fleet_shows(&fleet, "paused", |state| runs(state, Run::Paused)).await?;
+    owner(&["fleet", "pin", box_id.as_str(), "1.0"])?;
+    let pinned =
+        |state: &State| state.known(box_id).is_some_and(|known| known.pin.as_deref() == Some("1.0"));
+    fleet_shows(&fleet, "pinned", pinned).await?;
+    ensure!(owner(&["fleet", "box", box_id.as_str(), "--json"])?.contains("\"pin\":\"1.0\""));
+    keeping.abort();
+    Ok(())
+}
+
+async fn fleet_shows(fleet: &Fleet, what: &str, effect: impl Fn(&State) -> bool) -> Result<()> {
+    let start = Instant::now();
+    while !effect(&*fleet.known().await?) {
+        ensure!(start.elapsed() < EFFECT, "{what}: no effect within {EFFECT:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     Ok(())
 }
 

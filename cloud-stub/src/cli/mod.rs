@@ -1,5 +1,7 @@
 //! The command line.
 
+mod fleet;
+
 use std::path::PathBuf;
 
 use enrol::Code;
@@ -8,11 +10,15 @@ use model::{BoxId, CameraId};
 use crate::config::KEYS;
 use crate::store::Role;
 
+pub use fleet::{Errand, HELP as FLEET_HELP, Order};
+
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
     /// Print the help.
     Help,
+    /// Print the help of `cloud fleet`.
+    FleetHelp,
     /// Print the version.
     Version,
     /// Read cameras in a process of its own; only the cloud starts it.
@@ -62,6 +68,8 @@ pub enum What {
     People,
     /// Forget a person.
     RemovePerson(String),
+    /// Bring releases to boxes.
+    Fleet(Order),
     /// Switch a camera's link.
     Camera {
         /// The camera.
@@ -109,6 +117,12 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
             }
             _ if argument.starts_with('-') => {
                 return Err(format!("unknown argument {argument:?}: see cloud --help"));
+            }
+            // Its `--version` is a release's. What only others take stands before no word of its.
+            "fleet"
+                if words.is_empty() && owner.is_none() && !operator && tenant.is_none() && role.is_none() =>
+            {
+                return fleet::parse(config, arguments);
             }
             _ => words.push(argument),
         }
@@ -185,6 +199,7 @@ Usage: cloud [--config FILE] [COMMAND]
   person list               list the people and what they are
   person remove EMAIL       forget somebody and sign them out
   updates list              list the releases that boxes can get
+  fleet COMMAND             bring a release to the boxes, a few first, and see how it goes: cloud fleet --help
   release BOX               let another owner claim a box
   revoke BOX                refuse a box for good
 
@@ -198,6 +213,7 @@ Examples:
   cloud --config cloud.toml
   cloud --config cloud.toml claim ABCD-EFGH --owner \"ACME\"
   cloud --config cloud.toml person add aida@example.org --tenant \"ACME\" --role owner
+  cloud --config cloud.toml fleet list
 
 A small cloud.toml:
   [http]
