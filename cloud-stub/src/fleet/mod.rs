@@ -23,9 +23,9 @@ mod decide;
 mod desk;
 mod event;
 mod fold;
-mod orders;
 #[cfg(test)]
 mod mishaps;
+mod orders;
 #[cfg(test)]
 mod properties;
 mod routes;

@@ -124,8 +124,7 @@ async fn fleet_follows(
     owner(&["fleet", "pause", &campaign, "--reason", "lunch"])?;
     fleet_shows(&fleet, "paused", |state| runs(state, Run::Paused)).await?;
     owner(&["fleet", "pin", box_id.as_str(), "1.0"])?;
-    let pinned =
-        |state: &State| state.known(box_id).is_some_and(|known| known.pin.as_deref() == Some("1.0"));
+    let pinned = |state: &State| state.known(box_id).is_some_and(|known| known.pin.as_deref() == Some("1.0"));
     fleet_shows(&fleet, "pinned", pinned).await?;
     ensure!(owner(&["fleet", "box", box_id.as_str(), "--json"])?.contains("\"pin\":\"1.0\""));
     keeping.abort();
