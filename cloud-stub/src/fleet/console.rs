@@ -1,6 +1,8 @@
 //! The fleet at the command line: an operator's orders, given as [`Fleet`]'s, and their answers in words, or as the API gives
 //! them. Done by [`By::COMMAND_LINE`]; a cloud that runs reads it from the table of events, as it reads another cloud's.
 
+use std::fmt::Write as _;
+
 use anyhow::{Result, anyhow};
 use model::BoxId;
 use serde_json::{Value, json};
@@ -286,7 +288,10 @@ fn unit(of: &Value, now: u64) -> String {
     let lines: Vec<_> = rows(&of["history"]).map(row).collect();
     let past = table(&["WHEN", "WHO", "WHAT", "VERSION", "CAMPAIGN", "WHY"], &lines);
     let failed = rows(&of["history"]).map(|row| word(row, "journal")).find(|journal| !journal.is_empty());
-    let journal: String = failed.unwrap_or_default().lines().map(|line| format!("  {line:?}\n")).collect();
+    let mut journal = String::new();
+    for line in failed.unwrap_or_default().lines() {
+        let _ = writeln!(journal, "  {line:?}");
+    }
     let journal = if journal.is_empty() {
         journal
     } else {

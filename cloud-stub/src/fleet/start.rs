@@ -113,6 +113,7 @@ async fn a_million_events_are_read_and_folded() {
     let next = Fleet::new(store.clone(), None);
     assert_eq!(next.known().await.unwrap().newest(), written);
     println!("begun with what is kept in {:.2} s", seconds(began));
-    assert_eq!(*next.known().await.unwrap(), *fleet.known().await.unwrap());
+    let revived = next.known().await.unwrap().clone();
+    assert_eq!(revived, *fleet.known().await.unwrap());
     store.close().await.unwrap();
 }

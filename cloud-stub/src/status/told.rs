@@ -157,7 +157,9 @@ mod tests {
             assert!(last.zip(first).is_none_or(|(last, first)| last.0 != first.0), "a camera in two parts");
         }
         let mut again = Batch::default();
-        parts.into_iter().for_each(|part| again.extend(part));
+        for part in parts {
+            again.extend(part);
+        }
         assert_eq!(format!("{again:?}"), format!("{whole:?}"));
         assert!(Batch::default().parts().is_empty());
     }

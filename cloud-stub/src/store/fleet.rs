@@ -162,7 +162,7 @@ mod tests {
         let other = stage.another().await;
         for _ in 0..3 {
             stage.clock.forward_ms(30_000);
-            stage.store.report(from, &report(vec![camera("gate")])).await.unwrap();
+            stage.store.report(from, &report(&[camera("gate")])).await.unwrap();
             stage.store.flush().await.unwrap();
             other.flush().await.unwrap();
             let seen = other.directory().borrow().by_id(&id).unwrap().seen.last_ms();

@@ -321,7 +321,7 @@ mod tests {
             assert_eq!((&row.report.state, row.report.name.as_str()), (&CameraState::Connecting, "gate"));
         }
         stage.clock.forward_ms(30_000);
-        other.report(from, &report(vec![camera("gate")])).await.unwrap();
+        other.report(from, &report(&[camera("gate")])).await.unwrap();
         other.flush().await.unwrap();
         let directory = stage.another().await.directory().borrow().clone();
         assert_eq!(directory.cameras_of(&id).next().unwrap().report.bit_rate, 4_000_000);

@@ -317,7 +317,7 @@ mod tests {
     async fn a_figure_that_is_no_number_stops_nobody() {
         let stage = Stage::new().await;
         let (_, from) = stage.join(1).await;
-        let text = serde_json::to_string(&report(vec![camera("gate")])).unwrap();
+        let text = serde_json::to_string(&report(&[camera("gate")])).unwrap();
         let hostile = text.replace("25.0", "1e39");
         assert_ne!(hostile, text);
         let hostile: Report = serde_json::from_str(&hostile).unwrap();
@@ -335,15 +335,16 @@ mod tests {
     async fn a_box_that_reports_new_cameras_again_and_again_is_stopped() {
         let stage = Stage::new().await;
         let (id, from) = stage.join(1).await;
-        let cameras = |turn: usize| (0..CAMERAS).map(|number| camera(&format!("c{turn}-{number}"))).collect();
+        let cameras =
+            |turn: usize| (0..CAMERAS).map(|number| camera(&format!("c{turn}-{number}"))).collect::<Vec<_>>();
         for turn in 0..KEPT / CAMERAS {
-            stage.store.report(from, &report(cameras(turn))).await.unwrap();
+            stage.store.report(from, &report(&cameras(turn))).await.unwrap();
         }
-        let refused = stage.store.report(from, &report(cameras(99))).await;
+        let refused = stage.store.report(from, &report(&cameras(99))).await;
         assert!(matches!(refused, Err(Error::Refused(Refused::TooManyCameras(KEPT)))), "{refused:?}");
         stage.store.refresh().await.unwrap();
         assert_eq!(stage.store.directory().borrow().cameras_of(&id).count(), KEPT);
-        let known = stage.store.report(from, &report(cameras(0))).await.unwrap();
+        let known = stage.store.report(from, &report(&cameras(0))).await.unwrap();
         assert_eq!(known.cameras.len(), CAMERAS, "those that are known go on");
     }
 
@@ -354,14 +355,16 @@ mod tests {
         for number in 1..=4 {
             let (_, from) = stage.join(number).await;
             let cameras: Vec<CameraReport> = (0..200).map(|n| camera(&format!("c{number}-{n}"))).collect();
-            stage.store.report(from, &report(cameras.clone())).await.unwrap();
+            stage.store.report(from, &report(&cameras)).await.unwrap();
             boxes.push((from, cameras));
         }
         stage.store.refresh().await.unwrap();
         stage.clock.forward_ms(30_000);
         for (from, cameras) in &mut boxes {
-            cameras.iter_mut().for_each(|camera| camera.bit_rate = 77);
-            stage.store.report(*from, &report(cameras.clone())).await.unwrap();
+            for camera in &mut *cameras {
+                camera.bit_rate = 77;
+            }
+            stage.store.report(*from, &report(cameras)).await.unwrap();
         }
         stage
             .sql(

@@ -94,7 +94,7 @@ impl Stage {
     /// A box of this store with one camera that has been reported: its id, its address and the camera's public id.
     pub(crate) async fn with_camera(&self, number: u8) -> (BoxId, Ipv4Addr, CameraId) {
         let (id, from) = self.join(number).await;
-        let answer = self.store.report(from, &report(vec![camera("gate")])).await.unwrap();
+        let answer = self.store.report(from, &report(&[camera("gate")])).await.unwrap();
         self.store.refresh().await.unwrap();
         (id, from, answer.cameras[0].public_id.clone())
     }
@@ -121,7 +121,7 @@ pub(crate) fn camera(id: &str) -> CameraReport {
 }
 
 /// A box's report of these cameras.
-pub(crate) fn report(cameras: Vec<CameraReport>) -> Report {
+pub(crate) fn report(cameras: &[CameraReport]) -> Report {
     let report = json!({
         "version": "1.0", "uptime_s": 1, "time_ms": 1, "cameras": cameras,
         "uplink": { "via": "udp", "sent_bit_rate": 0, "short": false, "cap_bit_rate": null },

@@ -125,7 +125,11 @@ async fn a_box_is_pinned_held_and_spared_from_a_terminal() {
     let (_shop, _, stage, operator) = opened().await;
     let (first, _) = stage.box_of(1, "ACME").await;
     let terminal = Terminal::beside(&stage);
+    terminal.ok(&["postpone", &first, "24"]);
     let id = stage.campaign(&operator, &[&first], 3600).await;
+    until_told(&stage, 1, &Value::Null).await;
+    assert!(terminal.ok(&["box", &first]).contains("postponed for  23 h\n"));
+    terminal.ok(&["postpone", &first, "0"]);
     let target = json!("b/1.1.json");
     until_told(&stage, 1, &target).await;
 

@@ -1,5 +1,6 @@
 //! A front with the portal's API on a free port, a clock that tests move, and browsers that keep a cookie.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,7 +89,8 @@ impl Stage {
         let mut text =
             format!("[http]\nurl = \"{URL}\"\ntls = \"off\"\n[store]\nurl = {:?}\n", database(&self.folder));
         if let Some(config::Updates { dir, key, everyone }) = &self.updates {
-            text += &format!("[updates]\ndir = {dir:?}\nkey = {key:?}\neveryone = {everyone}\n");
+            let (dir, key) = (dir.display(), key.display());
+            let _ = writeln!(text, "[updates]\ndir = \"{dir}\"\nkey = \"{key}\"\neveryone = {everyone}");
         }
         std::fs::write(&file, text).unwrap();
         file

@@ -214,7 +214,7 @@ mod tests {
         }
         let lengths = kept(&files).map(|kept| kept.map(|bytes| bytes.len() as u64));
         assert_eq!(lengths, FILES.map(|(_, role)| Some(role.most_bytes())));
-        files.write("update/timestamp.json", &[b' '; 16 * 1024 + 1]).unwrap();
+        files.write("update/timestamp.json", &vec![b' '; 16 * 1024 + 1]).unwrap();
         assert_eq!(kept(&files)[1], None, "nor more than is taken");
     }
 }

@@ -179,7 +179,7 @@ mod tests {
     fn a_line_that_comes_back_in_the_middle_of_a_trial_is_found_in_time_and_later_ones_cost_little() {
         let (hour, deadline) = (Duration::from_secs(3600), Duration::from_secs(1200));
         let looks = looks(hour, deadline);
-        let proof = deadline - Duration::from_secs(300);
+        let proof = deadline.saturating_sub(Duration::from_secs(300));
         for back_s in 0..800 {
             let back = Duration::from_secs(back_s);
             let found = looks.iter().find(|at| **at >= back).unwrap();
