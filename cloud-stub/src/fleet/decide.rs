@@ -171,7 +171,7 @@ impl State {
         }
         if let Some((known, pin)) = known.and_then(|known| Some((known, known.pin.as_deref()?))) {
             if known.pinned.as_ref().is_some_and(|place| place.reached() == Standing::Silent) {
-                events.push(returned(PIN, ask, pin));
+                events.extend(returned(PIN, ask, pin));
             }
             match of(pin) {
                 _ if pin == version => return Verdict::Stay,
@@ -197,7 +197,7 @@ impl State {
             }
             if let Some(place) = place.filter(|place| place.reached().is_decided()) {
                 if place.reached() == Standing::Silent {
-                    events.push(returned(id, ask, &campaign.draft.version));
+                    events.extend(returned(id, ask, &campaign.draft.version));
                 }
                 return Verdict::Stay;
             }
@@ -311,15 +311,16 @@ impl Moving {
 }
 
 /// One that was given up as silent is heard of again.
-fn returned(campaign: &str, ask: &Ask<'_>, target: &str) -> Happening {
+fn returned(campaign: &str, ask: &Ask<'_>, target: &str) -> Vec<Happening> {
     let version = ask.asking.version;
-    let event = if version == target {
-        Event::Committed { why: "it was heard of late, and runs it".to_owned() }
+    let events = if version == target {
+        vec![Event::Committed { why: "it was heard of late, and runs it".to_owned() }]
     } else {
         let why = format!("it was heard of late, and runs {version}");
-        Event::Failed { why, journal: String::new() }
+        // What it runs is known all the same.
+        vec![Event::Failed { why, journal: String::new() }, Event::Back { version: version.to_owned() }]
     };
-    Happening::of(campaign, ask.box_id, event)
+    events.into_iter().map(|event| Happening::of(campaign, ask.box_id, event)).collect()
 }
 
 impl Answer {

@@ -232,7 +232,7 @@ fn a_ring_whose_boxes_are_all_gone_is_followed_by_the_next_and_a_canary_is_waite
     let mut world = world();
     let rings = ["a", "c"];
     let first =
-        (0..10_000).find(|number| rings.iter().all(|id| Stage::One.has(id, &box_id(*number)))).unwrap();
+        (0..1_000_000).find(|number| rings.iter().all(|id| Stage::One.has(id, &box_id(*number)))).unwrap();
     world.ask(first, "1.0");
     world.gone.push(box_id(first));
     world.campaign("a", "1.1", &[]);
