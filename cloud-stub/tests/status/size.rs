@@ -45,7 +45,9 @@ async fn a_year_of_a_thousand_cameras_fits_two_gigabytes() {
             (id.clone(), from, Some(span))
         });
         let batch = Batch { known: vec![(id.clone(), 1)], spans: spans.collect(), hours, alarms: Vec::new() };
-        stage.store.write_status(&batch).await.unwrap();
+        for part in batch.parts() {
+            stage.store.write_status(&part).await.unwrap();
+        }
         let mut tx = pool.begin().await.unwrap();
         for ago in 0..DAYS {
             sqlx::query("INSERT INTO sample_day (public_id, day, hours) VALUES ($1, $2, $3)")
