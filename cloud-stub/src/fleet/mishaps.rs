@@ -182,6 +182,20 @@ fn a_campaign_that_a_person_lets_go_on_goes_on_even_if_all_its_boxes_have_decide
 }
 
 #[test]
+fn a_pause_makes_no_failure_forgotten() {
+    let mut world = world();
+    world.campaign("a", "1.1", &[1, 2, 3]);
+    world.restart("a", 1);
+    world.tell("a", 1, Phase::Failed);
+    world.steer("a", Steer::Pause, "a holiday").unwrap();
+    world.steer("a", Steer::Resume, "it is over").unwrap();
+    assert_eq!(world.state.campaigns()["a"].run, Run::Running);
+    world.restart("a", 2);
+    world.tell("a", 2, Phase::Failed);
+    assert_eq!(world.state.campaigns()["a"].run, Run::Halted, "both count");
+}
+
+#[test]
 fn a_campaign_that_a_person_lets_go_on_still_waits_for_who_can_decide() {
     let mut world = world();
     world.campaign("a", "1.1", &[1, 2, 3]);

@@ -131,7 +131,10 @@ impl State {
             }
             Event::Halted { why } if !ended && !drafted => campaign.turn(Run::Halted, why, at_ms),
             Event::Resumed { why, .. } if matches!(campaign.run, Run::Paused | Run::Halted) => {
-                campaign.count_anew();
+                // Who goes on after a halt has judged the failures; a pause is no judgement.
+                if campaign.run == Run::Halted {
+                    campaign.count_anew();
+                }
                 campaign.turn(Run::Running, why, at_ms);
             }
             Event::Withdrawn { why, .. } if !ended => campaign.turn(Run::Withdrawn, why, at_ms),
