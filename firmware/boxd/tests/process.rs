@@ -115,7 +115,7 @@ fn ask(stream: &mut TcpStream, request: &str) -> String {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    simcam::ports::free(Ipv4Addr::LOCALHOST).unwrap()
 }
 
 fn written(name: &str, config: &str) -> (PathBuf, PathBuf) {

@@ -39,6 +39,7 @@ mod log;
 mod onvif;
 mod pace;
 mod pipe;
+pub mod ports;
 pub mod quirks;
 mod request;
 pub mod rtp;

@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
@@ -35,7 +35,7 @@ fn camera(arguments: &[&str]) -> Camera {
 
 /// A port that nobody had a moment ago.
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    simcam::ports::free(std::net::Ipv4Addr::LOCALHOST).unwrap()
 }
 
 /// Whether ffmpeg is there; a machine without it still has the unit tests.
