@@ -13,9 +13,12 @@ chosen() {
 
 # Buildroot's own start-up scripts and accounts: overlay/ has the box's, which know no password and no getty.
 find "$target/etc/init.d" -type f ! -name rcS ! -name rcK -delete
-for gone in fstab inputrc issue mke2fs.conf.old network nsswitch.conf profile profile.d protocols services shadow shells; do
+for gone in fstab inputrc issue mke2fs.conf.old network nsswitch.conf profile profile.d protocols services shells; do
 	rm -rf "${target:?}/etc/$gone"
 done
+# Not taken away: the next `make` in the same folder writes root's line again.
+echo 'root:*:::::::' >"$target/etc/shadow"
+chmod 600 "$target/etc/shadow"
 for gone in media mnt opt var usr/share; do
 	rm -rf "${target:?}/$gone"
 done
