@@ -58,13 +58,15 @@ export class Clock {
 /** Sees a picture that stands still although the stream goes on, and says what to do about it.
  *
  * A camera that is silent is no fault of the player: the wait starts when the stream goes on. Right after
- * such an outage the picture must be back soon, so that patience is shorter then. One lone move is no stream: the box
- * closes the last part once it has noticed that the camera is gone.
+ * such an outage the picture must be back soon, so that patience is shorter then, also when it has moved a little: what
+ * Firefox had left in its buffer is over before it goes on. One lone move is no stream: the box closes the last part
+ * once it has noticed that the camera is gone.
  */
 export class Watchdog {
   static patience = 4000;
   static patienceAfterOutage = 1500;
   static outage = 3000;
+  static settling = 5000;
 
   constructor(now) {
     this.reset(now);
@@ -77,7 +79,7 @@ export class Watchdog {
   reset(now) {
     this.stuckSince = now;
     this.triedLive = false;
-    this.wait = Watchdog.patience;
+    this.backAt = -Infinity;
   }
 
   /** The playlist (or the box's count of frames) went on. */
@@ -85,7 +87,7 @@ export class Watchdog {
     this.lone = now - this.streamMovedAt > Watchdog.outage;
     if (this.lone) {
       this.reset(now);
-      this.wait = Watchdog.patienceAfterOutage;
+      this.backAt = now;
     }
     this.streamMovedAt = now;
   }
@@ -95,12 +97,16 @@ export class Watchdog {
     const moved = Math.abs(position - this.position) > 0.01;
     this.position = position;
     const streaming = !this.lone && now - this.streamMovedAt < Watchdog.outage;
-    if (moved && shouldPlay) this.reset(now);
+    if (moved && shouldPlay) {
+      this.stuckSince = now;
+      this.triedLive = false;
+    }
     if (!shouldPlay || !streaming) {
       this.stuckSince = now;
       return null;
     }
-    if (now - this.stuckSince < this.wait) return null;
+    const settles = now - this.backAt < Watchdog.settling;
+    if (now - this.stuckSince < (settles ? Watchdog.patienceAfterOutage : Watchdog.patience)) return null;
     this.stuckSince = now;
     if (this.triedLive) {
       this.triedLive = false;

@@ -98,6 +98,20 @@ test("after an outage the picture is back in view within 3 s of the stream, by f
   assert.ok(first + second <= 4, `${first} + ${second}`);
 });
 
+test("a picture that moved once after an outage and stands again is brought to live as soon, later ones with patience", () => {
+  const seconds = (since) => {
+    const dog = new Watchdog(0);
+    untilAction(dog, 0, { moves: false, limit: 20 });
+    for (let now = 20_000; now < since; now += 500) {
+      dog.streamMoved(now);
+      dog.tick(now, now / 1000, true);
+    }
+    return untilAction(dog, since);
+  };
+  assert.deepEqual(seconds(21_000), [2, "live"]);
+  assert.deepEqual(seconds(40_000), [4.5, "live"]);
+});
+
 test("the last part of a camera that is gone moves nothing", () => {
   const dog = new Watchdog(0);
   dog.streamMoved(0);
