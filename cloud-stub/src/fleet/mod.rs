@@ -36,8 +36,6 @@ mod scenarios;
 #[cfg(test)]
 mod simulation;
 mod stage;
-#[cfg(test)]
-mod start;
 mod state;
 mod table;
 mod tally;

@@ -71,7 +71,7 @@ impl Store {
     ///
     /// # Errors
     /// The database's; the events may have been added all the same.
-    pub(crate) async fn add_fleet_events(
+    pub async fn add_fleet_events(
         &self,
         basis: u64,
         events: &[Happening],

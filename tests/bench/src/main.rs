@@ -12,6 +12,7 @@ mod process;
 mod pull;
 mod row;
 mod stage;
+mod start;
 mod tunnel;
 mod viewers;
 
@@ -28,6 +29,7 @@ cargo xtask bench [NAME...] [--cameras N] [--boxes N]
   latency   frame sent to part fetched; first playlist after start
   polls     boxes that are told a second what to run, 10,000 of them in the store
   pull      CPU and memory of 200 1080p cameras that the cloud pulls, beside MediaMTX's given figures
+  start     a cloud that starts after a million events of updates
   tunnel    TCP through WireGuard on one core a side, beside wireguard-go and boringtun-cli
 
 Without a name, all of them. Example: cargo xtask bench crowd --cameras 8
@@ -54,7 +56,7 @@ fn main() -> Result<()> {
             "--boxes" => boxes = words.next().unwrap_or_default().parse()?,
             fleet::HUB => return fleet::run_hub(),
             fleet::INSIDE => inside = true,
-            "browser" | "clouds" | "crowd" | "fleet" | "gateway" | "latency" | "polls" | "pull"
+            "browser" | "clouds" | "crowd" | "fleet" | "gateway" | "latency" | "polls" | "pull" | "start"
             | "tunnel" => {
                 names.push(word);
             }
@@ -78,6 +80,9 @@ fn main() -> Result<()> {
     }
     if wanted("pull") {
         rows.extend(pull::run(&stage::Stage::set()?, cameras.unwrap_or(PULLED))?);
+    }
+    if wanted("start") {
+        rows.extend(start::run()?);
     }
     if wanted("polls") {
         rows.extend(polls::run(boxes)?);
