@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use lab::{
     boxd::{Boxd, CameraConfig},
-    browser::{self, Browser, Page},
+    browser::{self, Browser, Page, TRIES},
     cameras::{self, Auth},
     clips::{CLIPS, Clip, FRAMES_PER_SECOND},
     factory::{Factory, Host},
@@ -22,9 +22,6 @@ const SECONDS: u64 = 60;
 const FRAMES: f64 = 0.95;
 /// How far the picture may lag behind the camera in hls.js, seconds.
 const LATENCY: f64 = 2.0;
-/// A round with a complaint is watched again, since a neighbour of a virtual machine may have stopped it for a moment. The
-/// last of so many tries counts.
-const TRIES: usize = 3;
 
 #[test]
 fn chromium_plays_with_hlsjs_for_a_minute() {

@@ -1,4 +1,5 @@
 //! A camera behind a PC that has nothing of ours but the file that its owner was given: WireGuard's own tools, and wireguard-go.
+//! It plays in Chromium from the same kind of link as every other.
 
 use std::{
     fs,
@@ -10,6 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lab::{
+    browser::{self, Browser, Page},
     factory::{Factory, Host},
     http::Site,
     member::Member,
@@ -26,6 +28,9 @@ const PORT: u16 = 8443;
 const HUB: &str = "10.13.0.1";
 /// How soon a camera that goes must be unreachable.
 const GONE: Duration = Duration::from_secs(5);
+/// How long its page is watched, the camera's frames per second, and the share of them that the browser must have counted.
+const WATCHED_S: u64 = 20;
+const FRAMES: (f64, f64) = (25.0, 0.95);
 
 /// The cloud, and somebody who owns a tenant there.
 struct Portal {
@@ -133,6 +138,10 @@ fn a_camera_behind_somebody_elses_wireguard_plays_from_its_link() {
         probe.arg(portal.site.url(&format!("/{id}/index.m3u8")));
         let seen = other.output("ffprobe", probe, Duration::from_secs(30))?;
         ensure!(seen.lines().any(|line| line.starts_with("h264,") && !line.ends_with(",0")), "{seen}");
+        let page =
+            Page { name: "behind a peer".to_owned(), url: portal.site.url(&format!("/{id}/?player=hlsjs")) };
+        let complaints = browser::play_well(other, Browser::Chromium, &[page], WATCHED_S, FRAMES)?;
+        ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
         ensure!(
             established(camera, pc)? && !established(camera, cloud)?,
             "the camera is to see the PC alone"

@@ -17,8 +17,6 @@ use lab::{
 const SECONDS: u64 = 20;
 /// Share of the frames that the browser must have counted.
 const FRAMES: f64 = 0.95;
-/// As for the boxes' streams: a neighbour of a virtual machine may have stopped it for a moment. The last try counts.
-const TRIES: usize = 3;
 /// With B-frames and sound: what encoders send.
 const CLIP: Clip = Clip { name: "h264-bframes-aac", h264: true, sound: true };
 const KEY: &str = "lab-key-0123456789abcdef";
@@ -62,20 +60,13 @@ fn each_way_in_plays_from_the_same_kind_of_link() {
             Page { name: id.to_owned(), url }
         };
         let pages = ["pushed", "pulled", "command"].map(page);
-        let mut complaints = Vec::new();
-        for attempt in 1..=TRIES {
-            let log = format!("chromium-{attempt}");
-            let watched = browser::play(factory.host("viewer")?, Browser::Chromium, &log, &pages, SECONDS)?;
-            ensure!(watched.len() == pages.len(), "the browser reported on {} pages", watched.len());
-            complaints.clear();
-            for page in watched {
-                println!("  {}", page.figures());
-                complaints.extend(page.complaints(FRAMES_PER_SECOND, FRAMES));
-            }
-            if complaints.is_empty() {
-                break;
-            }
-        }
+        let complaints = browser::play_well(
+            factory.host("viewer")?,
+            Browser::Chromium,
+            &pages,
+            SECONDS,
+            (FRAMES_PER_SECOND, FRAMES),
+        )?;
         ensure!(encoder.runs(), "the encoder ended: {}", encoder.said());
         let status = cloud.stop(Duration::from_secs(10))?;
         ensure!(status.success(), "the cloud ended with {status} on SIGTERM");
