@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::http::Site;
-use lab::paths;
+use lab::{cargo, paths};
 
 use crate::process::Measured;
 
@@ -25,9 +25,7 @@ pub(crate) struct Stage {
 /// Builds what is measured, as it is shipped.
 pub(crate) fn build(what: &str, words: &[&str]) -> Result<()> {
     eprintln!("bench: building {what}");
-    let mut cargo = Command::new(env!("CARGO"));
-    let status =
-        cargo.args(["build", "--quiet", "--release"]).args(words).current_dir(paths::workspace()).status()?;
+    let status = cargo::command(&["build", "--quiet", "--release"]).args(words).status()?;
     ensure!(status.success(), "the release build failed");
     Ok(())
 }

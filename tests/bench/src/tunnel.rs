@@ -8,8 +8,8 @@ use std::thread::{available_parallelism, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use lab::paths;
 use lab::world::{self, run};
+use lab::{cargo, paths};
 use serde_json::Value;
 
 use crate::process::Measured;
@@ -79,18 +79,9 @@ fn boringtun() -> Result<PathBuf> {
     let program = tools().join("bin/boringtun-cli");
     if !program.exists() {
         eprintln!("bench: installing boringtun-cli (some minutes, once)");
-        let status = Command::new(env!("CARGO"))
-            .args([
-                "install",
-                "--quiet",
-                "--locked",
-                "--version",
-                BORINGTUN_VERSION,
-                "boringtun-cli",
-                "--root",
-            ])
-            .arg(tools())
-            .status()?;
+        let words =
+            ["install", "--quiet", "--locked", "--version", BORINGTUN_VERSION, "boringtun-cli", "--root"];
+        let status = cargo::command(&words).arg(tools()).status()?;
         ensure!(status.success(), "cargo install ended with {status}");
     }
     Ok(program)

@@ -6,7 +6,7 @@
 use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use lab::{paths, world::run};
+use lab::{cargo, paths, world::run};
 
 use crate::build;
 
@@ -56,20 +56,13 @@ pub fn firmware() -> Result<PathBuf> {
     eprintln!("image: compiling boxd for {TARGET} (some minutes the first time)");
     let target_dir = build::home().join("cargo");
     let name = TARGET.replace('-', "_");
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(paths::workspace());
-    command.args(["build", "--quiet", "--locked", "--package", "boxd", "--profile", PROFILE]);
+    let mut command =
+        cargo::command(&["build", "--quiet", "--locked", "--package", "boxd", "--profile", PROFILE]);
     command.args(["--target", TARGET, "--target-dir"]).arg(&target_dir);
     command.env(format!("CC_{name}"), GCC).env(format!("CFLAGS_{name}"), C_FLAGS);
     command.env(format!("AR_{name}"), "aarch64-linux-gnu-ar");
     command.env(format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()), GCC);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\u{1f}"));
-    // ring's build script is run again when one of these differs, and all that needs ring after it.
-    for (name, _) in std::env::vars_os() {
-        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
-            command.env_remove(name);
-        }
-    }
     if let Some(seconds) = sources_changed() {
         command.env("SOURCE_DATE_EPOCH", seconds);
     }

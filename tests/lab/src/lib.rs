@@ -18,6 +18,7 @@ pub mod account;
 pub mod boxd;
 pub mod browser;
 pub mod cameras;
+pub mod cargo;
 pub mod clips;
 pub mod clock;
 pub mod cloud;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::geteuid;
 
-use crate::paths;
+use crate::{cargo, paths};
 
 /// Debian 12 packages that the lab uses, beyond Rust and a C compiler.
 pub const PACKAGES: &[&str] = &[
@@ -188,17 +188,8 @@ fn venv(folder: &Path, recipe: &str) -> Result<()> {
 fn oxvif(folder: &Path, recipe: &str) -> Result<()> {
     let version = fs::read_to_string(paths::sources().join(recipe))?;
     finish(
-        Command::new("cargo")
-            .args([
-                "install",
-                "--quiet",
-                "--locked",
-                "--debug",
-                "--features",
-                "mock-server",
-                "--example",
-                "mock_server",
-            ])
+        cargo::command(&["install", "--quiet", "--locked", "--debug"])
+            .args(["--features", "mock-server", "--example", "mock_server"])
             .args(["--version", version.trim(), "--root"])
             .arg(folder)
             .arg("oxvif")

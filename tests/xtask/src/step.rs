@@ -6,14 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lab::paths;
-
-/// A cargo command at the root of the workspace, with the cargo that runs us.
-pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(paths::workspace()).args(arguments);
-    command
-}
+pub(crate) use lab::cargo::command as cargo;
 
 /// Builds the programs that the lab and the demo run: optimised, but each crate by itself, which takes much
 /// less time than what is measured and shipped.
