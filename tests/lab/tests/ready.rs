@@ -5,13 +5,22 @@
 //! | oxvif's mock | crates.io | Media 2, H.265; keeps what it is told; writes elements for the schema's attributes |
 //! | `onvif_strict.py`, Media 2 and 1 | our script; schemas and judge from PyPI | takes and gives only what ONVIF's official schema allows |
 //! | ipycam | PyPI | a device that knows no SetVideoEncoderConfiguration: a plain sentence, nothing changed |
+//! | whatever `STREAMBOX_ONVIF` names | you | devices that no registry has: cameras, and firmware built from its source |
 //!
-//! No package of crates.io, PyPI, npm or Debian that we found is a second device which keeps settings: onvif-server (crates.io)
-//! and ipycam only tell theirs, onvif (npm) has recorded answers.
+//! No package of crates.io, PyPI, npm or Debian that we found is a second device which keeps a GOP: onvif-device-rs (crates.io)
+//! says yes and drops it, onvif-server (crates.io) and ipycam only tell theirs, onvif (npm) has recorded answers. Two firmwares
+//! keep it and were run by hand: onvif-rust for Anyka's cameras, and MorseMicro's camera-onvif-server.
 
-use std::{fs, path::PathBuf, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use camera::{
     Source,
     errand::{Encoder, Errand, Outcome, run},
@@ -29,10 +38,15 @@ use model::{CameraId, Trouble};
 /// How long a device may take to its first listening: schemas of 20,000 lines are read in Python.
 const START: Duration = Duration::from_secs(120);
 
+/// Devices remember nonces: none comes twice.
+static SEED: AtomicU64 = AtomicU64::new(7);
+
 fn ask(address: &str, errand: Errand) -> Result<Result<Outcome, Trouble>> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
+    let seed = now.wrapping_add(SEED.fetch_add(1, Relaxed));
     let source = Source::new(CameraId::new("cam")?, address, None, None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(run(&source, errand, 7)))
+    Ok(runtime.block_on(run(&source, errand, seed)))
 }
 
 fn improved(address: &str) -> Result<(Encoder, Encoder)> {
@@ -113,6 +127,30 @@ fn a_device_that_takes_only_what_the_schema_allows_becomes_browser_ready() {
         }
         Ok(())
     });
+}
+
+/// Devices of your own, by `STREAMBOX_ONVIF`: addresses as in `boxd`'s configuration, with user and password, and blanks between
+/// them. What they encode IS CHANGED. Each must have something to improve, such as a GOP of five seconds.
+#[test]
+fn devices_that_you_name_become_browser_ready() -> Result<()> {
+    let named = std::env::var("STREAMBOX_ONVIF").unwrap_or_default();
+    for address in named.split_whitespace() {
+        let (before, after) = improved(address).with_context(|| hidden(address))?;
+        ensure!(before.improvable, "{}: it has nothing to improve: {before:?}", hidden(address));
+        let second = after.fps.round().max(1.0) as u32;
+        ensure!(
+            after.encoding == "H264" && (1..=second).contains(&after.gop),
+            "{}: {after:?}",
+            hidden(address)
+        );
+        stays(address, &after).with_context(|| hidden(address))?;
+    }
+    Ok(())
+}
+
+/// An address without what stands before its host.
+fn hidden(address: &str) -> String {
+    address.rsplit_once('@').map_or(address, |(_, rest)| rest).to_owned()
 }
 
 #[test]

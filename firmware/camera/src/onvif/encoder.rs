@@ -282,6 +282,10 @@ impl Options {
         if all.peek().is_none() {
             return Self::Unknown;
         }
+        // Against the schema, but seen (onvif-device-rs): options that name no encoding.
+        if !answer.children.iter().any(|options| options.child("Encoding").is_some()) {
+            return Self::Unknown;
+        }
         let encoding =
             |options: &&Element| options.child("Encoding").is_some_and(|encoding| is_h264(&encoding.text));
         let Some(options) = all.find(encoding) else { return Self::Other };

@@ -36,6 +36,9 @@ fn h265_becomes_the_nearest_h264_that_the_camera_has() {
     assert_eq!(new.profile.as_deref(), Some("Baseline"));
     let none = element("<R><Options><Encoding>H265</Encoding></Options></R>");
     assert_eq!(now.improved(&Options::read2(&none)), None);
+    let unnamed = element("<R><Options><QualityRange><Min>1</Min><Max>5</Max></QualityRange></Options></R>");
+    assert_eq!(Options::read2(&unnamed), Options::Unknown, "it is asked for H.264 all the same");
+    assert_eq!(now.improved(&Options::Unknown).unwrap().encoding, "H264");
 }
 
 #[test]
