@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::{Request, StatusCode};
-use model::enrol::{Hello, Join, Joined, Progress};
+use model::enrol::{Hello, Join, Joined, Progress, Standing};
 use serde::Deserialize;
 use url::Url;
 
@@ -60,9 +60,21 @@ impl Enrolment {
     pub fn routes(self) -> Router {
         Router::new()
             .route("/api/v1/enrol", post(hello))
+            .route("/api/v1/enrol/standing", post(standing))
             .route("/api/v1/enrol/{session}", get(progress))
             .route("/api/v1/enrol/{session}/join", post(join))
             .with_state(Arc::new(self))
+    }
+
+    /// A hello whose signature is good and that means this cloud, and the key that it is signed with.
+    async fn believed(&self, request: Request<Body>) -> Result<(Hello, [u8; 32]), Box<Response>> {
+        let hello: Hello = json(request).await?;
+        let identity = verify_hello(&hello).map_err(|why| Box::new(unbelieved(why)))?;
+        if !self.is_meant(&hello.cloud) {
+            let words = "This hello is meant for another cloud.";
+            return Err(Box::new(sentence(StatusCode::FORBIDDEN, words)));
+        }
+        Ok((hello, identity))
     }
 
     /// Whether a hello that means `cloud` means this one: nobody can pass it on to another.
@@ -82,17 +94,10 @@ async fn hello(
     if let Err(wait) = enrolment.hellos.take(client.0, Instant::now()) {
         return too_often(wait.retry_after_s);
     }
-    let hello: Hello = match json(request).await {
-        Ok(hello) => hello,
+    let (hello, identity) = match enrolment.believed(request).await {
+        Ok(believed) => believed,
         Err(refusal) => return *refusal,
     };
-    let identity = match verify_hello(&hello) {
-        Ok(identity) => identity,
-        Err(why) => return unbelieved(why),
-    };
-    if !enrolment.is_meant(&hello.cloud) {
-        return sentence(StatusCode::FORBIDDEN, "This hello is meant for another cloud.");
-    }
     let words = HelloWords { box_id: &hello.box_id, identity, version: &hello.version, nonce: &hello.nonce };
     match enrolment.store.hello(words).await {
         Ok(session) => {
@@ -106,6 +111,25 @@ async fn hello(
             answer(session)
         }
         Err(error) => refused("a hello", &error),
+    }
+}
+
+/// Answers a box whose tunnel is dead. Nothing is begun by it.
+async fn standing(
+    State(enrolment): State<Arc<Enrolment>>,
+    Extension(client): Extension<Client>,
+    request: Request<Body>,
+) -> Response {
+    if let Err(wait) = enrolment.hellos.take(client.0, Instant::now()) {
+        return too_often(wait.retry_after_s);
+    }
+    let (hello, _) = match enrolment.believed(request).await {
+        Ok(believed) => believed,
+        Err(refusal) => return *refusal,
+    };
+    match enrolment.store.has_peer(&hello.box_id, &hello.tunnel_key).await {
+        Ok(member) => answer(Standing { member }),
+        Err(error) => refused("a question", &error),
     }
 }
 

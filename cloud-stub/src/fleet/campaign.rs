@@ -15,6 +15,8 @@ use super::{Stage, Tally, Timing};
 
 /// How often a box may say that it has not restarted after all. One whose restarts and stays never end has failed.
 const STAYS: u8 = 5;
+/// So many things that stand in one box's way are written down in a campaign.
+const REASONS: u8 = 20;
 
 /// How far a box is with a release. The later word wins: one that was given up as silent may still come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,6 +95,8 @@ pub struct Place {
     counted: Option<u32>,
     /// How often it has not restarted after all.
     stays: u8,
+    /// How often it has said what stands in its way.
+    reasons: u8,
 }
 
 impl Place {
@@ -109,6 +113,7 @@ impl Place {
             why: String::new(),
             counted: None,
             stays: 0,
+            reasons: 0,
         }
     }
 
@@ -144,6 +149,20 @@ impl Place {
             if standing.is_decided() {
                 self.cleared_ms = None;
             }
+        }
+    }
+
+    /// Whether what stands in its way is news.
+    pub(super) fn is_stuck_anew(&self, why: &str) -> bool {
+        self.standing <= Standing::Fetching && self.reasons < REASONS && !why.is_empty() && self.why != why
+    }
+
+    /// Something stands in the way of what it fetches.
+    pub(super) fn stick(&mut self, why: &str, now_ms: u64) {
+        self.heard_ms = self.heard_ms.max(now_ms);
+        if self.standing == Standing::Fetching && self.reasons < REASONS {
+            self.reasons += 1;
+            why.clone_into(&mut self.why);
         }
     }
 

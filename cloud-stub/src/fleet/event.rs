@@ -146,6 +146,11 @@ pub enum Event {
     Lapsed,
     /// It fetches.
     Fetching,
+    /// Something stands in the way of what it fetches; it tries again.
+    Stuck {
+        /// What.
+        why: String,
+    },
     /// It has everything.
     Ready,
     /// It restarts.

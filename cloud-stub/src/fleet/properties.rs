@@ -83,6 +83,7 @@ fn event() -> impl Strategy<Value = Event> {
             Event::Cleared,
             Event::Lapsed,
             Event::Fetching,
+            Event::Stuck { why: why.clone() },
             Event::Ready,
             Event::Restarting,
             Event::Stayed,

@@ -4,7 +4,7 @@ use model::update::{Phase, Report};
 
 use super::sample::box_id;
 use super::world::{HOUR, MINUTE, World, world};
-use super::{Command, Draft, Event, PIN, Run, Stage, Standing, Steer, Timing, Unwilling};
+use super::{Command, Draft, Event, Happening, PIN, Run, Stage, Standing, Steer, Timing, Unwilling};
 
 #[test]
 fn a_box_of_the_ring_is_told_and_lets_its_restart_be_allowed() {
@@ -29,6 +29,32 @@ fn a_box_of_the_ring_is_told_and_lets_its_restart_be_allowed() {
     assert_eq!(world.state.campaigns()["a"].tally.committed, 1);
     assert_eq!(world.target(1, "1.1"), None);
     assert!(world.state.moving().is_empty());
+}
+
+#[test]
+fn what_stands_in_a_boxs_way_is_written_down_once_and_not_for_ever() {
+    let mut world = world();
+    let why = |world: &World| world.state.place("a", &box_id(1)).unwrap().why.clone();
+    world.campaign_for_all("a", "1.1");
+    assert!(world.ask(1, "1.0").target.is_some());
+    assert_eq!(world.stick("a", 1, "no mirror answers").len(), 2, "that it fetches, and why it does not");
+    assert_eq!(
+        (world.standing("a", 1), why(&world).as_str()),
+        (Some(Standing::Fetching), "no mirror answers")
+    );
+    for same in ["no mirror answers", ""] {
+        assert!(world.stick("a", 1, same).is_empty(), "{same:?} is no news");
+    }
+    let other = world.stick("a", 1, "the disk is full");
+    assert!(
+        matches!(&other[..], [Happening { event: Event::Stuck { why }, .. }] if why == "the disk is full")
+    );
+    assert_eq!(why(&world), "the disk is full");
+    let written: usize = (0..100).map(|number| world.stick("a", 1, &format!("reason {number}")).len()).sum();
+    assert!(written < 20, "{written} lines of one box");
+    world.tell("a", 1, Phase::Ready);
+    assert_eq!(why(&world), "", "it stands in its way no more");
+    assert!(world.stick("a", 1, "late").is_empty());
 }
 
 #[test]

@@ -189,6 +189,7 @@ impl State {
             Event::Cleared if place.reached() == Standing::Ready => place.cleared_ms = Some(at_ms),
             Event::Lapsed if place.reached() == Standing::Ready => place.cleared_ms = None,
             Event::Fetching => place.reach(Standing::Fetching, "", at_ms),
+            Event::Stuck { why } => place.stick(why, at_ms),
             Event::Ready => place.reach(Standing::Ready, "", at_ms),
             Event::Restarting => place.reach(Standing::Restarting, "", at_ms),
             Event::Stayed => place.stay(at_ms),

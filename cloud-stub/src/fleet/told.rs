@@ -34,10 +34,13 @@ impl State {
         if stays && place.may_stay(&report.running, now_ms) {
             return vec![Happening::of(campaign, box_id, Event::Stayed)];
         }
+        let stuck = (standing == Standing::Fetching && place.is_stuck_anew(&why()))
+            .then(|| Happening::of(campaign, box_id, Event::Stuck { why: why() }));
         if standing <= place.reached() {
-            return Vec::new();
+            return stuck.into_iter().collect();
         }
         let mut events = vec![Happening::of(campaign, box_id, event)];
+        events.extend(stuck);
         if standing == Standing::Failed {
             let version = cut(&report.running, VERSION);
             events.push(Happening::of(campaign, box_id, Event::Back { version }));

@@ -151,6 +151,7 @@ fn who(directory: &Directory, event: &Event) -> String {
         | Event::Held { who, .. }
         | Event::Postponed { who, .. } => who,
         Event::Fetching
+        | Event::Stuck { .. }
         | Event::Ready
         | Event::Restarting
         | Event::Stayed
@@ -188,6 +189,7 @@ fn words(event: &Event) -> (&'static str, String, &str) {
         Event::Cleared => ("cleared", String::new(), ""),
         Event::Lapsed => ("lapsed", String::new(), ""),
         Event::Fetching => ("fetching", String::new(), ""),
+        Event::Stuck { why } => ("stuck", why.clone(), ""),
         Event::Ready => ("ready", String::new(), ""),
         Event::Restarting => ("restarting", String::new(), ""),
         Event::Stayed => ("stayed", String::new(), ""),

@@ -136,6 +136,14 @@ impl World {
         self.happen(events);
     }
 
+    /// It fetches, and something stands in its way; gives what was written down.
+    pub(super) fn stick(&mut self, campaign: &str, number: u32, why: &str) -> Vec<Happening> {
+        let report = self.report(campaign, number, Phase::Fetching);
+        let events = self.state.told(&Report { why: why.to_owned(), ..report }, self.now);
+        self.happen(events.clone());
+        events
+    }
+
     pub(super) fn later(&mut self, ms: u64) {
         self.now += ms;
         let events = self.state.tick(self.now, |box_id| !self.gone.contains(box_id));

@@ -7,7 +7,7 @@ use model::BoxId;
 use super::database::{Fields, Write};
 use super::directory::BoxState;
 use super::follow::box_row;
-use super::{Error, Refused};
+use super::{Error, Refused, Store};
 
 /// What the table `boxes` has of a box that came in before.
 pub(super) struct Member {
@@ -17,6 +17,33 @@ pub(super) struct Member {
     pub(super) state: BoxState,
     pub(super) session: String,
     pub(super) enrolled_ms: u64,
+}
+
+impl Store {
+    /// Whether a box belongs to somebody and is reached by this tunnel key, base64.
+    ///
+    /// # Errors
+    /// [`Refused::Revoked`], or the database's.
+    pub async fn has_peer(&self, id: &BoxId, tunnel_key: &str) -> Result<bool, Error> {
+        const DOING: &str = "look for a box";
+        let database = &self.0.database;
+        database
+            .within(DOING, async {
+                let row = sqlx::query("SELECT state, tunnel_key FROM boxes WHERE id = $1")
+                    .bind(id.as_str())
+                    .fetch_optional(database.pool())
+                    .await
+                    .map_err(database.error(DOING))?;
+                let Some(row) = row else { return Ok(false) };
+                let row = Fields::new(&row, DOING);
+                match BoxState::from_name(&row.text("state")?) {
+                    Some(BoxState::Revoked) => Err(Refused::Revoked.into()),
+                    Some(BoxState::Active) => Ok(row.text("tunnel_key")? == tunnel_key),
+                    Some(BoxState::Released) | None => Ok(false),
+                }
+            })
+            .await
+    }
 }
 
 pub(super) async fn member(write: &mut Write, id: &BoxId) -> Result<Option<Member>, Error> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use enrol::sign_join;
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
-use model::enrol::{Joined, Progress, Session};
+use model::enrol::{Hello, Joined, Progress, Session};
 
 use crate::stage::{LOG, Stage, hello, member};
 
@@ -90,6 +90,34 @@ async fn what_is_not_signed_by_the_box_is_not_believed() {
     let other_owner = sign_join(&member(1), &session.session, "Eve", [1; 32]);
     assert_eq!(stage.post(&path, &other_owner).await.status, StatusCode::CONFLICT);
     assert_eq!(stage.store.directory().borrow().boxes().count(), 0);
+}
+
+#[tokio::test]
+async fn a_box_in_doubt_learns_how_it_stands_and_begins_nothing() {
+    let stage = Stage::new().await;
+    let doubt = async |nonce| {
+        let answer = stage.post("/api/v1/enrol/standing", &hello(&member(1), nonce, CLOUD)).await;
+        (answer.status, answer.json()["member"].as_bool())
+    };
+    assert_eq!(doubt(1).await, (StatusCode::OK, Some(false)), "nobody knows it");
+    let first = session(&stage, 1, 2).await;
+    stage.store.claim(&first.code.parse().unwrap(), "ACME").await.unwrap();
+    let join = format!("/api/v1/enrol/{}/join", first.session);
+    let yes = sign_join(&member(1), &first.session, "ACME", [1; 32]);
+    assert_eq!(stage.post(&join, &yes).await.status, StatusCode::OK);
+    assert_eq!(doubt(1).await, (StatusCode::OK, Some(true)));
+    assert_eq!(doubt(3).await, (StatusCode::OK, Some(false)), "a tunnel with another key is dead");
+    let forged = Hello { version: "9".into(), ..hello(&member(1), 4, CLOUD) };
+    let answer = stage.post("/api/v1/enrol/standing", &forged).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "for itself alone");
+    let elsewhere = hello(&member(1), 5, "https://other.example.org");
+    assert_eq!(stage.post("/api/v1/enrol/standing", &elsewhere).await.status, StatusCode::FORBIDDEN);
+    stage.store.release_box(member(1).box_id()).await.unwrap();
+    assert_eq!(doubt(1).await, (StatusCode::OK, Some(false)), "given away");
+    let second = session(&stage, 1, 7).await;
+    assert_ne!(second.code, first.code, "whoever has it may claim it");
+    stage.store.revoke_box(member(1).box_id()).await.unwrap();
+    assert_eq!(doubt(8).await, (StatusCode::GONE, None));
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ test("what a view composes has words for each of its values", () => {
     stage: STAGES,
     standing: STANDINGS,
     told: ["drafted", "started", "paused", "resumed", "withdrawn", "advanced", "opened", "done", "halted", "met", "heard", "pinned", "unpinned", "held", "unheld", "postponed",
-      "cleared", "lapsed", "stayed", "back",
+      "cleared", "lapsed", "stayed", "stuck", "back",
       ...STANDINGS.filter((name) => name !== "superseded")],
     place: ["past", "now", "ahead"],
     bar: ["committed", "failed", "moving", "rest"],

@@ -10,6 +10,9 @@
 //!  │        "Join ACME?" yes             │                                    │
 //!  │ POST /api/v1/enrol/{session}/join ─▶│ one transaction: address, peer     │
 //!  │ ◀── Joined                          │                                    │
+//!  ┆ later, when its tunnel is dead      ┆
+//!  │ POST /api/v1/enrol/standing Hello ─▶│
+//!  │ ◀── Standing                        │
 //! ```
 
 use std::net::Ipv4Addr;
@@ -64,6 +67,13 @@ impl core::fmt::Debug for Session {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Session").field("expires_in_s", &self.expires_in_s).finish_non_exhaustive()
     }
+}
+
+/// The cloud's answer to a [`Hello`] of a box that doubts whether it still belongs to it. A revoked box gets 410 instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Whether the box has an owner in this cloud, and a peer with the key that it named.
+    pub member: bool,
 }
 
 /// How far a session has come.

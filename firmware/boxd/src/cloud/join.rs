@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use enrol::{Code, Unsigned, check_words, sign_hello, sign_join};
 use hyper::Method;
-use model::enrol::{Joined, Progress, Session};
+use model::enrol::{Hello, Joined, Progress, Session, Standing};
 use serde::Serialize;
 
 use super::client::{Answer, Client, Obstacle};
@@ -95,18 +95,23 @@ pub(crate) async fn join(
     }
 }
 
-/// Says hello: gives a session, and finds out whether the box was revoked.
+/// Asks whether the box still belongs to somebody in the cloud.
 ///
 /// # Errors
-/// [`Failed`].
-pub(crate) async fn hello(
+/// [`Failed`]; with [`REVOKED`] when the cloud wants nothing to do with it any more.
+pub(crate) async fn standing(
     client: &Client,
     keys: &Keys,
     whereabouts: &Whereabouts,
-) -> Result<Session, Failed> {
+) -> Result<Standing, Failed> {
+    let hello = signed(client, keys, whereabouts)?;
+    ask(client, Method::POST, "/api/v1/enrol/standing", Some(&hello)).await
+}
+
+fn signed(client: &Client, keys: &Keys, whereabouts: &Whereabouts) -> Result<Hello, Failed> {
     // Without random bytes no nonce: but then the box would not have its keys either.
     let nonce = random().map_err(|error| Obstacle::Refused { status: 0, reason: error.to_string() })?;
-    let hello = sign_hello(
+    Ok(sign_hello(
         &keys.identity,
         Unsigned {
             tunnel_key: *keys.tunnel.public().as_bytes(),
@@ -115,7 +120,12 @@ pub(crate) async fn hello(
             nonce,
             findable: whereabouts.findable(),
         },
-    );
+    ))
+}
+
+/// Says hello: gives a session, and finds out whether the box was revoked.
+async fn hello(client: &Client, keys: &Keys, whereabouts: &Whereabouts) -> Result<Session, Failed> {
+    let hello = signed(client, keys, whereabouts)?;
     let session: Session = ask(client, Method::POST, "/api/v1/enrol", Some(&hello)).await?;
     // It becomes part of an address, the code part of a page.
     let named = (1..=64).contains(&session.session.len())

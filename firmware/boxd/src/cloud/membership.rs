@@ -45,6 +45,14 @@ pub(crate) fn keep(files: &Files, cloud: &CloudAddress, joined: &Joined) -> std:
     files.write(FILE, &serde_json::to_vec_pretty(&kept)?)
 }
 
+/// Forgets it: the box belongs to nobody in the cloud any more.
+///
+/// # Errors
+/// When the state directory cannot be written.
+pub(crate) fn forget(files: &Files) -> std::io::Result<()> {
+    files.wipe(FILE)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

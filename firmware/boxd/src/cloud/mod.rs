@@ -57,6 +57,7 @@ pub(crate) use files::tests as files_tests;
 pub(crate) use view::TunnelStatus;
 
 use crate::state::{Shared, stopping};
+use tunnel_end::Over;
 
 /// What the owner of a box that has been revoked reads.
 const REVOKED: &str = "The cloud has revoked this box: its links are dead and it does not try again. If that is a \
@@ -121,13 +122,30 @@ async fn live(options: &Options, files: &Files, shared: &Shared, time: &Arc<Time
         tracing::warn!(cloud = %address, "the cloud is spoken to without TLS: only for a network of your own");
     }
     cloud.update(|status| status.box_id = Some(keys.identity.box_id().clone()));
-    let Some(joined) = membership(options, files, shared, &client, &keys).await else {
-        return stopped(cloud, REVOKED.to_owned()).await;
-    };
-    cloud.set_joined(&joined);
-    let end = tunnel_end::End { shared, client: &client, keys: &keys, time, joined: &joined, files };
-    let tunnel_end::Revoked = Box::pin(end.keep()).await;
+    while let Some(joined) = membership(options, files, shared, &client, &keys).await {
+        cloud.set_joined(&joined);
+        let end = tunnel_end::End { shared, client: &client, keys: &keys, time, joined: &joined, files };
+        match Box::pin(end.keep()).await {
+            Over::Revoked => break,
+            Over::Released => {
+                tracing::warn!(owner = %joined.owner, "the box belongs to nobody in the cloud any more");
+                if let Err(error) = membership::forget(files) {
+                    tracing::error!(%error, "cannot forget the membership ([state] dir)");
+                }
+                alone(cloud);
+                cloud.set_phase(Phase::Asking);
+            }
+        }
+    }
     stopped(cloud, REVOKED.to_owned()).await;
+}
+
+/// No tunnel, and no links.
+fn alone(cloud: &Cloud) {
+    cloud.update(|status| {
+        status.tunnel = None;
+        status.links.clear();
+    });
 }
 
 /// The membership that is kept, or a new one; `None` when the box was revoked.
@@ -159,10 +177,7 @@ async fn membership(
 
 /// Nothing more is tried.
 async fn stopped(cloud: &Cloud, sentence: String) {
-    cloud.update(|status| {
-        status.tunnel = None;
-        status.links.clear();
-    });
+    alone(cloud);
     cloud.set_phase(Phase::Stopped);
     cloud.set_obstacle(sentence);
     std::future::pending::<()>().await;

@@ -41,7 +41,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A tunnel that has been down for this long is worth a sentence.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After so long without a tunnel the cloud is asked over HTTPS whether it still knows the box; then ever more rarely.
-const DOUBT: Duration = Duration::from_secs(60);
+const DOUBT: Duration = Duration::from_secs(30);
 const DOUBTS: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(1800));
 /// Before a tunnel that could not be made is tried again.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
@@ -51,8 +51,17 @@ const CLOCK_ASKED: Duration = Duration::from_secs(5);
 /// Looks over which the sent bit rate is averaged: 30 s.
 const RATE: usize = 31;
 
-/// The cloud wants nothing to do with this box any more.
-pub(super) struct Revoked;
+/// What none of its parts ever does.
+const ENDED: &str = "A part of the tunnel has ended; the tunnel is made anew.";
+
+/// Why the box has no cloud any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The cloud wants nothing to do with it.
+    Revoked,
+    /// Its owner has given it away, or the cloud knows nothing of it: whoever has it may claim it.
+    Released,
+}
 
 /// Everything that the tunnel serves or needs.
 pub(super) struct End<'a> {
@@ -66,14 +75,14 @@ pub(super) struct End<'a> {
 
 /// Why a tunnel was given up.
 enum Left {
-    Revoked,
+    Over(Over),
     /// The hub in use is silent, and the cloud has told of others since: their list, best first.
     OtherHubs(Vec<Hub>),
 }
 
 impl End<'_> {
-    /// Keeps the tunnel up until the box is revoked.
-    pub(super) async fn keep(&self) -> Revoked {
+    /// Keeps the tunnel up until the cloud says that it is over.
+    pub(super) async fn keep(&self) -> Over {
         let mut pause = Pause::new(AGAIN);
         let mut hubs = self.joined.hubs.clone();
         loop {
@@ -85,7 +94,7 @@ impl End<'_> {
                 Err(sentence) => Err(sentence),
             };
             let sentence = match served {
-                Ok(Left::Revoked) => return Revoked,
+                Ok(Left::Over(over)) => return over,
                 Ok(Left::OtherHubs(others)) => {
                     tracing::info!("the hub is silent; trying those that the cloud has told of since");
                     hubs = others;
@@ -136,13 +145,13 @@ impl End<'_> {
         let meter = Arc::new(Meter::default());
         // Only the last two of them ever end.
         tokio::select! {
-            () = door::inner::serve(listener, self.shared.clone(), meter.clone()) => Ok(Left::Revoked),
-            () = uplink::keep(self.shared, &meter) => Ok(Left::Revoked),
-            () = report::keep(self.shared, self.time, handle, status.clone(), inner, &told) => Ok(Left::Revoked),
-            () = self.follow_clock(handle) => Ok(Left::Revoked),
-            () = self.settle_clock() => Ok(Left::Revoked),
+            () = door::inner::serve(listener, self.shared.clone(), meter.clone()) => Err(ENDED.to_owned()),
+            () = uplink::keep(self.shared, &meter) => Err(ENDED.to_owned()),
+            () = report::keep(self.shared, self.time, handle, status.clone(), inner, &told) => Err(ENDED.to_owned()),
+            () = self.follow_clock(handle) => Err(ENDED.to_owned()),
+            () = self.settle_clock() => Err(ENDED.to_owned()),
             others = self.keep_hubs(hubs, news, status.clone()) => Ok(Left::OtherHubs(others)),
-            Revoked = self.watch(handle, &status, hubs) => Ok(Left::Revoked),
+            over = self.watch(handle, &status, hubs) => Ok(Left::Over(over)),
         }
     }
 
@@ -204,8 +213,8 @@ impl End<'_> {
         pending::<()>().await;
     }
 
-    /// Shows how the tunnel is. When it stays down, asks the cloud over HTTPS whether the box was revoked.
-    async fn watch(&self, handle: &Handle, way: &watch::Receiver<ClientStatus>, hubs: &[Hub]) -> Revoked {
+    /// Shows how the tunnel is. When it stays down, asks the cloud over HTTPS whether it still knows the box.
+    async fn watch(&self, handle: &Handle, way: &watch::Receiver<ClientStatus>, hubs: &[Hub]) -> Over {
         let mut sent = VecDeque::new();
         let mut doubts = Pause::new(DOUBTS);
         let mut down_since = Instant::now();
@@ -225,10 +234,11 @@ impl End<'_> {
             }
             self.show(handle, &seen, now.duration_since(down_since), &mut sent);
             if now >= doubt_at {
-                match join::hello(self.client, self.keys, self.shared.whereabouts()).await {
+                match join::standing(self.client, self.keys, self.shared.whereabouts()).await {
                     Err(join::Failed { obstacle: Obstacle::Refused { status: REVOKED, .. }, .. }) => {
-                        return Revoked;
+                        return Over::Revoked;
                     }
+                    Ok(standing) if !standing.member => return Over::Released,
                     // Without HTTPS either, the network is what is wrong.
                     Err(failed) => self.obstacle(Some(failed.obstacle.to_string())),
                     Ok(_) => {}

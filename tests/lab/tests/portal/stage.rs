@@ -63,7 +63,7 @@ impl Stage {
     pub(crate) fn code(&mut self) -> Result<String> {
         let account = Account::open(self.boxd.site(), PASSWORD)?;
         let join = || account.json("/api/v1/join");
-        self.boxd.wait_for(Duration::from_secs(40), "a code", |_| Ok(join()?["state"] == "code"))?;
+        self.boxd.wait_for(Duration::from_secs(75), "a code", |_| Ok(join()?["state"] == "code"))?;
         Ok(join()?["code"].as_str().unwrap_or_default().to_owned())
     }
 
