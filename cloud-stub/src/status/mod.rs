@@ -32,6 +32,7 @@ pub use reason::Reason;
 pub use routes::routes;
 
 use crate::hub::Reports;
+use crate::nodes::is_here;
 use crate::store::{BoxRow, BoxState, Directory, Error, Store};
 use alert::machine::Event;
 use sample::HOUR_MS;
@@ -239,7 +240,7 @@ impl Status {
         let mut look = Look::default();
         let tenant = if let Some(public_id) = holder.strip_prefix(SOURCE) {
             let source = directory.portal().sources.get(public_id)?;
-            look.elsewhere = !source.node.is_empty() && self.is_another(&source.node);
+            look.elsewhere = !is_here(directory, public_id);
             if !source.on {
                 look.off.extend(CameraId::new(public_id).ok());
             }
