@@ -74,7 +74,9 @@ impl Claims {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }
-            due.into_iter().for_each(|(camera, number)| self.settle(&camera, number));
+            for (camera, number) in due {
+                self.settle(&camera, number);
+            }
             if pending.changed().await.is_err() {
                 return;
             }

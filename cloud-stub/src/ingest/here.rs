@@ -72,7 +72,9 @@ impl Here {
             }
             stays
         });
-        gone.iter().for_each(Feed::close);
+        for feed in gone {
+            feed.close();
+        }
     }
 
     /// Every camera and its feed.

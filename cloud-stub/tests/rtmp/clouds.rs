@@ -68,7 +68,7 @@ impl Pair {
         directory.set_here(&first.node);
         directory.set_alive(BTreeSet::from([first.node.clone(), second.node.clone()]));
         let its = |camera: &String| holder(&directory, camera) == Some(second.node.as_str());
-        let camera = (0..).map(|number| format!("yard{number}")).find(its).unwrap();
+        let camera = (0..100).map(|number| format!("yard{number}")).find(its).unwrap();
         let tenant = "INSERT INTO tenant VALUES ('t', 'T', 0, '')".to_owned();
         let source = format!(
             "INSERT INTO source VALUES ('{camera}', 't', '', 'Yard', 'push', '{}', 1, 'public', 0, '', '', 0)",
