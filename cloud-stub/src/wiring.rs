@@ -25,7 +25,7 @@ use crate::http::acme::Renewal;
 use crate::http::certificate::{Files, Shown};
 use crate::http::{Challenges, Front, Metrics, Proxies, Redirect, Source};
 use crate::hub::{self, Hub};
-use crate::ingest::{self, Here, Ingest, SourceDesk, Wiring};
+use crate::ingest::{self, Claims, Here, Ingest, SourceDesk, Wiring};
 use crate::nodes::{self, Hubs, InnerDoor, Seal, Telling};
 use crate::people::{Gate, People};
 use crate::portal;
@@ -105,14 +105,16 @@ async fn serve(config: Config, world: impl World) -> anyhow::Result<()> {
     };
     let access = Arc::new(Access::start(store.clone(), &config.access)?);
     let here = Here::new(floor);
-    let ingest = Ingest::start(&config, &status, here.clone(), hub.handle()).await?;
+    let claims = Claims::default();
+    let ingest = Ingest::start(&config, &status, here.clone(), claims.clone(), hub.handle()).await?;
     let gateway = Gateway::new(store.directory(), gateway::inside(hub.handle()), options);
     let gateway = Arc::new(gateway.with_admission(access).with_here(here.clone()));
     gateway.register(&mut registry);
     let mut doors = Vec::new();
     if let Some((listener, url)) = encoders {
         let listener = TcpListener::from_std(listener).context("cannot use [rtmp] listen")?;
-        let door = Arc::new(push::Door::new(&config.cameras, store.directory(), here.clone(), url));
+        let door = push::Door::new(&config.cameras, store.directory(), here.clone(), claims, url);
+        let door = Arc::new(door);
         door.register(&mut registry);
         doors.push(tokio::spawn(door.serve(listener, stopped.clone())));
     }

@@ -149,7 +149,7 @@ pub const KEYS: &[Key] = &[
         "id",
         "",
         "\"gate\"",
-        "a camera without a box: the first segment of its link, which is public",
+        "a camera without a box: the first segment of its link, which is public; of several clouds this one alone has it",
     ),
     key(
         "camera",
@@ -186,7 +186,7 @@ pub const KEYS: &[Key] = &[
         "url",
         "the host of http.url with the port of listen",
         "\"rtmp://push.example.org/live\"",
-        "how encoders reach it from outside; they add / and the stream key",
+        "how encoders reach it from outside; they add / and the stream key; of several clouds any will do",
     ),
     key(
         "pull",

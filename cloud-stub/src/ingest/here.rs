@@ -42,11 +42,17 @@ impl Here {
         self.read(|feeds| feeds.get(id).is_some_and(|held| held.open))
     }
 
+    /// The feed of a camera, which is put in if it is not there: whoever fills it and whoever follows the database may come
+    /// first.
+    pub fn feed_or_new(&self, id: &CameraId, open: bool) -> Feed {
+        let mut feeds = self.0.feeds.write().unwrap_or_else(PoisonError::into_inner);
+        let new = || Held { feed: self.new_feed(), open };
+        feeds.entry(id.clone()).or_insert_with(new).feed.clone()
+    }
+
     /// Puts a camera in; `open` for those of the configuration. The feed of one that was there before is closed.
     pub fn put(&self, id: &CameraId, open: bool) -> Feed {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let first = first_sequence_number(self.0.floor.time(now));
-        let feed = Feed::new(Stream::new(media::Options::default(), first));
+        let feed = self.new_feed();
         let held = Held { feed: feed.clone(), open };
         let before = self.0.feeds.write().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), held);
         if let Some(before) = before {
@@ -55,17 +61,31 @@ impl Here {
         feed
     }
 
-    /// Takes a camera out: its link is unknown at once, and whoever waits for it is told so.
-    pub fn remove(&self, id: &CameraId) {
-        let gone = self.0.feeds.write().unwrap_or_else(PoisonError::into_inner).remove(id);
-        if let Some(gone) = gone {
-            gone.feed.close();
+    /// Takes out all cameras but those of the configuration and those that stay: their links are unknown at once, and whoever
+    /// waits for them is told so.
+    pub fn keep(&self, stays: impl Fn(&CameraId) -> bool) {
+        let mut gone = Vec::new();
+        self.0.feeds.write().unwrap_or_else(PoisonError::into_inner).retain(|id, held| {
+            let stays = held.open || stays(id);
+            if !stays {
+                gone.push(held.feed.clone());
+            }
+            stays
+        });
+        for feed in gone {
+            feed.close();
         }
     }
 
     /// Every camera and its feed.
     pub fn all(&self) -> Vec<(CameraId, Feed)> {
         self.read(|feeds| feeds.iter().map(|(id, held)| (id.clone(), held.feed.clone())).collect())
+    }
+
+    fn new_feed(&self) -> Feed {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let first = first_sequence_number(self.0.floor.time(now));
+        Feed::new(Stream::new(media::Options::default(), first))
     }
 
     fn read<T>(&self, ask: impl FnOnce(&HashMap<CameraId, Held>) -> T) -> T {
@@ -100,7 +120,22 @@ mod tests {
         assert!(here.is_open(&id));
         let second = here.put(&id, false);
         assert!(first.is_closed() && !second.is_closed() && !here.is_open(&id));
-        here.remove(&id);
+        here.keep(|stays| *stays == id);
+        assert!(!second.is_closed());
+        here.keep(|_| false);
         assert!(second.is_closed() && here.feed(&id).is_none());
+    }
+
+    #[test]
+    fn whoever_comes_second_finds_the_feed_that_is_there_and_the_configurations_stay() {
+        let here = Here::default();
+        let [gate, yard] = ["gate", "yard"].map(|id| CameraId::new(id).unwrap());
+        let filled = here.feed_or_new(&gate, false);
+        filled.set_state(model::CameraState::Stopped { trouble: model::Trouble::NoVideo });
+        let followed = here.feed_or_new(&gate, false);
+        assert!(followed.trouble().is_some() && !filled.is_closed(), "one and the same");
+        let own = here.feed_or_new(&yard, true);
+        here.keep(|_| false);
+        assert!(filled.is_closed() && !own.is_closed() && here.all().len() == 1);
     }
 }

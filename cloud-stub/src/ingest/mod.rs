@@ -13,8 +13,11 @@
 //!   reads it, [`exec`] runs commands.
 //! * [`Ingest`] starts and ends what the configuration names; [`sources`] follows what tenants have in the store, which they
 //!   add at the [`SourceDesk`]; [`report`] tells the store how they are.
+//! * Where several clouds share the database, [`Claims`] and [`arrivals`] tell it which encoders and peers have come to this one.
 
 mod api;
+mod arrivals;
+mod claims;
 mod exec;
 mod floor;
 mod here;
@@ -46,6 +49,7 @@ use seal::Safe;
 use sources::Sources;
 
 pub use api::SourceDesk;
+pub use claims::{Claim, Claims};
 pub use floor::{floor, keep_floor};
 pub use here::Here;
 pub use puller::run as run_puller;
@@ -60,12 +64,18 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Takes in what the configuration names, and what tenants have, be it behind peers of this tunnel. To be called within a
-    /// runtime.
+    /// Takes in what the configuration names, and what tenants have, be it behind peers of this tunnel, and writes down what
+    /// encoders claim. To be called within a runtime.
     ///
     /// # Errors
     /// When the database does not say by what key passwords are sealed.
-    pub async fn start(config: &Config, status: &Status, here: Here, tunnel: Handle) -> anyhow::Result<Self> {
+    pub async fn start(
+        config: &Config,
+        status: &Status,
+        here: Here,
+        claims: Claims,
+        tunnel: Handle,
+    ) -> anyhow::Result<Self> {
         let store = status.store();
         let key = store.password_key().await?;
         let safe = Safe::new(&key).context("a key of another length")?;
@@ -75,7 +85,9 @@ impl Ingest {
         for camera in &config.cameras {
             ingest.take(camera);
         }
-        let sources = Sources::new(store.clone(), here.clone(), pulling, safe, tunnel);
+        ingest.tasks.spawn(arrivals::keep(store.clone(), tunnel.clone()));
+        ingest.tasks.spawn(claims.clone().write(store.clone()));
+        let sources = Sources::new(store.clone(), here.clone(), claims, pulling, safe, tunnel);
         ingest.tasks.spawn(sources.follow());
         ingest.tasks.spawn(report::keep(status.clone(), here));
         Ok(ingest)

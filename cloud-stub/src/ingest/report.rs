@@ -8,6 +8,7 @@ use model::status::{CameraReport, Picture};
 use model::{CameraId, CameraState};
 
 use super::Here;
+use crate::nodes::is_here;
 use crate::status::Status;
 
 /// Between two reports of a camera.
@@ -25,7 +26,10 @@ pub(super) async fn keep(status: Status, here: Here) {
         tokio::time::sleep(LOOK).await;
         let directory = store.directory().borrow().clone();
         let mut cameras = here.all();
-        cameras.retain(|(id, _)| directory.portal().sources.get(id.as_str()).is_some());
+        // Of a camera that is elsewhere, others tell.
+        cameras.retain(|(id, _)| {
+            directory.portal().sources.get(id.as_str()).is_some() && is_here(&directory, id.as_str())
+        });
         told.retain(|id, _| cameras.iter().any(|(other, _)| other == id));
         let due: Vec<&(CameraId, Feed)> = cameras
             .iter()

@@ -10,7 +10,7 @@ use tunnel::keys::{PrivateKey, PublicKey};
 
 use super::seal::Safe;
 use crate::config::Config;
-use crate::nodes::holder;
+use crate::nodes::{endpoints, holder};
 use crate::peer::{Offer, Target};
 use crate::store::Directory;
 
@@ -41,12 +41,11 @@ impl Wiring {
         address: Ipv4Addr,
         target: Target,
     ) -> Value {
-        // WireGuard speaks with one hub, which must be that of the cloud that takes the camera in.
+        // WireGuard speaks with one hub. The first one is that of the cloud that waits for the camera already.
         let holder = holder(directory, id.as_str()).and_then(|node| directory.portal().nodes.get(node));
-        let mut endpoints: Vec<String> = holder.map(|node| node.endpoint.clone()).into_iter().collect();
-        let others = self.endpoints.iter().filter(|endpoint| !endpoints.contains(endpoint)).cloned();
-        let others: Vec<String> = others.collect();
-        endpoints.extend(others);
+        let first: Vec<String> =
+            holder.map(|node| &node.endpoint).into_iter().chain(&self.endpoints).cloned().collect();
+        let endpoints = endpoints(&first, directory);
         let offer = Offer { private, address, hub, hub_address: self.address, endpoints: &endpoints, target };
         json!({ "config": offer.file().expose(), "qr": offer.code().map(|code| code.expose().clone()) })
     }

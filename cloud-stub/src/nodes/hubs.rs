@@ -12,7 +12,7 @@ use url::Url;
 use crate::hub::Reports;
 use crate::store::{Directory, Error};
 
-/// Most hubs that a box is told of.
+/// Most hubs that a box or a peer is told of.
 const MOST: usize = 8;
 
 /// The hubs.
@@ -45,21 +45,24 @@ impl Hubs {
     /// All of them, this one first. Those of clouds that are dead stay in it while their lines do: they may come back, and a
     /// list that changes is written to a box's flash.
     pub fn list(&self) -> Vec<Hub> {
-        let directory = self.directory.borrow().clone();
-        let mut others: Vec<&str> =
-            directory.portal().nodes.iter().map(|(_, node)| node.endpoint.as_str()).collect();
-        others.sort_unstable();
-        let mut all: Vec<&str> = self.endpoints.iter().map(String::as_str).chain(others).collect();
-        let mut known = std::collections::HashSet::new();
-        all.retain(|endpoint| known.insert(*endpoint));
-        let hub = |(place, endpoint): (usize, &str)| Hub {
+        let hub = |(place, endpoint): (usize, String)| Hub {
             public_key: self.public_key.clone(),
-            endpoints: vec![endpoint.to_owned()],
+            endpoints: vec![endpoint],
             carrier: self.carrier.clone().filter(|_| place == 0),
             inner: self.inner,
         };
-        all.into_iter().take(MOST).enumerate().map(hub).collect()
+        endpoints(&self.endpoints, &self.directory.borrow()).into_iter().enumerate().map(hub).collect()
     }
+}
+
+/// Where the hubs are, `host:port`, each once: these first, then those of all clouds in the directory.
+pub fn endpoints(first: &[String], directory: &Directory) -> Vec<String> {
+    let mut others: Vec<&str> =
+        directory.portal().nodes.iter().map(|(_, node)| node.endpoint.as_str()).collect();
+    others.sort_unstable();
+    let mut known = std::collections::HashSet::new();
+    let all = first.iter().map(String::as_str).chain(others);
+    all.filter(|endpoint| known.insert(*endpoint)).take(MOST).map(str::to_owned).collect()
 }
 
 /// Where a cloud of this address takes WebSockets. Whichever cloud of several answers there, it is one that lives.

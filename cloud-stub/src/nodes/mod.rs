@@ -9,6 +9,8 @@
 //!   so there are no loops. Whether a viewer may watch was decided by the cloud that he asked.
 //! * Where a box is follows its reports: the hub that hears one writes it down. Boxes learn of all [`hubs`] and move when
 //!   theirs dies; what clouds say to each other carries a [`seal`].
+//! * Where a camera without a box is follows its other end, if that comes by itself: the cloud that lets an encoder in, or
+//!   whose hub hears a WireGuard peer, writes it down ([`holder`]).
 
 mod hubs;
 mod inner_door;
@@ -19,9 +21,9 @@ mod seal;
 use enrol::name128;
 use sha2::{Digest as _, Sha256};
 
-pub use hubs::{Hubs, Telling};
+pub use hubs::{Hubs, Telling, endpoints};
 pub use inner_door::{InnerDoor, LIMITS};
-pub use placement::{elsewhere, holder, is_here};
+pub use placement::{elsewhere, holder, is_here, lives, streams_elsewhere};
 pub use pulse::{BEAT, DEAD_MS, Pulses};
 pub use seal::{HEADER, LIFE_MS, Seal};
 

@@ -3,6 +3,10 @@
 //! The file lets the cloud reach one port of one address of the owner's network and nothing else: not the peer itself, not its
 //! neighbours. It works on a plain Linux with nftables or iptables. What reads the code (a telephone, a router) gets the same
 //! without the commands, and must forward by itself.
+//!
+//! WireGuard takes one endpoint, resolves its name once, and talks to a hub that is gone for ever. So the file also starts a
+//! watch, a loop of plain sh: when nothing has come from the hub for [`PATIENCE_S`], which answers each keepalive, it goes on
+//! to the next endpoint. The camera is then taken in where its peer comes out.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -16,8 +20,16 @@ use crate::hub::RTSP;
 
 /// Bytes of the largest packet: fits every path that IPv6 fits (RFC 8200 section 5).
 const MTU: u16 = 1280;
-/// Between two signs of life, seconds: what most NATs forget is older (WireGuard's own advice).
-const KEEPALIVE_S: u16 = 25;
+/// Between two signs of life, seconds. The hub answers each, so it is how soon a hub that is gone shows; NATs forget later
+/// (WireGuard's own advice is 25). While a picture flows, none is sent.
+const KEEPALIVE_S: u16 = 10;
+/// The watch looks so often, seconds.
+const LOOK_S: u16 = 5;
+/// The hub is given up when nothing has come from it for so long, seconds: two keepalives or their answers may be lost.
+const PATIENCE_S: u16 = 30;
+
+/// Where the watch leaves the number of its process, which leads its group.
+const PID: &str = "/run/streambox_%i.pid";
 
 /// A peer's configuration. Its private key is nowhere else.
 #[derive(Debug)]
@@ -30,7 +42,7 @@ pub struct Offer<'a> {
     pub hub: &'a PublicKey,
     /// The hub's address inside the tunnel.
     pub hub_address: Ipv4Addr,
-    /// Where the hub is, `host:port`; WireGuard takes one, the others are for hands.
+    /// Where the hub is, `host:port`; WireGuard takes the first one, the watch goes round all.
     pub endpoints: &'a [String],
     /// Where the camera is beside the peer.
     pub target: Target,
@@ -102,9 +114,39 @@ impl Offer<'_> {
             format!("if command -v nft >/dev/null; then nft '{nft}'; else {iptables}; fi")
         };
         format!(
-            "PostUp = sysctl -q -w net.ipv4.ip_forward=1\nPostUp = {}\nPostDown = {}\n",
+            "PostUp = sysctl -q -w net.ipv4.ip_forward=1\nPostUp = {}\nPostDown = {}\n{}",
             with(&nft, &all("-I")),
-            with("delete table ip streambox_%i", &all("-D"))
+            with("delete table ip streambox_%i", &all("-D")),
+            self.watch()
+        )
+    }
+
+    /// The lines that start the watch and end it. It ends by itself, too, when the interface is gone.
+    ///
+    /// A peer that only gets another endpoint keeps its session, which the next hub does not know, for up to two minutes: so
+    /// it is removed and added in one go, and begins with a handshake. A name that cannot be resolved changes nothing.
+    fn watch(&self) -> String {
+        let Self { hub, hub_address, endpoints, .. } = self;
+        // Whatever a name may hold, to a shell it is a name.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+        let endpoints = endpoints.iter().filter(|endpoint| endpoint.bytes().all(plain));
+        let endpoints: Vec<String> = endpoints.map(|endpoint| format!("\"{endpoint}\"")).collect();
+        if endpoints.is_empty() {
+            return String::new();
+        }
+        let watch = format!(
+            "echo $$ >{PID}; export WG_ENDPOINT_RESOLUTION_RETRIES=0; set -- {endpoints}; quiet=0; \
+             while sleep {LOOK_S} && now=$(wg show %i transfer); do now=${{now%[!0-9]*}}; \
+             if [ \"$now\" != \"$was\" ]; then was=$now; quiet=0; else quiet=$((quiet + {LOOK_S})); fi; \
+             if [ $quiet -ge {PATIENCE_S} ]; then quiet=0; set -- \"$@\" \"$1\"; shift; \
+             wg set %i peer {hub} remove peer {hub} endpoint \"$1\" persistent-keepalive {KEEPALIVE_S} allowed-ips {hub_address}/32; \
+             fi; done; rm -f {PID}",
+            endpoints = endpoints.join(" ")
+        );
+        format!(
+            "PostUp = setsid sh -c '{watch}' </dev/null >/dev/null 2>&1 &\n\
+             PostDown = p=$(cat {PID} 2>/dev/null || :); \
+             if [ -n \"$p\" ] && grep -qs {PID} \"/proc/$p/cmdline\"; then kill -- \"-$p\" || :; fi; rm -f {PID}\n"
         )
     }
 }
@@ -137,7 +179,7 @@ mod tests {
             ("PrivateKey", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="),
             ("MTU", "1280"),
             ("AllowedIPs", "10.13.0.1/32"),
-            ("PersistentKeepalive", "25"),
+            ("PersistentKeepalive", "10"),
             ("Endpoint", "hub.example.org:51820"),
         ] {
             assert_eq!(lines(&text, key), [value], "{text}");
@@ -146,9 +188,24 @@ mod tests {
         assert_eq!(lines(&text, "DNS"), [""; 0]);
         let up = lines(&text, "PostUp").join("\n");
         assert!(up.contains("tcp dport 554 dnat to 192.168.1.64:8554;"), "{up}");
-        assert_eq!(lines(&text, "PostDown").len(), 1);
+        let down = lines(&text, "PostDown").join("\n");
+        assert!(
+            down.contains("delete table ip streambox_%i") && down.contains("rm -f /run/streambox_%i.pid")
+        );
         // wg-quick takes away everything behind this sign.
-        assert!(!up.contains('#'));
+        assert!(!up.contains('#') && !down.contains('#'));
+    }
+
+    #[test]
+    fn the_watch_goes_round_all_endpoints_and_runs_none_of_them() {
+        let text = with(|offer| offer.file().expose().clone());
+        assert!(text.contains("set -- \"hub.example.org:51820\" \"other.example.org:51820\";"), "{text}");
+        let odd = ["$(reboot).org:1", "a';reboot;'b:1", "`x`:1"].map(str::to_owned);
+        let text = with(|offer| Offer { endpoints: &odd, ..*offer }.watch());
+        assert_eq!(text, "");
+        let odd = ["[2001:db8::1]:51820".to_owned(), "a'b:1".to_owned()];
+        let text = with(|offer| Offer { endpoints: &odd, ..*offer }.watch());
+        assert!(text.contains("set -- \"[2001:db8::1]:51820\";"), "{text}");
     }
 
     #[test]

@@ -18,6 +18,9 @@ use super::keys::{Found, Keys};
 use super::numbers::Refused;
 use super::places::Place;
 use super::{Door, PATIENCE, SEND, SILENCE, now_us};
+use crate::ingest::Claim;
+use crate::nodes::streams_elsewhere;
+use crate::store::Directory;
 
 /// Bytes that are read at once, on the stack.
 const READ: usize = 16 << 10;
@@ -45,6 +48,8 @@ pub(super) struct Connection {
 struct Publish {
     found: Found,
     place: Place,
+    /// Until it is written down that the camera is here.
+    _claim: Option<Claim>,
     feed: Feed,
     tracks: Tracks,
     /// A picture came.
@@ -66,7 +71,7 @@ enum End {
     Trouble(Trouble),
     /// It was silent for too long.
     Silent,
-    /// Somebody else has its place.
+    /// Somebody else has its place, or its camera is at another cloud now.
     Replaced,
     /// Its key counts no more.
     TakenBack,
@@ -173,7 +178,8 @@ impl Connection {
     fn admit(&mut self, key: &Private<String>) -> Result<(), End> {
         let door = self.door.clone();
         let now = Instant::now();
-        let found = door.keys.find(&door.directory.borrow(), key);
+        let directory = door.directory.borrow().clone();
+        let found = door.keys.find(&directory, key);
         if door.tries.is_spent(self.peer, now) {
             self.session.refuse(NO_KEY);
             return Err(End::Refused(Refused::Tries));
@@ -183,11 +189,14 @@ impl Connection {
             self.session.refuse(NO_KEY);
             return Err(End::Refused(Refused::Key));
         };
-        let Some((place, replaced)) = door.places.take(&found.camera, now) else {
+        let free = found.open || !streams_elsewhere(&directory, found.camera.as_str());
+        let Some((place, replaced)) = free.then(|| door.places.take(&found.camera, now)).flatten() else {
             self.session.refuse(BUSY);
             return Err(End::Refused(Refused::Busy));
         };
-        let feed = door.here.feed(&found.camera).unwrap_or_else(|| door.here.put(&found.camera, found.open));
+        // Before there is a feed: one that nobody claims is closed.
+        let claim = is_news(&directory, &found).then(|| door.claims.claim(&found.camera));
+        let feed = door.here.feed_or_new(&found.camera, found.open);
         if replaced {
             feed.interrupt();
         }
@@ -195,7 +204,8 @@ impl Connection {
         door.numbers.publishers.inc();
         self.session.accept();
         self.due = now + SILENCE;
-        self.publish = Some(Box::new(Publish { found, place, feed, tracks: Tracks::new(), seen: false }));
+        let tracks = Tracks::new();
+        self.publish = Some(Box::new(Publish { found, place, _claim: claim, feed, tracks, seen: false }));
         Ok(())
     }
 
@@ -208,7 +218,8 @@ impl Connection {
         let silent = publish.tracks.silent().map(str::to_owned);
         let taken = take(&mut publish.tracks, now_us()).map_err(End::Trouble)?;
         if publish.feed.is_closed() {
-            return Err(End::TakenBack);
+            let holds = Keys::holds(&self.door.directory.borrow(), &publish.found);
+            return Err(if holds { End::Replaced } else { End::TakenBack });
         }
         let news = taken.format.is_some();
         if let Some(format) = taken.format {
@@ -284,6 +295,12 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.door.numbers.open.dec();
     }
+}
+
+/// Whether clouds share the database, and it does not say that this camera is at this one.
+fn is_news(directory: &Directory, found: &Found) -> bool {
+    let source = directory.portal().sources.get(found.camera.as_str()).filter(|_| !found.open);
+    !directory.here().is_empty() && source.is_some_and(|source| source.node != directory.here())
 }
 
 /// Returns when the place of a publisher is lost; never for a stranger.

@@ -10,8 +10,11 @@
 //!   for a while, whatever the key.
 //! * One encoder per camera. Another one with the same key is refused while the first sends; once the first has been silent for
 //!   [`places::GIVES_WAY`] it takes its place: an encoder that was restarted need not wait until its old connection is given up.
-//! * A publishing ends within a second when its key is replaced or its camera is switched off or deleted, and after [`SILENCE`]
-//!   without a picture.
+//! * Clouds that share a database do so for all of them: an encoder is refused while another cloud that lives has one of the same
+//!   camera that streams ([`crate::nodes::streams_elsewhere`]); else it is let in by whichever cloud it reaches, which
+//!   [claims](Claims) the camera.
+//! * A publishing ends within a second when its key is replaced, its camera is switched off or deleted, or its camera is
+//!   another cloud's from then on; and after [`SILENCE`] without a picture.
 
 mod connection;
 mod keys;
@@ -30,7 +33,7 @@ use tokio::sync::watch;
 
 use crate::config::Camera;
 use crate::http::Bucket;
-use crate::ingest::Here;
+use crate::ingest::{Claims, Here};
 use crate::store::Directory;
 use connection::Connection;
 use keys::Keys;
@@ -60,6 +63,7 @@ pub struct Door {
     keys: Keys,
     places: Places,
     here: Here,
+    claims: Claims,
     directory: watch::Receiver<Arc<Directory>>,
     tries: Bucket,
     numbers: Numbers,
@@ -74,6 +78,7 @@ impl Door {
         cameras: &[Camera],
         directory: watch::Receiver<Arc<Directory>>,
         here: Here,
+        claims: Claims,
         url: String,
     ) -> Self {
         let limits = Limits { seats: SEATS, seats_per_peer: SEATS_PER_PEER, ..Limits::default() };
@@ -82,6 +87,7 @@ impl Door {
             keys: Keys::new(cameras),
             places: Places::default(),
             here,
+            claims,
             directory,
             tries: Bucket::new(TRIES, TRIES),
             numbers: Numbers::default(),

@@ -35,7 +35,7 @@ pub(super) enum Refused {
     Unusable,
     /// No picture for long.
     Silent,
-    /// Another encoder took its place.
+    /// Another encoder took its place, here or at another cloud.
     Replaced,
     /// Its key counts no more.
     TakenBack,

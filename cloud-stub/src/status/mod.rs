@@ -32,6 +32,7 @@ pub use reason::Reason;
 pub use routes::routes;
 
 use crate::hub::Reports;
+use crate::nodes::is_here;
 use crate::store::{BoxRow, BoxState, Directory, Error, Store};
 use alert::machine::Event;
 use sample::HOUR_MS;
@@ -239,7 +240,7 @@ impl Status {
         let mut look = Look::default();
         let tenant = if let Some(public_id) = holder.strip_prefix(SOURCE) {
             let source = directory.portal().sources.get(public_id)?;
-            look.elsewhere = !source.node.is_empty() && self.is_another(&source.node);
+            look.elsewhere = !is_here(directory, public_id);
             if !source.on {
                 look.off.extend(CameraId::new(public_id).ok());
             }
@@ -319,9 +320,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use model::Private;
+
     use super::*;
-    use crate::store::Node;
     use crate::store::stage::{Stage, camera};
+    use crate::store::{By, NewSource, Node};
 
     #[tokio::test]
     async fn a_sweep_that_fails_is_not_tried_again_each_second() {
@@ -385,6 +388,34 @@ mod tests {
         stage.clock.forward_ms(60_000);
         directory.put_box(BoxRow { node: "b".to_owned(), ..BoxRow::clone(&row) });
         assert!(!status.look(&directory, id.as_str()).unwrap().elsewhere, "times tell");
+    }
+
+    #[tokio::test]
+    async fn a_camera_without_a_box_is_answered_for_by_the_cloud_that_has_it() {
+        let stage = Stage::new().await;
+        let tenant = stage.store.add_tenant("Other", By::COMMAND_LINE).await.unwrap();
+        let settings = Private::new("{}".to_owned());
+        let new = NewSource { title: "Yard", site: "", kind: "push", settings, tunnel_key: None };
+        let (id, _) = stage.store.add_source(&tenant, &new, By::COMMAND_LINE).await.unwrap();
+        let status = Status::idle(stage.store.clone());
+        let looked = |here: &str, node: &str| {
+            let mut directory = Directory::clone(&stage.store.directory().borrow());
+            let mut portal = directory.portal().clone();
+            let row = portal.sources.get(id.as_str()).unwrap();
+            let row = crate::store::Source { node: node.to_owned(), ..crate::store::Source::clone(row) };
+            portal.sources.put(id.as_str(), Some(row));
+            for node in ["a", "b"] {
+                let url = format!("http://{node}");
+                portal.nodes.put(node, Some(Node { url, endpoint: String::new() }));
+            }
+            directory.set_portal(portal);
+            directory.set_here(here);
+            directory.set_alive(["a", "b"].map(str::to_owned).into());
+            status.look(&directory, &format!("{SOURCE}{id}")).unwrap().elsewhere
+        };
+        assert!(looked("a", "b") && looked("b", "a"));
+        assert!(!looked("a", "a") && !looked("", ""), "and where there is one cloud only, by that");
+        assert_ne!(looked("a", ""), looked("b", ""), "by one of them, where nothing has come yet");
     }
 
     #[tokio::test]

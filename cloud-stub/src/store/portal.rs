@@ -177,7 +177,8 @@ pub struct Source {
     pub on: bool,
     /// Who may watch.
     pub access: Access,
-    /// The cloud that takes it in; empty: none yet.
+    /// The id of the cloud that its other end came to last, if it comes by itself; empty: none yet. Who has it now says
+    /// [`crate::nodes::holder`].
     pub node: String,
     /// JSON of a [`model::status::CameraReport`], or empty.
     pub report: String,

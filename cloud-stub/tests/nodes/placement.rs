@@ -2,7 +2,8 @@
 
 use cloud_stub::gateway::{At, Directory as _};
 use cloud_stub::nodes::{DEAD_MS, holder};
-use cloud_stub::store::Node;
+use cloud_stub::store::{By, NewSource, Node};
+use model::Private;
 
 use crate::stage::{Cloud, Stage, report};
 
@@ -67,6 +68,26 @@ async fn sources_are_shared_out_among_those_that_live() {
     stage.b.store.leave(&stage.b.id).await.unwrap();
     stage.a.store.refresh().await.unwrap();
     assert!(held(&stage.a).iter().all(|id| *id == stage.a.id));
+}
+
+#[tokio::test]
+async fn viewers_are_led_to_the_cloud_that_an_encoder_came_to() {
+    let stage = Stage::new().await;
+    let tenant = stage.a.store.add_tenant("Other", By::COMMAND_LINE).await.unwrap();
+    let settings = Private::new("{}".to_owned());
+    let new = NewSource { title: "Yard", site: "", kind: "push", settings, tunnel_key: None };
+    let (id, _) = stage.a.store.add_source(&tenant, &new, By::COMMAND_LINE).await.unwrap();
+    stage.b.store.beat(&stage.b.id, &stage.b.node).await.unwrap();
+    stage.refresh().await;
+    let at = |cloud: &Cloud| cloud.store.directory().borrow().place(&id).unwrap().at;
+    for (to, from) in [(&stage.a, &stage.b), (&stage.b, &stage.a)] {
+        to.store.hold_sources(std::slice::from_ref(&id)).await.unwrap();
+        stage.refresh().await;
+        assert_eq!((at(to), at(from)), (At::Here, At::Node(to.inner)));
+    }
+    stage.b.store.leave(&stage.b.id).await.unwrap();
+    stage.a.store.refresh().await.unwrap();
+    assert_eq!(at(&stage.a), At::Here, "its cloud is gone");
 }
 
 #[tokio::test]

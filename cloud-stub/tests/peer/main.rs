@@ -8,9 +8,11 @@
 )]
 
 use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use cloud_stub::peer::Offer;
 use cloud_stub::store::{By, Error, HelloWords, NewSource, Options, Refused, Store, System};
@@ -146,9 +148,8 @@ async fn many_at_once_share_no_address() {
     store.close().await.unwrap();
 }
 
-#[test]
-fn wireguards_own_tools_read_the_file() {
-    let folder = Folder::new();
+/// The file with two hubs for the interface `gate`, its folder `/run` in this one.
+fn file_in(folder: &Folder) -> String {
     let (private, hub) = (PrivateKey::from_bytes([7; 32]), PrivateKey::from_bytes([9; 32]).public());
     let offer = Offer {
         private: &private,
@@ -158,8 +159,99 @@ fn wireguards_own_tools_read_the_file() {
         endpoints: &["192.0.2.1:51820".to_owned(), "192.0.2.2:51820".to_owned()],
         target: "192.168.1.64:8554".parse().unwrap(),
     };
+    let text = offer.file().expose().replace("/run/", &format!("{}/", folder.0.display()));
+    text.replace("%i", "gate")
+}
+
+/// Runs the last command of a kind as wg-quick does, with the programs of the folder before all others; returns when nobody
+/// holds its output any more.
+fn hook(folder: &Folder, file: &str, key: &str) {
+    let hook =
+        file.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(" = ")).next_back().unwrap();
+    let mut bash = Command::new("bash");
+    bash.args(["-c", "set -e -o pipefail; (eval \"$1\")", "bash", hook]).current_dir(&folder.0);
+    bash.env("PATH", format!("{}:{}", folder.0.display(), std::env::var("PATH").unwrap()));
+    let done = bash.output().unwrap();
+    assert!(done.status.success() && done.stderr.is_empty(), "{key}: {done:?}");
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}: never");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A WireGuard that hears the hub while there is a file `alive`, and notes what is set; and seconds that are short.
+const WG: &str = r#"#!/bin/sh
+if [ "$1" = set ]; then echo "$*" >>set; exit; fi
+if [ -e gone ]; then exit 1; fi
+rx=$(cat rx)
+if [ -e alive ]; then rx=$((rx + 32)); echo $rx >rx; fi
+echo x >>looks
+printf 'key\t%s\t%s\n' "$rx" "$(wc -l <looks)"
+"#;
+
+#[test]
+fn the_watch_goes_on_to_the_next_hub_when_nothing_comes_and_ends_with_the_interface() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let path = |name: &str| folder.0.join(name);
+    for (name, text) in [("wg", WG), ("sleep", "#!/bin/sh\nexec /bin/sleep 0.01\n")] {
+        std::fs::write(path(name), text).unwrap();
+        std::fs::set_permissions(path(name), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    for (name, text) in [("rx", "0"), ("alive", ""), ("looks", "")] {
+        std::fs::write(path(name), text).unwrap();
+    }
+    let file = file_in(&folder);
+    let lines = |name: &str| std::fs::read_to_string(path(name)).unwrap_or_default().lines().count();
+    hook(&folder, &file, "PostUp");
+    until("looks", || lines("looks") > 30);
+    assert_eq!(lines("set"), 0, "the hub answers");
+    std::fs::remove_file(path("alive")).unwrap();
+    let before = lines("looks");
+    until("the next hub", || lines("set") > 0);
+    assert!(lines("looks") - before >= 6, "30 s are six looks");
+    until("round all", || lines("set") > 2);
+    let set = std::fs::read_to_string(path("set")).unwrap();
+    let key = PrivateKey::from_bytes([9; 32]).public();
+    let words = |at: &str| {
+        format!(
+            "set gate peer {key} remove peer {key} endpoint {at}:51820 persistent-keepalive 10 allowed-ips 10.13.0.1/32"
+        )
+    };
+    let round: Vec<String> = ["192.0.2.2", "192.0.2.1", "192.0.2.2"].map(words).into();
+    assert_eq!(set.lines().take(3).collect::<Vec<_>>(), round);
+
+    let pid = std::fs::read_to_string(path("streambox_gate.pid")).unwrap();
+    let words = PathBuf::from("/proc").join(pid.trim()).join("cmdline");
+    // Of one that has ended and that nobody has waited for, there are none.
+    let runs = || std::fs::read(&words).is_ok_and(|words| !words.is_empty());
+    assert!(runs());
+    hook(&folder, &file, "PostDown");
+    until("its end", || !runs());
+    assert!(!path("streambox_gate.pid").exists());
+    hook(&folder, &file, "PostUp");
+    until("the next one", || path("streambox_gate.pid").exists());
+    std::fs::write(path("gone"), "").unwrap();
+    until("the end of whose interface is gone", || !path("streambox_gate.pid").exists());
+    // The number of somebody else's process.
+    let mut other = Command::new("/bin/sleep").arg("60").process_group(0).spawn().unwrap();
+    std::fs::write(path("streambox_gate.pid"), other.id().to_string()).unwrap();
+    hook(&folder, &file, "PostDown");
+    assert!(other.try_wait().unwrap().is_none() && !path("streambox_gate.pid").exists());
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn wireguards_own_tools_read_the_file() {
+    let folder = Folder::new();
+    let (private, hub) = (PrivateKey::from_bytes([7; 32]), PrivateKey::from_bytes([9; 32]).public());
     let file = folder.0.join("gate.conf");
-    std::fs::write(&file, offer.file().expose()).unwrap();
+    std::fs::write(&file, file_in(&folder)).unwrap();
     let Ok(stripped) = Command::new("wg-quick").arg("strip").arg(&file).output() else {
         eprintln!("SKIPPED: wireguard-tools are not installed");
         return;
@@ -175,7 +267,7 @@ fn wireguards_own_tools_read_the_file() {
     assert_eq!(line("PublicKey").parse::<PublicKey>().unwrap(), hub);
     assert_eq!(
         (line("AllowedIPs"), line("PersistentKeepalive")),
-        ("10.13.0.1/32".to_owned(), "25".to_owned())
+        ("10.13.0.1/32".to_owned(), "10".to_owned())
     );
     assert_eq!(line("Endpoint"), "192.0.2.1:51820");
     assert!(!text.contains("Post") && !text.contains("Address"), "{text}");

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::Connection as _;
-
 use crate::clip::Clip;
 use crate::publisher::{Publisher, play_h265, samples};
 use crate::stage::{Cloud, KEY, until};
@@ -11,25 +9,7 @@ use crate::stage::{Cloud, KEY, until};
 const OLD: &str = "yard-key-old-0123456789";
 const NEW: &str = "yard-key-new-0123456789";
 
-/// Does something in the database, as another process would, and says which source has changed.
-fn change(cloud: &Cloud, statements: &[String]) {
-    let url = format!("sqlite:{}", cloud.folder.0.join("cloud.db").display());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        let number = "UPDATE counter SET value = value + 1 WHERE name = 'change'";
-        let change = "INSERT INTO change (id, at_ms, what, subject) \
-                      SELECT value, 0, 'source', 'yard' FROM counter WHERE name = 'change'";
-        let begin = std::iter::once("BEGIN IMMEDIATE");
-        for statement in begin.chain(statements.iter().map(String::as_str)).chain([number, change, "COMMIT"])
-        {
-            sqlx::query(statement).execute(&mut database).await.unwrap();
-        }
-        database.close().await.unwrap();
-    });
-}
-
-fn settings(key: &str) -> String {
+pub(crate) fn settings(key: &str) -> String {
     cloud_stub::push::settings_of(&model::Private::new(key.to_owned()))
 }
 
@@ -42,20 +22,20 @@ fn a_key_that_is_replaced_ends_its_publishing_within_a_second() {
         settings(OLD)
     );
     let tenant = "INSERT INTO tenant VALUES ('t', 'T', 0, '')".to_owned();
-    change(&cloud, &[tenant, source]);
+    cloud.change("yard", &[tenant, source]);
     let mut publisher = until("the source", Duration::from_secs(3), || {
         let mut publisher = Publisher::connect(cloud.rtmp, OLD);
         publisher.hears("NetStream.Publish.Start").then_some(publisher)
     });
     cloud.publishers(1, Duration::from_secs(2));
     let replace = format!("UPDATE source SET settings = '{}' WHERE public_id = 'yard'", settings(NEW));
-    change(&cloud, &[replace]);
+    cloud.change("yard", &[replace]);
     publisher.is_closed_within(Duration::from_secs(1));
     assert_eq!(cloud.refused("taken_back"), 1);
     assert!(!Publisher::connect(cloud.rtmp, OLD).hears("NetStream.Publish.Start"), "the old one is nobody's");
     let mut publisher = Publisher::connect(cloud.rtmp, NEW);
     assert!(publisher.hears("NetStream.Publish.Start"));
-    change(&cloud, &["UPDATE source SET is_on = 0 WHERE public_id = 'yard'".to_owned()]);
+    cloud.change("yard", &["UPDATE source SET is_on = 0 WHERE public_id = 'yard'".to_owned()]);
     publisher.is_closed_within(Duration::from_secs(1));
     let log = cloud.log();
     assert!(log.contains("an encoder sends") && !log.contains(OLD) && !log.contains(NEW));

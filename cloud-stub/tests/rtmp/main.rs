@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod clip;
+mod clouds;
 #[path = "../common/folder.rs"]
 mod folder;
 mod hostile;

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use sqlx::Connection as _;
 
 pub(crate) use crate::folder::Folder;
 
@@ -34,16 +36,36 @@ pub(crate) struct Cloud {
     http: SocketAddr,
     pub(crate) rtmp: SocketAddr,
     pub(crate) folder: Folder,
+    /// Its id among several.
+    pub(crate) node: String,
+    pub(crate) database: PathBuf,
 }
 
 impl Cloud {
     pub(crate) fn start() -> Self {
         let folder = Folder::new();
+        let database = folder.0.join("cloud.db");
+        Self::start_in(folder, database, "", String::new())
+    }
+
+    /// One of several that share a database.
+    pub(crate) fn one_of_several(database: &Path) -> Self {
+        let inner = SocketAddr::from((Ipv4Addr::LOCALHOST, free()));
+        let node = cloud_stub::nodes::id_of(&format!("http://{inner}"));
+        Self::start_in(
+            Folder::new(),
+            database.to_owned(),
+            &format!("[cluster]\nlisten = \"{inner}\"\n"),
+            node,
+        )
+    }
+
+    fn start_in(folder: Folder, database: PathBuf, more: &str, node: String) -> Self {
         let (http, rtmp) = (free(), free());
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut text =
             format!("[http]\nlisten = \"127.0.0.1:{http}\"\n[hub]\nlisten = \"127.0.0.1:{udp}\"\n");
-        writeln!(text, "[store]\nurl = \"sqlite:{}\"", folder.0.join("cloud.db").display()).unwrap();
+        writeln!(text, "[store]\nurl = \"sqlite:{}\"\n{more}", database.display()).unwrap();
         writeln!(text, "[rtmp]\nlisten = \"127.0.0.1:{rtmp}\"\n[log]\nlevel = \"trace\"").unwrap();
         writeln!(text, "[[camera]]\nid = \"gate\"\nrtmp_key = \"{KEY}\"").unwrap();
         let config = folder.0.join("cloud.toml");
@@ -58,13 +80,45 @@ impl Cloud {
             .spawn()
             .unwrap();
         let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut cloud = Self { child, http: address(http), rtmp: address(rtmp), folder };
+        let mut cloud = Self { child, http: address(http), rtmp: address(rtmp), folder, node, database };
         until("the cloud's start", Duration::from_secs(60), || {
             let ended = cloud.child.try_wait().unwrap();
             assert!(ended.is_none(), "{ended:?}: {}", cloud.log());
             TcpStream::connect(cloud.http).is_ok().then_some(())
         });
         cloud
+    }
+
+    /// Does something in the database, as another process would, and says which source has changed.
+    pub(crate) fn change(&self, source: &str, statements: &[String]) {
+        let number = "UPDATE counter SET value = value + 1 WHERE name = 'change'".to_owned();
+        let change = format!(
+            "INSERT INTO change (id, at_ms, what, subject) \
+             SELECT value, 0, 'source', '{source}' FROM counter WHERE name = 'change'"
+        );
+        self.sql(&[statements, &[number, change][..]].concat(), Duration::ZERO);
+    }
+
+    /// Does something in the database in one transaction, which nobody else may write in and which lasts this long.
+    pub(crate) fn sql(&self, statements: &[String], lasts: Duration) {
+        let url = format!("sqlite:{}", self.database.display());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut database).await.unwrap();
+            for statement in statements {
+                sqlx::query(statement).execute(&mut database).await.unwrap();
+            }
+            tokio::time::sleep(lasts).await;
+            sqlx::query("COMMIT").execute(&mut database).await.unwrap();
+            database.close().await.unwrap();
+        });
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Where an encoder with this key sends.

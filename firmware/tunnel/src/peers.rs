@@ -92,6 +92,8 @@ pub struct PeerStatus {
     pub handshake_over: Option<Remote>,
     /// Since the last authenticated datagram.
     pub last_received: Option<Duration>,
+    /// Since the last data message, an empty one too: unlike a handshake's first message, nobody can send one again.
+    pub last_data: Option<Duration>,
     /// Since the last empty packet: a keepalive, or the answer to a ping.
     pub last_empty: Option<Duration>,
     /// Bytes of its datagrams that were authentic.
@@ -133,6 +135,8 @@ struct Slot {
     answered: Option<u32>,
     handshake: Option<(Instant, Remote)>,
     received: Option<Instant>,
+    /// When the last data message came.
+    data: Option<Instant>,
     /// When the last empty packet came.
     empty: Option<Instant>,
     /// When something was last sent, or ought to have been.
@@ -221,6 +225,7 @@ impl PeerSet {
             answered: None,
             handshake: None,
             received: None,
+            data: None,
             empty: None,
             sent: None,
             rx_bytes: 0,

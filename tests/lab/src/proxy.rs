@@ -16,8 +16,12 @@ use crate::{
 
 /// The configuration that operators get.
 const CONFIGURATION: &str = "cloud-stub/deploy/nginx.conf";
-/// Where both clouds listen behind it: pages, other clouds, WireGuard.
-const PORTS: [(u16, u16, u16); 2] = [(8443, 8444, 51_820), (9443, 9444, 51_821)];
+/// Where both clouds listen behind it: pages, other clouds.
+const PORTS: [(u16, u16); 2] = [(8443, 8444), (9443, 9444)];
+/// Where WireGuard reaches both clouds' hubs, by the hub's name.
+pub const HUB_PORTS: [u16; 2] = [51_820, 51_821];
+/// Where encoders reach both clouds, by the hub's name, too.
+pub const RTMP_PORTS: [u16; 2] = [1935, 1936];
 
 /// The configuration with other texts in place of these; each must be there.
 ///
@@ -63,10 +67,12 @@ pub fn start(host: &Host, authority: &Authority) -> Result<Process> {
 /// # Errors
 /// When it does not come up.
 pub fn cloud(number: usize, host: &Host, site: SecureSite, store: &str) -> Result<Cloud> {
-    let (web, inner, hub) = PORTS[number.min(1)];
+    let (web, inner) = PORTS[number.min(1)];
+    let (hub, rtmp) = (HUB_PORTS[number.min(1)], RTMP_PORTS[number.min(1)]);
     let text = format!(
         "[http]\nlisten = \"127.0.0.1:{web}\"\nurl = \"https://{VIDEO}\"\n\n\
          [hub]\nlisten = \"0.0.0.0:{hub}\"\nendpoint = \"{HUB}:{hub}\"\n\n\
+         [rtmp]\nlisten = \"0.0.0.0:{rtmp}\"\n\n\
          [cluster]\nlisten = \"127.0.0.1:{inner}\"\n\n[store]\nurl = {store:?}\n"
     );
     Cloud::behind(["cloud-a", "cloud-b"][number.min(1)], host, site, &text)

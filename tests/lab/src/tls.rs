@@ -206,9 +206,17 @@ impl Connection {
     /// # Errors
     /// When there is no complete answer.
     pub fn post_with(&mut self, path: &str, headers: &str, body: &Value) -> Result<Response> {
+        self.send_with("POST", path, headers, body)
+    }
+
+    /// As [`Connection::post_with`], by another method.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub fn send_with(&mut self, method: &str, path: &str, headers: &str, body: &Value) -> Result<Response> {
         let body = body.to_string();
         self.send(&format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\n{headers}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\n{headers}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             self.host,
             body.len()
         ))

@@ -18,7 +18,7 @@ use lab::{
     paths,
     process::{self, Process},
     simcam::Simcam,
-    test_name, world,
+    test_name, wireguard, world,
 };
 use serde_json::{Value, json};
 
@@ -105,17 +105,6 @@ fn works(host: &Host, program: &str, words: &[&str]) -> bool {
     process::output(command, &host.log(program), Duration::from_secs(15)).is_ok()
 }
 
-/// Puts the owner's file where `wg-quick` looks for it, as `NAME.conf`, and starts it.
-fn wg_quick(host: &Host, file: &str) -> Result<String> {
-    let path = Path::new(world::SCRATCH).join(format!("{}.conf", host.name()));
-    fs::write(&path, file)?;
-    let path = path.display().to_string();
-    // In a session of its own, because wireguard-go stays when the command has ended.
-    let words = ["--fork", "--wait", "wg-quick", "up", &path];
-    ensure!(works(host, "setsid", &words), "wg-quick: {}", fs::read_to_string(host.log("setsid"))?);
-    Ok(path)
-}
-
 #[test]
 fn a_camera_behind_somebody_elses_wireguard_plays_from_its_link() {
     let test = test_name!();
@@ -126,7 +115,7 @@ fn a_camera_behind_somebody_elses_wireguard_plays_from_its_link() {
         let simcam = Simcam::start(camera, &[])?;
         let portal = Portal::open(cloud)?;
         let (id, file) = portal.add("Gate", camera.address())?;
-        let path = wg_quick(pc, &file)?;
+        let path = wireguard::quick_up(pc, &file)?;
         let began = Instant::now();
         let playlist = format!("/{id}/live.m3u8");
         wait("a picture", Duration::from_secs(40), || portal.site.get(&playlist).is_ok())?;
@@ -149,7 +138,7 @@ fn a_camera_behind_somebody_elses_wireguard_plays_from_its_link() {
 
         // The peer reaches nothing: not the hub, and not the other peer, nor does that one.
         let (_, second) = portal.add("Yard", camera.address())?;
-        let second_path = wg_quick(other, &second)?;
+        let second_path = wireguard::quick_up(other, &second)?;
         for (host, them) in [(pc, "10.13.1.2"), (other, "10.13.1.1")] {
             let route = ["route", "replace", "10.13.0.0/16", "dev", host.name()];
             ensure!(works(host, "ip", &route), "no route on {}", host.name());
@@ -184,6 +173,8 @@ fn a_camera_behind_somebody_elses_wireguard_plays_from_its_link() {
             ensure!(works(host, "wg-quick", &["down", path]), "wg-quick down on {}", host.name());
             let left = list(host)?;
             ensure!(!left.contains("streambox"), "left behind: {left}");
+            let watch = format!("/run/streambox_{}.pid", host.name());
+            ensure!(!Path::new(&watch).exists(), "{watch} is left behind");
         }
         drop(simcam);
         Ok(())

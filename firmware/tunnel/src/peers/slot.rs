@@ -25,6 +25,7 @@ impl Slot {
     pub(super) fn data(&mut self, kind: Kind, from: Remote, bytes: &[u8], now: Instant) {
         self.authentic(bytes, now);
         if let Kind::Data(index) = kind {
+            self.data = Some(now);
             self.peer.remote = Some(from);
             if self.answered == Some(index) {
                 self.answered = None;
@@ -89,6 +90,7 @@ impl Slot {
             last_handshake: self.handshake.map(|(then, _)| since(then)),
             handshake_over: self.handshake.map(|(_, over)| over),
             last_received: self.received.map(since),
+            last_data: self.data.map(since),
             last_empty: self.since_empty(now),
             rx_bytes: self.rx_bytes,
             tx_bytes: self.tx_bytes,

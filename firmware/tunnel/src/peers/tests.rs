@@ -236,6 +236,12 @@ fn a_replayed_initiation_changes_nothing() {
     node.send(1, b"again", now);
     settle(&mut [&mut hub, &mut node], now);
     assert_eq!(hub.take(), [packet(2, 1, b"again")]);
+    assert!(hub.status(2).last_data.is_some());
+    // Another hub of the same key cannot know that it is an old one. It answers, and has heard nothing of the peer.
+    let mut other = End::new(1, &[(2, None)]);
+    other.set.datagram(udp(66), &initiation, &mut other.out, now);
+    let status = other.status(2);
+    assert!(status.last_received.is_some() && status.last_data.is_none(), "{status:?}");
 }
 
 #[test]

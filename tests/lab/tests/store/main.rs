@@ -26,7 +26,8 @@ fn enrolment_keeps_its_word_on_both_databases() {
         stage.each("links", promises::links)?;
         stage.each("finding", promises::finding)?;
         stage.each("people", people::people)?;
-        stage.each("things", people::things)
+        stage.each("things", people::things)?;
+        stage.each("sources", people::sources)
     });
 }
 

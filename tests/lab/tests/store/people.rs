@@ -1,8 +1,10 @@
 //! What the portal is promised of people and things, on an empty database of either kind.
 
 use anyhow::{Context, Result, ensure};
+use cloud_stub::nodes::{holder, id_of, is_here};
 use cloud_stub::store::{
-    Access, By, CameraWords, Chosen, ClaimWords, LOGIN_LIFE_MS, NewLogin, Refused, Role, SiteWords, Store,
+    Access, By, CameraWords, Chosen, ClaimWords, LOGIN_LIFE_MS, NewLogin, NewSource, Node, Refused, Role,
+    SiteWords, Store,
 };
 use model::Private;
 
@@ -141,5 +143,69 @@ pub(crate) async fn things(place: Place) -> Result<()> {
     ensure!(matches!(refusal(store.release_box_by(id, Some("Other"), by).await)?, Refused::NoBox(_)));
     store.release_box_by(id, Some("ACME"), by).await?;
     ensure!(store.directory().borrow().link(camera.as_str()).is_none());
+    Ok(())
+}
+
+/// Two clouds: a camera that comes by itself is where it came to last, and all know it; one that is asked stays where it is.
+pub(crate) async fn sources(place: Place) -> Result<()> {
+    let (a, b) = (place.open().await?, place.open().await?);
+    let mut ids = Vec::new();
+    for (store, port) in [(&a, 1), (&b, 2)] {
+        let url = format!("http://10.0.0.{port}:8444");
+        let node = Node { url, endpoint: format!("hub{port}.example.org:51820") };
+        ids.push(id_of(&node.url));
+        store.come_in(&id_of(&node.url), &node).await?;
+        store.beat(&id_of(&node.url), &node).await?;
+    }
+    let first = a.directory().borrow().portal().nodes.get(&ids[0]).context("no node")?.clone();
+    a.beat(&ids[0], &first).await?;
+    let by = By::COMMAND_LINE;
+    let tenant = a.add_tenant("ACME", by).await?;
+    let mut cameras = Vec::new();
+    for (kind, tunnel_key) in [("pull", None), ("push", None), ("peer", Some([7; 32]))] {
+        let settings = Private::new("{}".to_owned());
+        let new = NewSource { title: kind, site: "", kind, settings, tunnel_key };
+        cameras.push(a.add_source(&tenant, &new, by).await?.0);
+    }
+    b.refresh().await?;
+    let version = || b.directory().borrow().version();
+    let holders = |store: &Store| -> Vec<String> {
+        let directory = store.directory().borrow().clone();
+        cameras.iter().filter_map(|id| holder(&directory, id.as_str()).map(str::to_owned)).collect()
+    };
+    let chosen = holders(&a);
+    ensure!(chosen == holders(&b) && chosen.len() == 3, "{chosen:?}");
+    for (store, id) in [(&b, &ids[1]), (&a, &ids[0])] {
+        store.hold_sources(&cameras).await?;
+        for other in [&a, &b] {
+            other.refresh().await?;
+            ensure!(holders(other)[0] == chosen[0] && holders(other)[1..] == [id.clone(), id.clone()]);
+        }
+        ensure!(
+            is_here(&store.directory().borrow(), cameras[1].as_str()),
+            "it is shown before it is answered"
+        );
+        let before = version();
+        store.hold_sources(&cameras).await?;
+        b.refresh().await?;
+        ensure!(version() == before, "what is known is no change");
+    }
+    // It is on the disk, not in a directory only.
+    let again = place.open().await?;
+    ensure!(
+        again
+            .directory()
+            .borrow()
+            .portal()
+            .sources
+            .get(cameras[2].as_str())
+            .is_some_and(|row| row.node == ids[0])
+    );
+    a.leave(&ids[0]).await?;
+    b.refresh().await?;
+    ensure!(holders(&b) == vec![ids[1].clone(); 3], "a cloud that has stopped has nothing");
+    a.remove_source(&cameras[1], &tenant, by).await?;
+    b.hold_sources(&cameras).await?;
+    ensure!(b.directory().borrow().portal().sources.get(cameras[1].as_str()).is_none());
     Ok(())
 }
