@@ -129,6 +129,7 @@ impl Stage {
             self.clock.0.fetch_add(1000, Ordering::Relaxed);
             self.status.tick().await;
             self.status.flush(false).await.unwrap();
+            self.status.deliver().await.unwrap();
         }
     }
 

@@ -1,11 +1,18 @@
 //! Who is told of outages, in which words, and by what way.
 //!
-//! [`machine`] decides when; [`Rules`] who; [`words`] says it in the reader's language; [`mail`] and [`hook`] carry it. What
-//! cannot be delivered is tried again for a while; what waits is bounded.
+//! ```text
+//! machine: when ─▶ Rules: who ─▶ a Message for each, in the store with the decision ─▶ post: tries ─▶ mail, hook
+//! ```
+//!
+//! [`machine`] decides when; [`Rules`] who; [`words`] says it in the reader's language; [`mail`] and [`hook`] carry it. What is
+//! to be said stays in the store until it was delivered, or was tried in vain for a while ([`post`]): a cloud that ends leaves it
+//! to the next one.
 
 pub mod hook;
 pub mod machine;
 pub mod mail;
+mod message;
+mod post;
 mod rules;
 mod words;
 
@@ -13,23 +20,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::CameraId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 
+pub use message::{Message, Way};
+pub use post::TRIES;
 pub use rules::{InvalidRules, Rules, Webhook};
 
+use super::Reason;
 use crate::hex::hex;
 use crate::store::{BoxRow, Directory};
 use hook::Hooks;
 use machine::{Event, What};
 use mail::Mailer;
-
-/// Messages under way or waiting for their next try.
-const UNDER_WAY: usize = 500;
-/// Between the tries of one message.
-pub const TRIES: [Duration; 4] =
-    [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120), Duration::from_secs(600)];
+use message::Reader;
+use post::Hands;
 
 /// Takes messages to people. A handle, cheap to clone.
 #[derive(Clone)]
@@ -39,12 +44,13 @@ struct Inner {
     url: String,
     mailer: Option<Mailer>,
     hooks: Option<Hooks>,
+    /// Between the tries of one message.
     tries: Vec<Duration>,
-    room: Arc<Semaphore>,
+    hands: Hands,
 }
 
 /// Something that has happened, with the names that people know.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Notice {
     /// The same for the same news: whoever has heard it once need not hear it again.
     pub id: String,
@@ -62,20 +68,14 @@ pub struct Notice {
     pub since_ms: u64,
     /// When it ended.
     pub until_ms: Option<u64>,
-    /// Why: a word of [`crate::status::Reason`].
-    pub reason: &'static str,
+    /// Why.
+    pub reason: Reason,
     /// When it was noticed.
     pub at_ms: u64,
 }
 
-/// How one message goes to one reader.
-enum Way {
-    Mail(String, words::Language),
-    Hook(Webhook),
-}
-
 /// An id and a name.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Named {
     /// The id.
     pub id: String,
@@ -84,7 +84,7 @@ pub struct Named {
 }
 
 /// A camera and its page.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NamedCamera {
     /// Its public id.
     pub id: String,
@@ -97,14 +97,13 @@ pub struct NamedCamera {
 impl Courier {
     /// A courier. `url` is where links begin.
     pub fn new(url: String, mailer: Option<Mailer>, hooks: Hooks, tries: Vec<Duration>) -> Self {
-        let room = Arc::new(Semaphore::new(UNDER_WAY));
-        Self(Arc::new(Inner { url, mailer, hooks: Some(hooks), tries, room }))
+        Self(Arc::new(Inner { url, mailer, hooks: Some(hooks), tries, hands: Hands::default() }))
     }
 
     /// One that takes nothing anywhere.
     pub fn silent(url: String) -> Self {
-        let room = Arc::new(Semaphore::new(0));
-        Self(Arc::new(Inner { url, mailer: None, hooks: None, tries: Vec::new(), room }))
+        let hands = Hands::default();
+        Self(Arc::new(Inner { url, mailer: None, hooks: None, tries: Vec::new(), hands }))
     }
 
     /// Whether webhooks may be in the operator's own network.
@@ -117,59 +116,21 @@ impl Courier {
         self.0.mailer.is_some()
     }
 
-    /// Tells everybody who is to hear of an event. Returns at once.
-    pub fn tell(&self, directory: &Directory, holder: &str, event: &Event, now: u64) {
-        let Some(notice) = self.notice(directory, holder, event, now) else { return };
+    /// What everybody who is to hear of an event is to be told, to be delivered by the cloud of this id (empty: there is one).
+    pub fn messages(
+        &self,
+        directory: &Directory,
+        holder: &str,
+        event: &Event,
+        now: u64,
+        cloud: &str,
+    ) -> Vec<Message> {
+        let Some(notice) = self.notice(directory, holder, event, now) else { return Vec::new() };
+        let Ok(json) = serde_json::to_string(&notice) else { return Vec::new() };
         let rules = Rules::of(directory, &notice.tenant.id);
-        let notice = Arc::new(notice);
-        if self.0.mailer.is_some() {
-            for email in rules.emails {
-                let language = language_of(directory, &email);
-                self.spawn(Way::Mail(email, language), notice.clone());
-            }
-        }
-        if self.0.hooks.is_some() {
-            for webhook in rules.webhooks {
-                self.spawn(Way::Hook(webhook), notice.clone());
-            }
-        }
-    }
-
-    /// Tries until it works, a few times.
-    fn spawn(&self, way: Way, notice: Arc<Notice>) {
-        let what = if matches!(way, Way::Mail(..)) { "a mail" } else { "a webhook's message" };
-        let Ok(seat) = self.0.room.clone().try_acquire_owned() else {
-            tracing::warn!("{what} is not sent: too many messages wait");
-            return;
-        };
-        let courier = self.clone();
-        tokio::spawn(async move {
-            let _seat = seat;
-            for pause in courier.0.tries.iter().map(Some).chain([None]) {
-                match (courier.deliver(&way, &notice).await, pause) {
-                    (Ok(()), _) => return,
-                    (Err(error), None) => tracing::warn!("{what} was not delivered: {error}"),
-                    (Err(error), Some(pause)) => {
-                        tracing::debug!("{what} was not delivered yet: {error}");
-                        tokio::time::sleep(*pause).await;
-                    }
-                }
-            }
-        });
-    }
-
-    async fn deliver(&self, way: &Way, notice: &Notice) -> Result<(), String> {
-        match (way, &self.0.mailer, &self.0.hooks) {
-            (Way::Mail(email, language), Some(mailer), _) => {
-                let (subject, text) = words::mail(notice, *language);
-                mailer.send(email, &subject, text).await.map_err(|error| error.to_string())
-            }
-            (Way::Hook(webhook), _, Some(hooks)) => {
-                let sentence = words::sentence(notice, words::Language::English);
-                hooks.post(webhook, notice, &sentence).await.map_err(|error| error.to_string())
-            }
-            _ => Ok(()),
-        }
+        let mails = rules.emails.into_iter().map(Reader::Mail).filter(|_| self.0.mailer.is_some());
+        let hooks = rules.webhooks.into_iter().map(Reader::Hook).filter(|_| self.0.hooks.is_some());
+        mails.chain(hooks).map(|reader| Message::new(&notice, &json, &reader, cloud)).collect()
     }
 
     fn notice(&self, directory: &Directory, holder: &str, event: &Event, now: u64) -> Option<Notice> {
@@ -200,7 +161,7 @@ impl Courier {
             still: event.still.iter().map(camera).collect(),
             since_ms: event.since_ms,
             until_ms: event.until_ms,
-            reason: event.reason.name(),
+            reason: event.reason,
             at_ms: now,
         })
     }

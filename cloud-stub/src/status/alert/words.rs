@@ -5,6 +5,7 @@ use time::macros::format_description;
 
 use super::Notice;
 use super::machine::What;
+use crate::status::Reason;
 
 /// Most cameras that are named; the rest is counted.
 const NAMED: usize = 12;
@@ -128,24 +129,24 @@ pub(super) fn sentence(notice: &Notice, language: Language) -> String {
 }
 
 /// Why, in a sentence.
-fn reason(reason: &str, language: Language) -> &'static str {
+fn reason(reason: Reason, language: Language) -> &'static str {
     match reason {
-        "password" => language.pick(
+        Reason::Password => language.pick(
             "Камера логин мен құпиясөзді қабылдамайды: нысанда түзету керек.",
             "Камера не принимает логин и пароль: их нужно исправить на объекте.",
             "The camera refuses its login: somebody at the site must correct it.",
         ),
-        "settings" => language.pick(
+        Reason::Settings => language.pick(
             "Камера жауап береді, бірақ ағынын көрсету мүмкін емес: баптауын тексеріңіз.",
             "Камера отвечает, но её поток нельзя показать: проверьте её настройки.",
             "The camera answers, but its stream cannot be shown: check its settings.",
         ),
-        "site" => language.pick(
+        Reason::Site => language.pick(
             "Нысанмен байланыс жоқ: электр қуатын және интернетті тексеріңіз.",
             "Нет связи с объектом: проверьте питание и интернет.",
             "Nothing is heard of the site: check its power and its Internet.",
         ),
-        "cloud" | "reader" => language.pick(
+        Reason::Cloud | Reason::Reader => language.pick(
             "Қызметтің өзінде үзіліс болды; ол өздігінен қалпына келеді.",
             "Перерыв в работе самого сервиса; он восстановится сам.",
             "The service itself was interrupted; it comes back by itself.",
@@ -205,7 +206,7 @@ mod tests {
             still: Vec::new(),
             since_ms: 1_800_000_000_000,
             until_ms: None,
-            reason: "site",
+            reason: Reason::Site,
             at_ms: 0,
         }
     }
