@@ -29,7 +29,7 @@ pub use rules::{InvalidRules, Rules, Webhook};
 
 use super::Reason;
 use crate::hex::hex;
-use crate::store::{BoxRow, Directory};
+use crate::store::{BoxRow, Directory, Role};
 use hook::Hooks;
 use machine::{Event, What};
 use mail::Mailer;
@@ -60,6 +60,9 @@ pub struct Notice {
     pub tenant: Named,
     /// Where; without a name where it has none.
     pub site: Named,
+    /// What time it is there: an IANA name such as `Asia/Almaty`, or empty where nobody has said.
+    #[serde(default)]
+    pub time_zone: String,
     /// The cameras that it is about.
     pub cameras: Vec<NamedCamera>,
     /// Those of the site that still have no picture.
@@ -157,6 +160,7 @@ impl Courier {
             event: event.what,
             tenant: Named { id: link.tenant.to_owned(), name: tenant.name.clone() },
             site: site(directory, link.site, from),
+            time_zone: time_zone(directory, link.tenant, link.site),
             cameras: event.cameras.iter().map(camera).collect(),
             still: event.still.iter().map(camera).collect(),
             since_ms: event.since_ms,
@@ -182,7 +186,90 @@ fn site(directory: &Directory, site: &str, from: Option<&Arc<BoxRow>>) -> Named 
     }
 }
 
-fn language_of(directory: &Directory, email: &str) -> words::Language {
-    let person = directory.portal().people.iter().find(|(_, person)| person.email == email.to_lowercase());
-    person.map_or(words::Language::English, |(_, person)| words::Language::of(&person.language))
+/// The site's time zone; without a site, that of the tenant's sites if all have the same.
+fn time_zone(directory: &Directory, tenant: &str, site: &str) -> String {
+    let sites = &directory.portal().sites;
+    if let Some(site) = sites.get(site) {
+        return site.time_zone.clone();
+    }
+    let mut zones = sites.iter().filter(|(_, row)| row.tenant == tenant).map(|(_, row)| &row.time_zone);
+    let first = zones.next().cloned().unwrap_or_default();
+    if zones.all(|zone| *zone == first) { first } else { String::new() }
+}
+
+/// The language of a reader: of his account, else of the tenant's owners if all speak the same.
+fn language_of(directory: &Directory, tenant: &str, email: &str) -> words::Language {
+    let people = &directory.portal().people;
+    if let Some((_, person)) = people.iter().find(|(_, person)| person.email == email.to_lowercase()) {
+        return words::Language::of(&person.language);
+    }
+    let owners = people.iter().filter(|(_, person)| person.roles.get(tenant) == Some(&Role::Owner));
+    let mut languages = owners.map(|(_, person)| words::Language::of(&person.language));
+    let first = languages.next().unwrap_or(words::Language::English);
+    if languages.all(|language| language == first) { first } else { words::Language::English }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use model::Private;
+
+    use super::*;
+    use crate::store::{Person, Site};
+
+    fn directory(sites: &[(&str, &str, &str)], people: &[(&str, &str, Role)]) -> Directory {
+        let mut directory = Directory::default();
+        let mut portal = directory.portal().clone();
+        for (id, tenant, time_zone) in sites {
+            let site = Site {
+                tenant: (*tenant).to_owned(),
+                name: String::new(),
+                address: String::new(),
+                time_zone: (*time_zone).to_owned(),
+                window: None,
+            };
+            portal.sites.put(id, Some(site));
+        }
+        for (email, language, role) in people {
+            let person = Person {
+                email: (*email).to_owned(),
+                name: String::new(),
+                language: (*language).to_owned(),
+                password: Private::default(),
+                operator: false,
+                roles: HashMap::from([("acme".to_owned(), *role)]),
+            };
+            portal.people.put(email, Some(person));
+        }
+        directory.set_portal(portal);
+        directory
+    }
+
+    #[test]
+    fn a_time_zone_is_the_sites_or_that_of_all_sites_of_the_tenant() {
+        let sites =
+            [("a", "acme", "Asia/Almaty"), ("b", "acme", "Asia/Almaty"), ("c", "rival", "Europe/Berlin")];
+        let one = directory(&sites, &[]);
+        assert_eq!(time_zone(&one, "acme", "a"), "Asia/Almaty");
+        assert_eq!(time_zone(&one, "acme", ""), "Asia/Almaty", "a camera without a site");
+        assert_eq!(time_zone(&one, "nobody", ""), "");
+        let two = directory(&[sites[0], ("d", "acme", "Asia/Oral")], &[]);
+        assert_eq!(
+            (time_zone(&two, "acme", "d").as_str(), time_zone(&two, "acme", "")),
+            ("Asia/Oral", String::new())
+        );
+    }
+
+    #[test]
+    fn a_reader_without_an_account_is_told_in_the_owners_language() {
+        use words::Language::{English, Kazakh, Russian};
+        let people = [("o@x.kz", "kk", Role::Owner), ("v@x.kz", "ru", Role::Viewer)];
+        let one = directory(&[], &people);
+        let of = |directory: &Directory, email| language_of(directory, "acme", email);
+        assert_eq!((of(&one, "V@x.kz"), of(&one, "list@x.kz")), (Russian, Kazakh));
+        let two = directory(&[], &[people[0], ("p@x.kz", "ru", Role::Owner)]);
+        assert_eq!((of(&two, "list@x.kz"), of(&two, "o@x.kz")), (English, Kazakh), "the owners differ");
+        assert_eq!(language_of(&one, "rival", "list@x.kz"), English);
+    }
 }

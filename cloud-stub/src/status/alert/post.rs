@@ -109,7 +109,7 @@ impl Courier {
             lock(&hands.under_way).insert(message.id.clone());
             let (courier, store) = (self.clone(), store.clone());
             let language = match &reader {
-                Reader::Mail(email) => language_of(directory, email),
+                Reader::Mail(email) => language_of(directory, &message.tenant, email),
                 Reader::Hook(_) => words::Language::English,
             };
             tokio::spawn(async move {
