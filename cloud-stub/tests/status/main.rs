@@ -5,6 +5,7 @@
 
 #[path = "../common/boxes.rs"]
 mod boxes;
+mod delivery;
 mod outage;
 mod post;
 mod size;

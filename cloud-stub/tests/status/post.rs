@@ -1,6 +1,7 @@
 //! A mail server and a webhook's receiver on loopback, which keep what they are told.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) struct Inbox<T> {
     pub(crate) port: u16,
     arrived: Arc<Mutex<Vec<T>>>,
+    deaf: Arc<AtomicBool>,
+    knocks: Arc<AtomicUsize>,
 }
 
 /// One request of a webhook.
@@ -23,6 +26,16 @@ pub(crate) struct Posted {
 }
 
 impl<T: Clone> Inbox<T> {
+    /// Whether connections are closed at once.
+    pub(crate) fn deaf(&self, deaf: bool) {
+        self.deaf.store(deaf, Ordering::SeqCst);
+    }
+
+    /// Connections so far.
+    pub(crate) fn knocks(&self) -> usize {
+        self.knocks.load(Ordering::SeqCst)
+    }
+
     /// What has arrived, once that is so many; what came in the end if it never is.
     pub(crate) async fn wait(&self, count: usize) -> Vec<T> {
         for _ in 0..500 {
@@ -39,15 +52,18 @@ impl<T: Clone> Inbox<T> {
 
 /// A mail server: takes everything, keeps recipient and text.
 pub(crate) async fn mail() -> Inbox<(String, String)> {
-    let (listener, arrived) = open().await;
-    let kept = arrived.arrived.clone();
+    let (listener, inbox) = open().await;
+    let heard = inbox.clone();
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(smtp(stream, kept.clone()));
+            heard.knocks.fetch_add(1, Ordering::SeqCst);
+            if !heard.deaf.load(Ordering::SeqCst) {
+                tokio::spawn(smtp(stream, heard.arrived.clone()));
+            }
         }
     });
-    arrived
+    inbox
 }
 
 async fn smtp(stream: TcpStream, kept: Arc<Mutex<Vec<(String, String)>>>) -> Option<()> {
@@ -126,5 +142,5 @@ async fn request(stream: &mut BufReader<TcpStream>) -> Option<Posted> {
 async fn open<T>() -> (TcpListener, Inbox<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    (listener, Inbox { port, arrived: Arc::default() })
+    (listener, Inbox { port, arrived: Arc::default(), deaf: Arc::default(), knocks: Arc::default() })
 }
