@@ -225,13 +225,14 @@ pub(crate) fn mailer(port: u16) -> Mailer {
         from: "Cameras <cameras@example.org>".parse().unwrap(),
         user: None,
         password: None,
+        ca: None,
     };
     Mailer::new(&mail).unwrap()
 }
 
 async fn open(folder: &std::path::Path, clock: &Clock, mail_port: u16) -> (Store, Status, Router) {
     let (config, store) = (configuration(), store(folder, clock).await);
-    let hooks = Hooks::new(Rule { private: true, own: Vec::new() }).unwrap();
+    let hooks = Hooks::new(Rule { private: true, own: Vec::new() }, None).unwrap();
     let tries = [5, 30, 120].map(Duration::from_secs).to_vec();
     let courier = Courier::new(URL.to_owned(), Some(mailer(mail_port)), hooks, tries);
     let status = status::Options { sign: Box::new(|_| None), node: None, courier };
