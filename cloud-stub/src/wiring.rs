@@ -235,8 +235,8 @@ fn watch_over(
         Some(url::Host::Ipv6(address)) => vec![address.into()],
         _ => Vec::new(),
     };
-    let rule = ingest::Rule { private: config.alerts_private, own };
-    let hooks = Hooks::new(rule).context("TLS is not available")?;
+    let rule = ingest::Rule { private: config.alerts.private, own };
+    let hooks = Hooks::new(rule, config.alerts.ca.as_deref()).context("[alerts] ca")?;
     let courier = Courier::new(config.http.base(), mailer, hooks, alert::TRIES.to_vec());
     let sign = move |row: &BoxRow| {
         let peer = tunnel.get()?.peer(&tunnel::keys::PublicKey::from_bytes(row.tunnel_key))?;

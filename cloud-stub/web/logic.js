@@ -1,7 +1,7 @@
 // What the portal decides, free of the page: no DOM, no network, no clock. Times are milliseconds since 1970 unless a name says
 // otherwise.
 
-/** @import { Camera, Me, Outage, Point, Role, Site, Tenant } from "./types.js" */
+/** @import { Camera, Latency, Me, Outage, Point, Role, Site, Tenant } from "./types.js" */
 
 /** @type {readonly Role[]} */
 export const ROLES = ["viewer", "installer", "owner"];
@@ -148,6 +148,26 @@ export function graph(points, stepMs) {
     last = ms;
   }
   return [times, pings];
+}
+
+/** Points from the first on that tells of a ping. What had no answer while pictures came was not asked yet: nothing was lost.
+ * @param {readonly Point[]} points */
+export function asked(points) {
+  const first = points.findIndex(([, ping, , fps]) => ping !== null || !((fps ?? 0) > 0));
+  return first < 0 ? [] : points.slice(first);
+}
+
+/** Points that come before one may say that a camera is not asked at all. */
+const EARLY = 4;
+
+/** Whether a camera's pings are measured, and if not, why: it `sends` by itself, it is `unmeasured` because its box knows it by
+ * a name only, or there are `none` so far.
+ * @param {Pick<Latency, "pinged" | "points">} told
+ * @returns {"measured" | "sends" | "unmeasured" | "none"} */
+export function pings({ pinged, points }) {
+  if (!pinged) return "sends";
+  if (asked(points).length > 0) return "measured";
+  return points.length > EARLY ? "unmeasured" : "none";
 }
 
 /** The middle of some numbers, or null of none.

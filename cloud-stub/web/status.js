@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { customs, megabits } from "../../firmware/assets/web/figures.js";
 import { html } from "../../firmware/assets/web/parts.js";
-import { changes, graph, hours, median } from "./logic.js";
+import { asked, changes, graph, hours, median, pings } from "./logic.js";
 import { at, lasting, LATER, SOON, useHeard, Waiting } from "./pieces.js";
 
 /** @import { Latency as Measured, Outage, Status } from "./types.js" */
@@ -56,15 +56,16 @@ export function Latency({ app, id }) {
   const [to] = useState(() => Math.ceil(Date.now() / STEP) * STEP);
   /** @type {import("./store.js").Heard<Measured>} */
   const heard = useHeard(app, `cameras/${id}/latency?from_ms=${to - DAY}&to_ms=${to}`, LATER);
-  const points = heard.value?.points ?? [];
+  const points = asked(heard.value?.points ?? []);
+  const known = heard.value ? pings(heard.value) : null;
   const answered = points.flatMap(([, ping]) => (ping === null ? [] : [ping]));
   const lost = points.length - answered.length;
   const words = say("graph.words", { median: whole(median(answered)), worst: whole(answered.length > 0 ? Math.max(...answered) : null), lost });
-  return html`<section class="card" data-test="latency" data-points=${points.length}>
+  return html`<section class="card" data-test="latency" data-points=${points.length} data-pings=${known ?? ""}>
     <h2>${say("graph.title")}</h2>
     ${!heard.value && html`<${Waiting} app=${app} of=${heard} />`}
-    ${heard.value && points.length === 0 && html`<p class="soft">${say("graph.none")}</p>`}
-    ${points.length > 0 && html`<${Graph} app=${app} measured=${heard.value} words=${words} range=${[to - DAY, to]} />
+    ${known && known !== "measured" && html`<p class="soft" data-test="no-pings">${say(`graph.${known}`)}</p>`}
+    ${known === "measured" && html`<${Graph} app=${app} measured=${heard.value} words=${words} range=${[to - DAY, to]} />
       <p class="soft">${words}</p>
       <details><summary data-test="latency-table">${say("graph.table")}</summary>
         <div class="scroll" tabindex="0" role="region" aria-label=${say("graph.table")}><table>

@@ -127,10 +127,12 @@ export interface Status {
   ping_ms: number | null;
 }
 
-/** A minute or so: its start, and the ping in milliseconds, null where nothing answered. */
-export type Point = [number, number | null, ...unknown[]];
+/** A minute or so: its start, the ping in milliseconds, null where nothing answered, the latency, and the pictures a second. */
+export type Point = [number, number | null, (number | null)?, (number | null)?, ...unknown[]];
 
 export interface Latency {
+  /** Whether anybody asks the camera's port. */
+  pinged: boolean;
   step_ms: number;
   points: Point[];
 }

@@ -1,12 +1,14 @@
 //! What the operator may choose, read from a TOML file. [`KEYS`] is the one list of keys: the reader refuses what is not
 //! in it, and `cloud --help` prints it.
 
+mod alerts;
 mod cameras;
 mod keys;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+pub use alerts::Alerts;
 pub use cameras::{Camera, From};
 pub use keys::KEYS;
 use model::Private;
@@ -44,8 +46,8 @@ pub struct Config {
     pub rtmp: Option<Rtmp>,
     /// How mail is sent, if it is.
     pub mail: Option<Mail>,
-    /// Whether webhooks may be at addresses that are not public.
-    pub alerts_private: bool,
+    /// Where webhooks may be.
+    pub alerts: Alerts,
     /// Most memory for cached video, bytes.
     pub cache_bytes: u64,
     /// Logging.
@@ -199,8 +201,8 @@ impl Config {
         let allow_private = cameras::allow_private(&root.section("pull")?)?;
         let cameras = cameras::cameras(&root, allow_private)?;
         let rtmp = rtmp(&root.section("rtmp")?, &http, &cameras)?;
-        let mail = mail(&root.section("mail")?)?;
-        let alerts_private = root.section("alerts")?.boolean("allow_private")?.unwrap_or(false);
+        let mail = alerts::mail(&root.section("mail")?)?;
+        let alerts = alerts::alerts(&root.section("alerts")?)?;
         let cache_bytes = root.section("cache")?.integer("mib", 16..=65_536)?.unwrap_or(256) << 20;
         let log = root.section("log")?;
         let log = Log {
@@ -220,7 +222,7 @@ impl Config {
             allow_private,
             rtmp,
             mail,
-            alerts_private,
+            alerts,
             cache_bytes,
             log,
         })
@@ -353,25 +355,6 @@ fn rtmp(table: &Section<'_>, http: &Http, cameras: &[Camera]) -> Result<Option<R
         format!("rtmp://{}{port}/live", http.url.host_str().unwrap_or("127.0.0.1"))
     });
     Ok(Some(Rtmp { listen, url }))
-}
-
-/// Where mail goes and who it is from; a user name and a password belong together.
-fn mail(table: &Section<'_>) -> Result<Option<Mail>, Error> {
-    let form = "smtps://HOST:465, smtp://HOST:587, or smtp://127.0.0.1:25 on this machine";
-    let smtp = table.parsed("smtp", form, Mail::server)?;
-    let form = "a sender such as \"Cameras <cameras@example.org>\"";
-    let from = table.parsed("from", form, |text| text.parse().ok())?;
-    let user = table.string("user")?.map(str::to_owned);
-    let password = table.string("password")?.map(|text| Private::new(text.to_owned()));
-    if smtp.is_none() && from.is_none() && user.is_none() && password.is_none() {
-        return Ok(None);
-    }
-    let (smtp, from) = (table.required("smtp", smtp)?, table.required("from", from)?);
-    if user.is_some() != password.is_some() {
-        let missing = if user.is_some() { "password" } else { "user" };
-        return Err(table.error(missing, "is missing"));
-    }
-    Ok(Some(Mail { smtp, from, user, password }))
 }
 
 fn hub(table: &Section<'_>, http: &Http) -> Result<Hub, Error> {

@@ -155,6 +155,7 @@ fn every_example_of_the_help_is_valid() {
             "url" if key.section == "cluster" => "listen = \"0.0.0.0:8444\"\n",
             "smtp" => "from = \"a@example.org\"\n",
             "from" => "smtp = \"smtp://mail.example.org\"\n",
+            "ca" if key.section == "mail" => "smtp = \"smtp://mail.example.org\"\nfrom = \"a@example.org\"\n",
             "user" if key.section == "mail" => {
                 "smtp = \"smtp://mail.example.org\"\nfrom = \"a@example.org\"\npassword = \"p\"\n"
             }

@@ -12,6 +12,7 @@ mod metrics;
 mod outgoing;
 mod redirect;
 mod reply;
+mod trust;
 mod validity;
 
 use std::sync::Arc;
@@ -30,9 +31,10 @@ pub use client::{Client, Proxies};
 pub use limits::{BODY_BYTES, Bucket, TooMuch, json};
 pub(crate) use metrics::Up;
 pub use metrics::{Metrics, Source};
-pub use outgoing::{NoAnswer, Outgoing, Target, TrustError};
+pub use outgoing::{NoAnswer, Outgoing, Target};
 pub use redirect::{Challenges, Redirect};
 pub use reply::{failed, gone_wrong, in_words, not_found, sentence, told};
+pub use trust::{TrustError, client_config};
 
 /// The description of the API for programs (OpenAPI 3.1).
 const OPENAPI: &str = include_str!("openapi.json");

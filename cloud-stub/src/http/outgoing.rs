@@ -16,14 +16,14 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use model::Private;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
+
+use super::trust::{TrustError, client_config};
 
 /// Connections that are kept for the next question.
 const KEPT: usize = 8;
@@ -48,17 +48,6 @@ pub enum NoAnswer {
     /// It says too much.
     #[error("the server's answer is too long")]
     TooLong,
-}
-
-/// Why nobody can be asked.
-#[derive(Debug, thiserror::Error)]
-pub enum TrustError {
-    /// The extra roots cannot be used.
-    #[error("{0} holds no certificate that can be read (PEM)")]
-    Ca(String),
-    /// The TLS library refuses.
-    #[error("TLS is not available: {0}")]
-    Tls(String),
 }
 
 /// Where a question goes: `https`, or `http` on this machine.
@@ -112,23 +101,7 @@ impl Outgoing {
     /// # Errors
     /// [`TrustError`].
     pub fn new(target: Target, ca: Option<&Path>) -> Result<Self, TrustError> {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
-        if let Some(file) = ca {
-            let wrong = || TrustError::Ca(file.display().to_string());
-            let before = roots.len();
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|_| wrong())? {
-                roots.add(certificate.map_err(|_| wrong())?).map_err(|_| wrong())?;
-            }
-            if roots.len() == before {
-                return Err(wrong());
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TrustError::Tls(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = client_config(ca)?;
         Ok(Self { target, tls: TlsConnector::from(Arc::new(config)), bearer: None, idle: Mutex::default() })
     }
 

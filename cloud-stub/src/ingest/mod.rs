@@ -12,7 +12,7 @@
 //! * [`Rule`] says which addresses are contacted for a camera. [`pull`] keeps one read, [`puller`] is the process that
 //!   reads it, [`exec`] runs commands.
 //! * [`Ingest`] starts and ends what the configuration names; [`sources`] follows what tenants have in the store, which they
-//!   add at the [`SourceDesk`]; [`report`] tells the store how they are.
+//!   add at the [`SourceDesk`]; [`ping`] asks their ports, and [`report`] tells the store how they are.
 //! * Where several clouds share the database, [`Claims`] and [`arrivals`] tell it which encoders and peers have come to this one.
 
 mod api;
@@ -22,6 +22,7 @@ mod exec;
 mod floor;
 mod here;
 mod logins;
+mod ping;
 mod pull;
 mod puller;
 mod report;
@@ -43,6 +44,7 @@ use tunnel::io::Handle;
 use crate::config::{Camera, Config, From};
 use crate::status::Status;
 use logins::Logins;
+use ping::Pings;
 use pull::Pulling;
 use puller::Pool;
 use seal::Safe;
@@ -79,8 +81,13 @@ impl Ingest {
         let store = status.store();
         let key = store.password_key().await?;
         let safe = Safe::new(&key).context("a key of another length")?;
-        let pulling = Pulling { pool: Pool::default(), rule: rule(config), logins: Logins::default() };
-        let pulling = Arc::new(pulling);
+        let pings = Pings::new();
+        let pulling = Arc::new(Pulling {
+            pool: Pool::default(),
+            rule: rule(config),
+            logins: Logins::default(),
+            pings: pings.clone(),
+        });
         let mut ingest = Self { here: here.clone(), pulling: pulling.clone(), tasks: JoinSet::new() };
         for camera in &config.cameras {
             ingest.take(camera);
@@ -90,6 +97,7 @@ impl Ingest {
         let sources = Sources::new(store.clone(), here.clone(), claims, pulling, safe, tunnel);
         ingest.tasks.spawn(sources.follow());
         ingest.tasks.spawn(report::keep(status.clone(), here));
+        ingest.tasks.spawn(pings.keep());
         Ok(ingest)
     }
 
@@ -97,7 +105,8 @@ impl Ingest {
         let feed = self.here.put(&camera.id, true);
         match &camera.from {
             From::Pull(source) => {
-                self.tasks.spawn(pull::keep(self.pulling.clone(), Source::clone(source), feed));
+                // Nobody is told how those of the configuration were.
+                self.tasks.spawn(pull::keep(self.pulling.clone(), Source::clone(source), feed, None));
             }
             From::Exec(command) => {
                 self.tasks.spawn(exec::keep(camera.id.clone(), command.clone(), feed));

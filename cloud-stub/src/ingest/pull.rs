@@ -19,6 +19,7 @@ use model::{CameraState, Trouble};
 use tokio::sync::OwnedMutexGuard;
 
 use super::logins::{Known, Login, Logins, turn};
+use super::ping::{Asked, Pings, Way};
 use super::puller::{Pool, Seat};
 use super::target::Rule;
 
@@ -41,6 +42,8 @@ pub(super) struct Pulling {
     pub(super) rule: Rule,
     /// What was refused.
     pub(super) logins: Logins,
+    /// Whose ports are asked.
+    pub(super) pings: Pings,
 }
 
 /// Why a camera is not read any more.
@@ -50,8 +53,11 @@ enum Over {
     Refused { locked_s: u32 },
 }
 
-/// Keeps it read for ever.
-pub(super) async fn keep(pulling: Arc<Pulling>, source: Source, feed: Feed) {
+/// Keeps it read for ever, and its port asked by this way; `None`: nobody would see the figures.
+pub(super) async fn keep(pulling: Arc<Pulling>, source: Source, feed: Feed, way: Option<Way>) {
+    let draw = RandomState::new().hash_one(&source.id);
+    let asked = way.map(|way| pulling.pings.ask(feed.clone(), way, draw));
+    let judged = |at| asked.iter().for_each(|asked| asked.judged(at));
     let mut pause = PAUSE.0;
     let mut alone = false;
     // Kept over tries: the camera remembers with it what was refused.
@@ -60,12 +66,14 @@ pub(super) async fn keep(pulling: Arc<Pulling>, source: Source, feed: Feed) {
         let at = match resolve(&pulling.rule, &source).await {
             Ok(at) => at,
             Err(trouble) => {
+                judged(None);
                 let retry_in_ms = u64::try_from(LOOK.as_millis()).unwrap_or(u64::MAX);
                 note(&source, &feed, CameraState::Waiting { trouble, retry_in_ms });
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
         };
+        judged(Some(at));
         let known = match &login {
             Some((known_at, login)) if *known_at == at => login.clone(),
             _ => pulling.logins.of(&source, at),
@@ -88,9 +96,10 @@ pub(super) async fn keep(pulling: Arc<Pulling>, source: Source, feed: Feed) {
                 note(&source, &feed, CameraState::Stopped { trouble });
                 if !worked && locked_s == 0 {
                     // Whoever corrects it starts another keeper.
-                    return std::future::pending().await;
+                    return pulling.look_on(&source, asked.as_ref()).await;
                 }
-                tokio::time::sleep(REFUSED.max(Duration::from_secs(locked_s.into()))).await;
+                let wait = REFUSED.max(Duration::from_secs(locked_s.into()));
+                let _ = tokio::time::timeout(wait, pulling.look_on(&source, asked.as_ref())).await;
                 feed.begin_anew();
             }
             Over::Died(reason) => {
@@ -123,6 +132,16 @@ impl Pulling {
             over = fill(&source, feed, &mut link, &seat, login) => over,
             () = self.until_moved(&source, at, feed) => Over::Moved,
             () = tell(feed, &seat) => Over::Moved,
+        }
+    }
+
+    /// Looks where a camera is that nobody reads: its port is asked all the same, and only where that was judged lately. Never
+    /// returns.
+    async fn look_on(&self, source: &Source, asked: Option<&Asked>) {
+        let Some(asked) = asked else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(LOOK).await;
+            asked.judged(resolve(&self.rule, source).await.ok());
         }
     }
 

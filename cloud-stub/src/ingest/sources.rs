@@ -12,6 +12,7 @@ use model::{CameraId, CameraState, Trouble};
 use tokio::task::AbortHandle;
 use tunnel::io::Handle;
 
+use super::ping::Way as Ping;
 use super::pull::{self, Pulling};
 use super::seal::Safe;
 use super::settings::Pull;
@@ -129,7 +130,8 @@ impl Sources {
             None => {}
             Some(Ok((target, way))) => {
                 pipe = way;
-                let task = tokio::spawn(pull::keep(self.pulling.clone(), target, feed));
+                let way = pipe.as_ref().map_or(Ping::Judged, |pipe| Ping::Far(pipe.far()));
+                let task = tokio::spawn(pull::keep(self.pulling.clone(), target, feed, Some(way)));
                 keeper = Some(task.abort_handle());
             }
             Some(Err(detail)) => {

@@ -5,17 +5,17 @@
 //! few connections at a time, and ends with its handle.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tunnel::io::Handle;
 
-use crate::hub::RTSP;
+use super::Far;
 
 /// A camera has one reader, and a second one while the first is closing.
 const CONNECTIONS: usize = 4;
@@ -25,14 +25,12 @@ const CONNECT: Duration = Duration::from_secs(8);
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 /// A connection on which nothing moves is tried after this, at this interval.
 const QUIET: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3));
-/// What we tell the camera to put into a packet at most: the peer's MTU of 1280 without the headers of IPv4 and TCP, so that
-/// nothing must be cut on the way.
-const SEGMENT: u32 = 1240;
 
 /// An open way. Dropped, it and all its connections are closed.
 #[derive(Debug)]
 pub struct Pipe {
     address: SocketAddr,
+    far: Far,
     task: JoinHandle<()>,
 }
 
@@ -43,31 +41,27 @@ impl Pipe {
     /// # Errors
     /// When this machine has no port for it.
     pub fn open(handle: Handle, to: Ipv4Addr, random: [u8; 3]) -> io::Result<Self> {
-        Self::to(SocketAddrV4::new(to, RTSP), random, move || {
-            let stream: std::net::TcpStream = handle.tcp_socket()?.into();
-            let socket = TcpSocket::from_std_stream(stream);
-            SockRef::from(&socket).set_tcp_mss(SEGMENT)?;
-            Ok(socket)
-        })
+        Self::to(Far::new(handle, to), random)
     }
 
-    fn to(
-        to: SocketAddrV4,
-        [b, c, d]: [u8; 3],
-        socket: impl Fn() -> io::Result<TcpSocket> + Send + Sync + 'static,
-    ) -> io::Result<Self> {
+    fn to(far: Far, [b, c, d]: [u8; 3]) -> io::Result<Self> {
         // Neither the network's own address nor its last one.
         let own = Ipv4Addr::new(127, b, c, d.clamp(1, 254));
         let listener = std::net::TcpListener::bind((own, 0))?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
-        Ok(Self { address, task: tokio::spawn(serve(listener, to.into(), Arc::new(socket))) })
+        Ok(Self { address, far: far.clone(), task: tokio::spawn(serve(listener, far)) })
     }
 
     /// Where the camera is on this machine.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its far end: the near one accepts whether a camera is there or not.
+    pub fn far(&self) -> Far {
+        self.far.clone()
     }
 }
 
@@ -77,11 +71,7 @@ impl Drop for Pipe {
     }
 }
 
-async fn serve(
-    listener: TcpListener,
-    to: SocketAddr,
-    socket: Arc<impl Fn() -> io::Result<TcpSocket> + Send + Sync + 'static>,
-) {
+async fn serve(listener: TcpListener, far: Far) {
     let seats = Arc::new(Semaphore::new(CONNECTIONS));
     // Dropped with this task, and all of them with it.
     let mut connections = tokio::task::JoinSet::new();
@@ -90,10 +80,10 @@ async fn serve(
         let Ok(seat) = seats.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((near, _)) => {
-                let socket = socket.clone();
+                let far = far.clone();
                 connections.spawn(async move {
                     // Whoever reads sees the end of its connection and says so.
-                    let _ = join(near, to, &*socket).await;
+                    let _ = join(near, &far).await;
                     drop(seat);
                 });
             }
@@ -103,12 +93,8 @@ async fn serve(
     }
 }
 
-async fn join(
-    mut near: TcpStream,
-    to: SocketAddr,
-    socket: &(impl Fn() -> io::Result<TcpSocket> + Sync),
-) -> io::Result<()> {
-    let socket = socket()?;
+async fn join(mut near: TcpStream, far: &Far) -> io::Result<()> {
+    let socket = far.socket()?;
     let options = SockRef::from(&socket);
     options.set_tcp_nodelay(true)?;
     options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
@@ -116,7 +102,7 @@ async fn join(
     near.set_nodelay(true)?;
     // Until there is somebody to talk to, whoever reads sees a connection that breaks, not one that is closed in good order.
     SockRef::from(&near).set_linger(Some(Duration::ZERO))?;
-    let mut far = tokio::time::timeout(CONNECT, socket.connect(to)).await??;
+    let mut far = tokio::time::timeout(CONNECT, far.join(socket)).await??;
     SockRef::from(&near).set_linger(None)?;
     tokio::io::copy_bidirectional(&mut near, &mut far).await.map(drop)
 }
@@ -124,6 +110,7 @@ async fn join(
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpSocket;
 
     use super::*;
 
@@ -131,7 +118,7 @@ mod tests {
     async fn what_connects_to_its_address_talks_to_the_camera_until_the_pipe_goes() {
         let camera = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let SocketAddr::V4(at) = camera.local_addr().unwrap() else { panic!() };
-        let pipe = Pipe::to(at, [9, 8, 255], TcpSocket::new_v4).unwrap();
+        let pipe = Pipe::to(Far::by(at, TcpSocket::new_v4), [9, 8, 255]).unwrap();
         assert_eq!(pipe.address().ip(), Ipv4Addr::new(127, 9, 8, 254));
         let mut near = TcpStream::connect(pipe.address()).await.unwrap();
         let (mut far, _) = camera.accept().await.unwrap();
@@ -153,9 +140,10 @@ mod tests {
         let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let SocketAddr::V4(at) = nobody.local_addr().unwrap() else { panic!() };
         drop(nobody);
-        let pipe = Pipe::to(at, [9, 8, 7], TcpSocket::new_v4).unwrap();
+        let pipe = Pipe::to(Far::by(at, TcpSocket::new_v4), [9, 8, 7]).unwrap();
         let mut near = TcpStream::connect(pipe.address()).await.unwrap();
         let broken = near.read(&mut [0]).await.unwrap_err();
         assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
+        assert!(pipe.far().connect().await.is_err(), "its far end tells, while the near one accepts");
     }
 }

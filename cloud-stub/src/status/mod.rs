@@ -3,7 +3,7 @@
 //! ```text
 //! boxes' reports ─┐                      ┌─> store: sample_hour, sample_day, outage, alarm (a batch every 5 s)
 //!                 ├─> [`Core`] (no IO) ──┤
-//! the clock ──────┘                      └─> [`alert`]: mail and webhooks, once their state is written
+//! the clock ──────┘                      └─> store: message, in the same batch ──> [`alert`]: mail and webhooks
 //! ```
 //!
 //! A box says itself when its pictures stopped and came again; that it is silent, only the cloud can see. Both go into the
@@ -34,7 +34,7 @@ pub use routes::routes;
 use crate::hub::Reports;
 use crate::nodes::is_here;
 use crate::store::{BoxRow, BoxState, Directory, Error, Store};
-use alert::machine::Event;
+use alert::Message;
 use sample::HOUR_MS;
 
 /// What a camera without a box is held by: this and its public id.
@@ -45,8 +45,10 @@ const TICK: Duration = Duration::from_secs(1);
 const WRITE_EVERY: u32 = 5;
 /// Between two sweeps, milliseconds.
 const SWEEP_MS: u64 = 6 * HOUR_MS;
-/// Most news that wait for the database.
-const EVENTS: usize = 1_000;
+/// Most messages to people that wait for the database.
+const MESSAGES: usize = 5_000;
+/// How long the end waits for messages that are under way.
+const SETTLE: Duration = Duration::from_millis(800);
 
 /// When a box was last heard of beside its reports, milliseconds since 1970: what the tunnel knows.
 pub type Sign = Box<dyn Fn(&BoxRow) -> Option<u64> + Send + Sync>;
@@ -69,8 +71,8 @@ struct Inner {
     store: Store,
     options: Options,
     core: Mutex<Core>,
-    /// What people are to be told once its state is written.
-    events: Mutex<Vec<(String, Event)>>,
+    /// What people are to be told and is not written yet.
+    messages: Mutex<Vec<Message>>,
     swept_ms: Mutex<u64>,
     started_ms: u64,
 }
@@ -82,7 +84,7 @@ impl Status {
         let alive = store.directory().borrow().boxes().filter_map(|row| row.seen.last_ms()).max();
         Self(Arc::new(Inner {
             core: Mutex::new(Core::new(now, alive)),
-            events: Mutex::default(),
+            messages: Mutex::default(),
             swept_ms: Mutex::new(0),
             started_ms: now,
             options,
@@ -122,9 +124,10 @@ impl Status {
             tick.tick().await;
             round = round.wrapping_add(1);
             self.tick().await;
-            if round.is_multiple_of(WRITE_EVERY) || !lock(&self.0.events).is_empty() {
-                // What could not be written is part of the next batch.
+            if round.is_multiple_of(WRITE_EVERY) || !lock(&self.0.messages).is_empty() {
+                // What could not be written is part of the next batch, and what could not be begun is due again.
                 let _ = self.flush(false).await;
+                let _ = self.deliver().await;
             }
             self.sweep().await;
         }
@@ -143,25 +146,28 @@ impl Status {
             self.core(|core| core.load(&holder, rows, inner.store.now_ms()));
         }
         let news = self.core(|core| core.tick(now, |holder| self.look(&directory, holder)));
-        let mut events = lock(&inner.events);
-        events.extend(news);
-        let over = events.len().saturating_sub(EVENTS);
+        let cloud = self.cloud();
+        let courier = &inner.options.courier;
+        let mut messages = lock(&inner.messages);
+        for (holder, event) in news {
+            messages.extend(courier.messages(&directory, &holder, &event, now, cloud));
+        }
+        let over = messages.len().saturating_sub(MESSAGES);
         if over > 0 {
             tracing::warn!(over, "people are not told of everything: the database does not answer");
-            events.drain(..over);
+            messages.drain(..over);
         }
     }
 
-    /// Writes what waits, part by part, then hands over what people are to be told. `all`: everything, for this process
-    /// ends.
+    /// Writes what waits, part by part. `all`: everything, for this process ends.
     ///
     /// # Errors
     /// The database's, the last one of several; nothing is lost.
     pub async fn flush(&self, all: bool) -> Result<(), Error> {
         let inner = &*self.0;
         let now = inner.store.now_ms();
-        let events = std::mem::take(&mut *lock(&inner.events));
-        let batch = self.core(|core| core.batch(now, all));
+        let mut batch = self.core(|core| core.batch(now, all));
+        batch.messages = std::mem::take(&mut *lock(&inner.messages));
         let mut outcome = Ok(());
         let mut left = Batch::default();
         for part in batch.parts() {
@@ -178,20 +184,34 @@ impl Status {
                 }
             }
         }
-        // What people were told is written before they are told.
-        let told = left.alarms.is_empty();
+        lock(&inner.messages).splice(0..0, std::mem::take(&mut left.messages));
         if !left.is_empty() {
             self.core(|core| core.failed(left));
         }
-        if told {
-            let directory = inner.store.directory().borrow().clone();
-            for (holder, event) in events {
-                inner.options.courier.tell(&directory, &holder, &event, now);
-            }
-        } else {
-            lock(&inner.events).splice(0..0, events);
+        if all {
+            inner.options.courier.settle(SETTLE).await;
         }
         outcome
+    }
+
+    /// Begins to tell people what is written and due: what this cloud has decided, and what a cloud that is dead has left.
+    ///
+    /// # Errors
+    /// The database's; it is due the next time as well.
+    pub async fn deliver(&self) -> Result<(), Error> {
+        let Inner { store, options, started_ms, .. } = &*self.0;
+        let (directory, now, cloud) = (store.directory().borrow().clone(), store.now_ms(), self.cloud());
+        let others: Vec<&str> =
+            directory.alive().iter().map(String::as_str).filter(|id| *id != cloud).collect();
+        // One that has just begun does not know yet who lives.
+        let settled = now.saturating_sub(*started_ms) >= SILENT_MS;
+        let others = settled.then_some(others.as_slice());
+        options.courier.deliver(store, &directory, cloud, others, now).await
+    }
+
+    /// This cloud's id among those that share the database; empty where there is one.
+    fn cloud(&self) -> &str {
+        self.0.options.node.as_deref().unwrap_or_default()
     }
 
     /// How a camera is now, and samples of this hour, if this cloud hears it.

@@ -18,7 +18,7 @@ use super::uptime::{self, Line, MonthOf};
 use super::{SILENT_MS, Span, Status};
 use crate::http::{Client, json, told};
 use crate::people::{Answer, Failure, Refusal, Who};
-use crate::store::{Audit, Directory, From, Role};
+use crate::store::{Audit, Directory, From, Link, Role};
 use crate::things::camera_for;
 
 /// Single samples are told for so long, milliseconds; longer stretches in hours.
@@ -48,6 +48,14 @@ fn seen(status: &Status, who: &Who, camera: &str) -> Result<(std::sync::Arc<Dire
     let directory = status.store().directory().borrow().clone();
     camera_for(&directory, who, camera, Role::Viewer)?;
     Ok((directory, CameraId::new(camera).map_err(|_| Refusal::NotThere)?))
+}
+
+/// Whether anybody asks the camera's port how it is. What sends by itself has none.
+fn pinged(link: &Link<'_>) -> bool {
+    match link.from {
+        From::Box(..) => true,
+        From::Source(source) => source.kind != "push",
+    }
 }
 
 fn described(span: &Span) -> Value {
@@ -93,6 +101,7 @@ async fn now(State(status): State<Status>, who: Who, Path(camera): Path<String>)
         "fps": plays.map(|report| report.fps),
         "bit_rate": plays.map(|report| report.bit_rate),
         "latency_ms": plays.and_then(|report| report.latency_ms),
+        "pinged": pinged(&link),
         "ping_ms": live.and_then(|report| report.ping_ms),
         "stream": live.map(|report| report.stream),
         "sentence": report.as_ref().and_then(|report| report.state.trouble()).map(ToString::to_string),
@@ -113,6 +122,7 @@ async fn latency(
     Query(stretch): Query<Stretch>,
 ) -> Answer {
     let (directory, id) = seen(&status, &who, &camera)?;
+    let pinged = pinged(&directory.link(&camera).ok_or(Refusal::NotThere)?);
     let now = status.store().now_ms();
     let to = stretch.to_ms.unwrap_or(now).min(now);
     let from = stretch.from_ms.unwrap_or(to.saturating_sub(USUAL_MS));
@@ -165,7 +175,7 @@ async fn latency(
                     null,
                     sum.slowest_ms,
                     sum.samples,
-                    sum.answered
+                    pinged.then_some(sum.answered)
                 ])
             })
             .collect()
@@ -175,9 +185,14 @@ async fn latency(
         columns.extend(["slowest_ping_ms", "samples", "answered"]);
     }
     let step_ms = if raw { super::sample::STEP_MS } else { HOUR_MS };
-    Ok(told(
-        json!({ "step_ms": step_ms, "from_ms": from, "to_ms": to, "columns": columns, "points": points }),
-    ))
+    Ok(told(json!({
+        "pinged": pinged,
+        "step_ms": step_ms,
+        "from_ms": from,
+        "to_ms": to,
+        "columns": columns,
+        "points": points,
+    })))
 }
 
 /// Which part of a list.

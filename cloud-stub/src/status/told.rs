@@ -4,6 +4,7 @@ use model::CameraId;
 use model::status::CameraReport;
 
 use super::Span;
+use super::alert::Message;
 use super::sample::Hour;
 
 /// Rows that are written in one transaction, or a few more: a slow database writes them well within its time.
@@ -62,6 +63,8 @@ pub struct Batch {
     pub spans: Vec<(CameraId, u64, Option<Span>)>,
     /// Hours of samples (hours since 1970); true: the hour is over.
     pub hours: Vec<(CameraId, u64, Hour, bool)>,
+    /// What people are to be told.
+    pub messages: Vec<Message>,
     /// Alarms: subject and JSON.
     pub alarms: Vec<(String, String)>,
 }
@@ -72,7 +75,7 @@ impl Batch {
         self.len() == 0
     }
 
-    /// In parts that are written one after the other. The outages of one camera stay together: those that became one are
+    /// In parts that are written one after the other: what people are told before, or together with, that they were told. The outages of one camera stay together: those that became one are
     /// deleted with it being written.
     pub fn parts(self) -> Vec<Self> {
         let (mut parts, mut part) = (Vec::new(), Self::default());
@@ -87,6 +90,10 @@ impl Batch {
                 last = Some(row.0.clone());
             }
             part.spans.push(row);
+        }
+        for row in self.messages {
+            part.cut(&mut parts);
+            part.messages.push(row);
         }
         for row in self.alarms {
             part.cut(&mut parts);
@@ -106,11 +113,12 @@ impl Batch {
         self.known.extend(other.known);
         self.spans.extend(other.spans);
         self.hours.extend(other.hours);
+        self.messages.extend(other.messages);
         self.alarms.extend(other.alarms);
     }
 
     fn len(&self) -> usize {
-        self.known.len() + self.spans.len() + self.hours.len() + self.alarms.len()
+        self.known.len() + self.spans.len() + self.hours.len() + self.messages.len() + self.alarms.len()
     }
 
     /// Begins a new part when this one is full.
@@ -148,6 +156,7 @@ mod tests {
             spans: ids.iter().flat_map(|id| [span(id, 2), span(id, 4), span(id, 7)]).collect(),
             hours: ids.iter().take(100).map(|id| (id.clone(), 1, Hour::default(), true)).collect(),
             alarms: ids.iter().map(|id| (format!("camera:{id}"), String::new())).collect(),
+            ..Batch::default()
         };
         let whole = batch.clone();
         let parts = batch.parts();

@@ -27,7 +27,7 @@ const WHOLE_TIME: Duration = Duration::from_secs(6);
 const CONNECTIONS: u32 = 6;
 
 /// The migrations, in order. A migration that was published never changes.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "enrolment", include_str!("../../migrations/0001_enrolment.sql")),
     (2, "found", include_str!("../../migrations/0002_found.sql")),
     (3, "portal", include_str!("../../migrations/0003_portal.sql")),
@@ -35,6 +35,7 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "status", include_str!("../../migrations/0005_status.sql")),
     (6, "fleet", include_str!("../../migrations/0006_fleet.sql")),
     (7, "fleet fold", include_str!("../../migrations/0007_fleet_fold.sql")),
+    (8, "message", include_str!("../../migrations/0008_message.sql")),
 ];
 
 /// An open database.

@@ -20,6 +20,7 @@ mod listen;
 mod login;
 mod map;
 mod member;
+mod message;
 mod network;
 mod node;
 mod person;

@@ -1,6 +1,6 @@
 //! How cameras were over time: samples, sums, outages, and what people have been told of them.
 //!
-//! Rows come in batches, a few hundred of them in a transaction ([`Batch::parts`]). Only the cloud that hears a camera writes its rows; should two do
+//! What people are told next is written with it. Rows come in batches, a few hundred of them in a transaction ([`Batch::parts`]). Only the cloud that hears a camera writes its rows; should two do
 //! so for a moment, hours are put together and an outage is written twice under the same beginning.
 
 use std::collections::HashMap;
@@ -9,6 +9,7 @@ use model::CameraId;
 use sqlx::any::AnyRow;
 
 use super::database::{Fields, Write};
+use super::message::put_message;
 use super::portal::Row as _;
 use super::{Audit, Error, Refused, Store, Tenant};
 use crate::status::sample::{DAY_MS, Day, HOUR_MS, Hour};
@@ -18,6 +19,8 @@ use crate::status::{Batch, CameraRows, Reason, Rows, Span};
 const RAW_HOURS: u64 = 48;
 /// All else, days: 13 months.
 const DAYS: u64 = 400;
+/// Messages that no cloud could read or would take, days.
+const MESSAGE_DAYS: u64 = 7;
 /// Latest outages of a camera that are read when somebody begins to answer for it.
 const LATEST: i64 = 32;
 /// Ids in one question.
@@ -88,6 +91,9 @@ impl Store {
                 }
                 for (id, from, span) in &batch.spans {
                     put_span(&mut write, id, *from, span.as_ref()).await?;
+                }
+                for message in &batch.messages {
+                    put_message(&mut write, message).await?;
                 }
                 for (subject, state) in &batch.alarms {
                     let put = "INSERT INTO alarm (subject, state) VALUES ($1, $2) \
@@ -255,6 +261,7 @@ impl Store {
                     ("DELETE FROM sample_hour WHERE hour < $1", (now / HOUR_MS).saturating_sub(RAW_HOURS)),
                     ("DELETE FROM sample_day WHERE day < $1", old_ms / DAY_MS),
                     ("DELETE FROM outage WHERE to_ms < $1", old_ms),
+                    ("DELETE FROM message WHERE made_ms < $1", now.saturating_sub(MESSAGE_DAYS * DAY_MS)),
                     // What is known of a camera goes with its last figures and outages.
                     (
                         "DELETE FROM outage WHERE reason = 'removed' AND to_ms IS NULL AND from_ms < $1",

@@ -77,6 +77,13 @@ fn a_tenants_camera_plays_within_moments_and_is_gone_at_once() {
     until("its figures", Duration::from_secs(60), || {
         (owner.camera(&id)["fps"].as_f64()? > 1.0).then_some(())
     });
+    // Its port is asked each half minute, and the next report says how it answers.
+    until("its ping", Duration::from_secs(70), || {
+        let status = owner.ask("GET", &format!("/api/v1/cameras/{id}/status"), None).json();
+        assert_eq!(status["pinged"], true);
+        status["ping_ms"].as_u64()
+    });
+    assert_eq!(simcam.fact("sessions"), 1, "a ping is no session");
     // Nobody but its tenant sees it, until it is public.
     let nothing = cloud.get("/nobody/live.m3u8").looks();
     assert_eq!(cloud.get(&format!("/{id}/live.m3u8")).looks(), nothing);

@@ -5,7 +5,11 @@
 
 #[path = "../common/boxes.rs"]
 mod boxes;
+mod delivery;
+#[path = "../common/log.rs"]
+mod log;
 mod outage;
 mod post;
+mod secure;
 mod size;
 mod stage;

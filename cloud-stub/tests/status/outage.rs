@@ -1,6 +1,7 @@
 use cloud_stub::status::alert::hook::signature;
-use cloud_stub::store::Role;
+use cloud_stub::store::{By, NewSource, Role};
 use hyper::StatusCode;
+use model::Private;
 use serde_json::{Value, json};
 
 use crate::post;
@@ -170,4 +171,45 @@ async fn others_learn_nothing() {
     }
     let far = format!("/api/v1/cameras/{gate}/latency?from_ms=0");
     assert_eq!(stage.answered(Some(&viewer), &far).await, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_camera_that_sends_by_itself_has_no_ping_and_has_lost_none() {
+    let stage = Stage::new(1, &["gate"]).await;
+    let viewer = stage.person("viewer@example.org", "ACME", Role::Viewer, "en").await;
+    let tenant = stage.get(&viewer, "/api/v1/me").await["tenants"][0]["id"].as_str().unwrap().to_owned();
+    let mut ids = Vec::new();
+    for kind in ["push", "pull", "peer"] {
+        let settings = Private::new("{}".to_owned());
+        let tunnel_key = (kind == "peer").then_some([9; 32]);
+        let new = NewSource { title: kind, site: "", kind, settings, tunnel_key };
+        ids.push(stage.store.add_source(&tenant, &new, By::COMMAND_LINE).await.unwrap().0);
+    }
+    stage.store.refresh().await.unwrap();
+    // Past the first hour, so that its sum is written.
+    for _ in 0..130 {
+        for (id, ping) in ids.iter().zip([Value::Null, json!(7), Value::Null]) {
+            let mut camera = playing(id.as_str());
+            camera["ping_ms"] = ping;
+            stage.status.heard_source(id, serde_json::from_value(camera).unwrap());
+        }
+        stage.wait(30_000).await;
+    }
+    let days = format!("latency?from_ms={}&to_ms={}", ZERO - 3 * 86_400_000, stage.now());
+    for (id, pinged, ping, answered) in [
+        (&ids[0], false, Value::Null, Value::Null),
+        (&ids[1], true, json!(7), json!(120)),
+        (&ids[2], true, Value::Null, json!(0)),
+    ] {
+        let camera = format!("/api/v1/cameras/{id}");
+        let now = stage.get(&viewer, &format!("{camera}/status")).await;
+        assert_eq!((&now["pinged"], &now["ping_ms"]), (&json!(pinged), &ping), "{now}");
+        let raw = stage.get(&viewer, &format!("{camera}/latency")).await;
+        assert_eq!((&raw["pinged"], &raw["points"][50][1]), (&json!(pinged), &ping), "{id}");
+        let hours = stage.get(&viewer, &format!("{camera}/{days}")).await;
+        let hour = &hours["points"][0];
+        assert_eq!((&hour[1], &hour[8]), (&ping, &answered), "{hours}");
+    }
+    let csv = stage.text(&viewer, &format!("/api/v1/tenants/{tenant}/uptime.csv?month=2026-11")).await;
+    assert!(csv.lines().any(|line| line.contains(",push,") && line.contains(",100.000,0,")), "{csv}");
 }

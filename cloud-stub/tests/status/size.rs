@@ -44,7 +44,8 @@ async fn a_year_of_a_thousand_cameras_fits_two_gigabytes() {
             let span = Span { from_ms: from, to_ms: Some(from + 90_000), reason: Reason::Camera };
             (id.clone(), from, Some(span))
         });
-        let batch = Batch { known: vec![(id.clone(), 1)], spans: spans.collect(), hours, alarms: Vec::new() };
+        let known = vec![(id.clone(), 1)];
+        let batch = Batch { known, spans: spans.collect(), hours, ..Batch::default() };
         for part in batch.parts() {
             stage.store.write_status(&part).await.unwrap();
         }

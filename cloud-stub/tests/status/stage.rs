@@ -94,6 +94,16 @@ impl Stage {
         (self.store, self.status, self.routes) = open(&self.folder, &self.clock, self.mail_port).await;
     }
 
+    /// The store as another process opens it.
+    pub(crate) async fn another(&self) -> Store {
+        store(&self.folder, &self.clock).await
+    }
+
+    /// The clock moves, and nobody looks.
+    pub(crate) fn forward(&self, ms: u64) {
+        self.clock.0.fetch_add(ms, Ordering::Relaxed);
+    }
+
     /// The address of the database.
     pub(crate) fn database(&self) -> String {
         database(&self.folder)
@@ -129,6 +139,7 @@ impl Stage {
             self.clock.0.fetch_add(1000, Ordering::Relaxed);
             self.status.tick().await;
             self.status.flush(false).await.unwrap();
+            self.status.deliver().await.unwrap();
         }
     }
 
@@ -197,19 +208,33 @@ impl Drop for Stage {
     }
 }
 
-async fn open(folder: &std::path::Path, clock: &Clock, mail_port: u16) -> (Store, Status, Router) {
-    let config = Config::parse("cloud.toml", &format!("[http]\nurl = \"{URL}\"\n")).unwrap();
+fn configuration() -> Config {
+    Config::parse("cloud.toml", &format!("[http]\nurl = \"{URL}\"\n")).unwrap()
+}
+
+async fn store(folder: &std::path::Path, clock: &Clock) -> Store {
+    let config = configuration();
     let options = Options { network: config.hub.network, url: config.http.base() };
-    let store = Store::open(&database(folder), options, clock.clone()).await.unwrap();
+    Store::open(&database(folder), options, clock.clone()).await.unwrap()
+}
+
+/// Sends to this port, plainly.
+pub(crate) fn mailer(port: u16) -> Mailer {
     let mail = Mail {
-        smtp: Mail::server(&format!("smtp://127.0.0.1:{mail_port}")).unwrap(),
+        smtp: Mail::server(&format!("smtp://127.0.0.1:{port}")).unwrap(),
         from: "Cameras <cameras@example.org>".parse().unwrap(),
         user: None,
         password: None,
+        ca: None,
     };
-    let hooks = Hooks::new(Rule { private: true, own: Vec::new() }).unwrap();
-    let tries = vec![Duration::from_millis(50); 2];
-    let courier = Courier::new(URL.to_owned(), Some(Mailer::new(&mail).unwrap()), hooks, tries);
+    Mailer::new(&mail).unwrap()
+}
+
+async fn open(folder: &std::path::Path, clock: &Clock, mail_port: u16) -> (Store, Status, Router) {
+    let (config, store) = (configuration(), store(folder, clock).await);
+    let hooks = Hooks::new(Rule { private: true, own: Vec::new() }, None).unwrap();
+    let tries = [5, 30, 120].map(Duration::from_secs).to_vec();
+    let courier = Courier::new(URL.to_owned(), Some(mailer(mail_port)), hooks, tries);
     let status = status::Options { sign: Box::new(|_| None), node: None, courier };
     let status = Status::new(store.clone(), status);
     let routes = wiring::portal(&store, &config, &status, &Fleet::new(store.clone(), None))

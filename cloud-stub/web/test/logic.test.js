@@ -87,6 +87,22 @@ test("the graph draws no line over what was not measured or not answered", () =>
   assert.deepEqual(logic.graph([[minute, 1], [0, 2], [minute, 3]], minute)[0], [60], "time never goes back");
 });
 
+test("a camera that nobody asks has lost nothing", () => {
+  const at = (index, ping, fps) => [index * 30_000, ping, 90, fps, 4_000_000, 700];
+  const played = Array.from({ length: 100 }, (_, index) => at(index, null, 25));
+  assert.equal(logic.pings({ pinged: false, points: played }), "sends");
+  assert.equal(logic.pings({ pinged: true, points: [] }), "none");
+  assert.equal(logic.pings({ pinged: true, points: played.slice(0, 3) }), "none");
+  assert.equal(logic.pings({ pinged: true, points: played }), "unmeasured", "its box knows it by a name only");
+  // Two minutes of pictures before the first ping; then it dies.
+  const points = [...played.slice(0, 4), at(4, 3, 25), at(5, null, 25), at(6, null, 0)];
+  assert.equal(logic.pings({ pinged: true, points }), "measured");
+  assert.deepEqual(logic.asked(points).map(([, ping]) => ping), [3, null, null]);
+  const dead = [at(0, null, 0), at(1, null, 0)];
+  assert.equal(logic.pings({ pinged: true, points: dead }), "measured");
+  assert.equal(logic.asked(dead).length, 2);
+});
+
 test("the table says of each hour what the graph shows", () => {
   const hour = 3_600_000;
   assert.deepEqual(logic.hours([[hour + 2, 30], [hour + 1, 10], [hour + 3, null], [hour + 4, 20], [5, null]]), [

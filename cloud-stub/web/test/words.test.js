@@ -62,6 +62,7 @@ test("what a view composes has words for each of its values", () => {
     kind: ["box", "pull", "push", "peer"],
     access: ["public", "private"],
     reason: ["camera", "password", "settings", "reader", "site", "cloud", "off", "removed"],
+    graph: ["sends", "unmeasured", "none"],
     unit: ["d", "h", "m", "s"],
     password: ["short", "weak", "fair", "good"],
     operator: ["tenants", "boxes", "online", "cameras"],

@@ -28,6 +28,8 @@ const PORT: u16 = 8443;
 const HUB: &str = "10.13.0.1";
 /// How soon a camera that goes must be unreachable.
 const GONE: Duration = Duration::from_secs(5);
+/// A camera is asked every half minute, and its report comes as often.
+const PINGED: Duration = Duration::from_secs(75);
 /// How long its page is watched, the camera's frames per second, and the share of them that the browser must have counted.
 const WATCHED_S: u64 = 20;
 const FRAMES: (f64, f64) = (25.0, 0.95);
@@ -63,6 +65,12 @@ impl Portal {
         let said = host.output("cloud-owner", cloud(&words)?, Duration::from_secs(20))?;
         let member = Member::invited(&said, |path, body| site.post(path, body))?;
         Ok(Self { site, member, _cloud: process })
+    }
+
+    fn ask(&self, path: &str) -> Result<Value> {
+        let answer = self.site.ask_with(path, &self.member.headers, GONE)?;
+        ensure!(answer.status == 200, "{path}: {} {}", answer.status, answer.text());
+        Ok(serde_json::from_slice(&answer.body)?)
     }
 
     fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
@@ -136,6 +144,12 @@ fn a_camera_behind_somebody_elses_wireguard_plays_from_its_link() {
             "the camera is to see the PC alone"
         );
 
+        // Its port is asked through the tunnel every half minute, and the next report tells how it answers.
+        let status = format!("/api/v1/cameras/{id}/status");
+        let answers = |wanted: bool| portal.ask(&status).is_ok_and(|now| now["ping_ms"].is_u64() == wanted);
+        wait("a ping", PINGED, || answers(true))?;
+        println!("peer: ping: {} ms", portal.ask(&status)?["ping_ms"]);
+
         // The peer reaches nothing: not the hub, and not the other peer, nor does that one.
         let (_, second) = portal.add("Yard", camera.address())?;
         let second_path = wireguard::quick_up(other, &second)?;
@@ -161,6 +175,10 @@ fn a_camera_behind_somebody_elses_wireguard_plays_from_its_link() {
         let rules = list(pc)?;
         ensure!(rules.contains("dnat to") && rules.matches("drop").count() == 2, "{rules}");
 
+        // The near end of the way still accepts when there is no camera: it is not what is asked.
+        drop(simcam);
+        wait("no ping", PINGED, || answers(false))?;
+
         portal.send("DELETE", &format!("/api/v1/cameras/{id}"), &json!({}))?;
         let gone = wait("the camera's end", GONE, || {
             portal.site.ask(&playlist, Duration::from_secs(2)).is_ok_and(|answer| answer.status == 404)
@@ -176,7 +194,6 @@ fn a_camera_behind_somebody_elses_wireguard_plays_from_its_link() {
             let watch = format!("/run/streambox_{}.pid", host.name());
             ensure!(!Path::new(&watch).exists(), "{watch} is left behind");
         }
-        drop(simcam);
         Ok(())
     });
 }

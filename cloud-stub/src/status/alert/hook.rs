@@ -7,6 +7,7 @@
 //! webhook's secret.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,6 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use ring::hmac;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -27,6 +27,7 @@ use url::{Host, Url};
 
 use super::{Notice, Webhook};
 use crate::hex::hex;
+use crate::http::{TrustError, client_config};
 use crate::ingest::Rule;
 
 /// A message must be answered by then.
@@ -65,17 +66,13 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// A sender; `rule` says which addresses may be contacted.
+    /// A sender; `rule` says which addresses may be contacted. Beside the roots that browsers know, those of the file `ca` (PEM)
+    /// are believed.
     ///
     /// # Errors
-    /// When TLS is not available.
-    pub fn new(rule: Rule) -> Result<Self, rustls::Error> {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { rule, tls: TlsConnector::from(Arc::new(config)) })
+    /// When they cannot be read, or TLS is not available.
+    pub fn new(rule: Rule, ca: Option<&Path>) -> Result<Self, TrustError> {
+        Ok(Self { rule, tls: TlsConnector::from(Arc::new(client_config(ca)?)) })
     }
 
     /// Whether every address may be contacted, and without TLS.
@@ -180,7 +177,7 @@ mod tests {
     use super::*;
 
     fn hooks(private: bool) -> Hooks {
-        Hooks::new(Rule { private, own: Vec::new() }).unwrap()
+        Hooks::new(Rule { private, own: Vec::new() }, None).unwrap()
     }
 
     #[tokio::test]

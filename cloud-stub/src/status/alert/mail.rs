@@ -1,21 +1,27 @@
 //! Mail by SMTP: over TLS, or plainly on this machine.
 
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use model::Private;
 use url::{Host, Url};
 
+/// How a certificate begins in PEM (RFC 7468 section 2).
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// A mail must have been taken by then.
 const TIME: Duration = Duration::from_secs(20);
 
 /// Where and how mail is sent.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `smtps://host:465`, `smtp://host:587` (STARTTLS), or `smtp://127.0.0.1:25` (plain, this machine only).
+    /// `smtps://host:465`, `smtp://host:587` (STARTTLS), or `smtp://127.0.0.1:25` (plain, on this machine only and without
+    /// `ca`).
     pub smtp: Url,
     /// Who it comes from: `Name <address>`, or an address.
     pub from: Mailbox,
@@ -23,11 +29,19 @@ pub struct Options {
     pub user: Option<String>,
     /// Its password.
     pub password: Option<Private<String>>,
+    /// One more root for its certificate, PEM.
+    pub ca: Option<PathBuf>,
 }
 
 /// Why a mail was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The file of roots is none.
+    #[error("{0} holds no certificate that can be read (PEM)")]
+    Ca(String),
+    /// Its certificate is not good.
+    #[error("the certificate of the mail server is not good ([mail] smtp; ca can name its root): {0}")]
+    Certificate(String),
     /// The server cannot be used so.
     #[error("the mail server of [mail] smtp cannot be used: {0}")]
     Server(String),
@@ -64,7 +78,7 @@ impl Mailer {
     /// A sender for these options.
     ///
     /// # Errors
-    /// [`Error::Server`].
+    /// [`Error::Server`], [`Error::Ca`].
     pub fn new(options: &Options) -> Result<Self, Error> {
         type Smtp = AsyncSmtpTransport<Tokio1Executor>;
         let host = options.smtp.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
@@ -79,12 +93,21 @@ impl Mailer {
             None => false,
         };
         let wrong = |error: lettre::transport::smtp::Error| Error::Server(error.to_string());
-        let (builder, usual) = match options.smtp.scheme() {
-            "smtps" => (Smtp::relay(&host).map_err(wrong)?, 465),
-            _ if own => (Smtp::builder_dangerous(&host), 25),
+        let mut tls = TlsParameters::builder(host.clone());
+        if let Some(file) = &options.ca {
+            let roots =
+                std::fs::read(file).ok().filter(|text| text.windows(PEM.len()).any(|part| part == PEM));
+            let roots = roots.and_then(|text| Certificate::from_pem(&text).ok());
+            tls = tls.add_root_certificate(roots.ok_or_else(|| Error::Ca(file.display().to_string()))?);
+        }
+        let tls = tls.build().map_err(wrong)?;
+        let (tls, usual) = match options.smtp.scheme() {
+            "smtps" => (Tls::Wrapper(tls), 465),
+            _ if own && options.ca.is_none() => (Tls::None, 25),
             // The password is never sent before TLS stands.
-            _ => (Smtp::starttls_relay(&host).map_err(wrong)?, 587),
+            _ => (Tls::Required(tls), 587),
         };
+        let builder = Smtp::builder_dangerous(&host).tls(tls);
         let builder = builder.port(options.smtp.port().unwrap_or(usual)).timeout(Some(TIME / 2));
         let builder = match (&options.user, &options.password) {
             (Some(user), Some(password)) => {
@@ -109,8 +132,25 @@ impl Mailer {
             .body(text)
             .map_err(|error| wrong(&error))?;
         let sent = tokio::time::timeout(TIME, self.transport.send(message)).await.map_err(|_| Error::Late)?;
-        sent.map(|_| ()).map_err(|error| Error::Refused(error.to_string()))
+        sent.map(|_| ()).map_err(|error| match certificate(&error) {
+            Some(why) => Error::Certificate(why),
+            None => Error::Refused(error.to_string()),
+        })
     }
+}
+
+/// What is wrong with the server's certificate, if it is that.
+fn certificate(error: &lettre::transport::smtp::Error) -> Option<String> {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = cause.downcast_ref().or(inner.and_then(|inner| inner.downcast_ref()));
+        if let Some(rustls::Error::InvalidCertificate(why)) = tls {
+            return Some(why.to_string());
+        }
+        source = cause.source();
+    }
+    None
 }
 
 impl std::fmt::Debug for Mailer {

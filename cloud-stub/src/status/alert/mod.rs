@@ -1,11 +1,18 @@
 //! Who is told of outages, in which words, and by what way.
 //!
-//! [`machine`] decides when; [`Rules`] who; [`words`] says it in the reader's language; [`mail`] and [`hook`] carry it. What
-//! cannot be delivered is tried again for a while; what waits is bounded.
+//! ```text
+//! machine: when ─▶ Rules: who ─▶ a Message for each, in the store with the decision ─▶ post: tries ─▶ mail, hook
+//! ```
+//!
+//! [`machine`] decides when; [`Rules`] who; [`words`] says it in the reader's language; [`mail`] and [`hook`] carry it. What is
+//! to be said stays in the store until it was delivered, or was tried in vain for a while ([`post`]): a cloud that ends leaves it
+//! to the next one.
 
 pub mod hook;
 pub mod machine;
 pub mod mail;
+mod message;
+mod post;
 mod rules;
 mod words;
 
@@ -13,23 +20,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::CameraId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 
+pub use message::{Message, Way};
+pub use post::TRIES;
 pub use rules::{InvalidRules, Rules, Webhook};
 
+use super::Reason;
 use crate::hex::hex;
-use crate::store::{BoxRow, Directory};
+use crate::store::{BoxRow, Directory, Role};
 use hook::Hooks;
 use machine::{Event, What};
 use mail::Mailer;
-
-/// Messages under way or waiting for their next try.
-const UNDER_WAY: usize = 500;
-/// Between the tries of one message.
-pub const TRIES: [Duration; 4] =
-    [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120), Duration::from_secs(600)];
+use message::Reader;
+use post::Hands;
 
 /// Takes messages to people. A handle, cheap to clone.
 #[derive(Clone)]
@@ -39,12 +44,13 @@ struct Inner {
     url: String,
     mailer: Option<Mailer>,
     hooks: Option<Hooks>,
+    /// Between the tries of one message.
     tries: Vec<Duration>,
-    room: Arc<Semaphore>,
+    hands: Hands,
 }
 
 /// Something that has happened, with the names that people know.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Notice {
     /// The same for the same news: whoever has heard it once need not hear it again.
     pub id: String,
@@ -54,6 +60,9 @@ pub struct Notice {
     pub tenant: Named,
     /// Where; without a name where it has none.
     pub site: Named,
+    /// What time it is there: an IANA name such as `Asia/Almaty`, or empty where nobody has said.
+    #[serde(default)]
+    pub time_zone: String,
     /// The cameras that it is about.
     pub cameras: Vec<NamedCamera>,
     /// Those of the site that still have no picture.
@@ -62,20 +71,14 @@ pub struct Notice {
     pub since_ms: u64,
     /// When it ended.
     pub until_ms: Option<u64>,
-    /// Why: a word of [`crate::status::Reason`].
-    pub reason: &'static str,
+    /// Why.
+    pub reason: Reason,
     /// When it was noticed.
     pub at_ms: u64,
 }
 
-/// How one message goes to one reader.
-enum Way {
-    Mail(String, words::Language),
-    Hook(Webhook),
-}
-
 /// An id and a name.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Named {
     /// The id.
     pub id: String,
@@ -84,7 +87,7 @@ pub struct Named {
 }
 
 /// A camera and its page.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NamedCamera {
     /// Its public id.
     pub id: String,
@@ -97,14 +100,13 @@ pub struct NamedCamera {
 impl Courier {
     /// A courier. `url` is where links begin.
     pub fn new(url: String, mailer: Option<Mailer>, hooks: Hooks, tries: Vec<Duration>) -> Self {
-        let room = Arc::new(Semaphore::new(UNDER_WAY));
-        Self(Arc::new(Inner { url, mailer, hooks: Some(hooks), tries, room }))
+        Self(Arc::new(Inner { url, mailer, hooks: Some(hooks), tries, hands: Hands::default() }))
     }
 
     /// One that takes nothing anywhere.
     pub fn silent(url: String) -> Self {
-        let room = Arc::new(Semaphore::new(0));
-        Self(Arc::new(Inner { url, mailer: None, hooks: None, tries: Vec::new(), room }))
+        let hands = Hands::default();
+        Self(Arc::new(Inner { url, mailer: None, hooks: None, tries: Vec::new(), hands }))
     }
 
     /// Whether webhooks may be in the operator's own network.
@@ -117,59 +119,21 @@ impl Courier {
         self.0.mailer.is_some()
     }
 
-    /// Tells everybody who is to hear of an event. Returns at once.
-    pub fn tell(&self, directory: &Directory, holder: &str, event: &Event, now: u64) {
-        let Some(notice) = self.notice(directory, holder, event, now) else { return };
+    /// What everybody who is to hear of an event is to be told, to be delivered by the cloud of this id (empty: there is one).
+    pub fn messages(
+        &self,
+        directory: &Directory,
+        holder: &str,
+        event: &Event,
+        now: u64,
+        cloud: &str,
+    ) -> Vec<Message> {
+        let Some(notice) = self.notice(directory, holder, event, now) else { return Vec::new() };
+        let Ok(json) = serde_json::to_string(&notice) else { return Vec::new() };
         let rules = Rules::of(directory, &notice.tenant.id);
-        let notice = Arc::new(notice);
-        if self.0.mailer.is_some() {
-            for email in rules.emails {
-                let language = language_of(directory, &email);
-                self.spawn(Way::Mail(email, language), notice.clone());
-            }
-        }
-        if self.0.hooks.is_some() {
-            for webhook in rules.webhooks {
-                self.spawn(Way::Hook(webhook), notice.clone());
-            }
-        }
-    }
-
-    /// Tries until it works, a few times.
-    fn spawn(&self, way: Way, notice: Arc<Notice>) {
-        let what = if matches!(way, Way::Mail(..)) { "a mail" } else { "a webhook's message" };
-        let Ok(seat) = self.0.room.clone().try_acquire_owned() else {
-            tracing::warn!("{what} is not sent: too many messages wait");
-            return;
-        };
-        let courier = self.clone();
-        tokio::spawn(async move {
-            let _seat = seat;
-            for pause in courier.0.tries.iter().map(Some).chain([None]) {
-                match (courier.deliver(&way, &notice).await, pause) {
-                    (Ok(()), _) => return,
-                    (Err(error), None) => tracing::warn!("{what} was not delivered: {error}"),
-                    (Err(error), Some(pause)) => {
-                        tracing::debug!("{what} was not delivered yet: {error}");
-                        tokio::time::sleep(*pause).await;
-                    }
-                }
-            }
-        });
-    }
-
-    async fn deliver(&self, way: &Way, notice: &Notice) -> Result<(), String> {
-        match (way, &self.0.mailer, &self.0.hooks) {
-            (Way::Mail(email, language), Some(mailer), _) => {
-                let (subject, text) = words::mail(notice, *language);
-                mailer.send(email, &subject, text).await.map_err(|error| error.to_string())
-            }
-            (Way::Hook(webhook), _, Some(hooks)) => {
-                let sentence = words::sentence(notice, words::Language::English);
-                hooks.post(webhook, notice, &sentence).await.map_err(|error| error.to_string())
-            }
-            _ => Ok(()),
-        }
+        let mails = rules.emails.into_iter().map(Reader::Mail).filter(|_| self.0.mailer.is_some());
+        let hooks = rules.webhooks.into_iter().map(Reader::Hook).filter(|_| self.0.hooks.is_some());
+        mails.chain(hooks).map(|reader| Message::new(&notice, &json, &reader, cloud)).collect()
     }
 
     fn notice(&self, directory: &Directory, holder: &str, event: &Event, now: u64) -> Option<Notice> {
@@ -196,11 +160,12 @@ impl Courier {
             event: event.what,
             tenant: Named { id: link.tenant.to_owned(), name: tenant.name.clone() },
             site: site(directory, link.site, from),
+            time_zone: time_zone(directory, link.tenant, link.site),
             cameras: event.cameras.iter().map(camera).collect(),
             still: event.still.iter().map(camera).collect(),
             since_ms: event.since_ms,
             until_ms: event.until_ms,
-            reason: event.reason.name(),
+            reason: event.reason,
             at_ms: now,
         })
     }
@@ -221,7 +186,90 @@ fn site(directory: &Directory, site: &str, from: Option<&Arc<BoxRow>>) -> Named 
     }
 }
 
-fn language_of(directory: &Directory, email: &str) -> words::Language {
-    let person = directory.portal().people.iter().find(|(_, person)| person.email == email.to_lowercase());
-    person.map_or(words::Language::English, |(_, person)| words::Language::of(&person.language))
+/// The site's time zone; without a site, that of the tenant's sites if all have the same.
+fn time_zone(directory: &Directory, tenant: &str, site: &str) -> String {
+    let sites = &directory.portal().sites;
+    if let Some(site) = sites.get(site) {
+        return site.time_zone.clone();
+    }
+    let mut zones = sites.iter().filter(|(_, row)| row.tenant == tenant).map(|(_, row)| &row.time_zone);
+    let first = zones.next().cloned().unwrap_or_default();
+    if zones.all(|zone| *zone == first) { first } else { String::new() }
+}
+
+/// The language of a reader: of his account, else of the tenant's owners if all speak the same.
+fn language_of(directory: &Directory, tenant: &str, email: &str) -> words::Language {
+    let people = &directory.portal().people;
+    if let Some((_, person)) = people.iter().find(|(_, person)| person.email == email.to_lowercase()) {
+        return words::Language::of(&person.language);
+    }
+    let owners = people.iter().filter(|(_, person)| person.roles.get(tenant) == Some(&Role::Owner));
+    let mut languages = owners.map(|(_, person)| words::Language::of(&person.language));
+    let first = languages.next().unwrap_or(words::Language::English);
+    if languages.all(|language| language == first) { first } else { words::Language::English }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use model::Private;
+
+    use super::*;
+    use crate::store::{Person, Site};
+
+    fn directory(sites: &[(&str, &str, &str)], people: &[(&str, &str, Role)]) -> Directory {
+        let mut directory = Directory::default();
+        let mut portal = directory.portal().clone();
+        for (id, tenant, time_zone) in sites {
+            let site = Site {
+                tenant: (*tenant).to_owned(),
+                name: String::new(),
+                address: String::new(),
+                time_zone: (*time_zone).to_owned(),
+                window: None,
+            };
+            portal.sites.put(id, Some(site));
+        }
+        for (email, language, role) in people {
+            let person = Person {
+                email: (*email).to_owned(),
+                name: String::new(),
+                language: (*language).to_owned(),
+                password: Private::default(),
+                operator: false,
+                roles: HashMap::from([("acme".to_owned(), *role)]),
+            };
+            portal.people.put(email, Some(person));
+        }
+        directory.set_portal(portal);
+        directory
+    }
+
+    #[test]
+    fn a_time_zone_is_the_sites_or_that_of_all_sites_of_the_tenant() {
+        let sites =
+            [("a", "acme", "Asia/Almaty"), ("b", "acme", "Asia/Almaty"), ("c", "rival", "Europe/Berlin")];
+        let one = directory(&sites, &[]);
+        assert_eq!(time_zone(&one, "acme", "a"), "Asia/Almaty");
+        assert_eq!(time_zone(&one, "acme", ""), "Asia/Almaty", "a camera without a site");
+        assert_eq!(time_zone(&one, "nobody", ""), "");
+        let two = directory(&[sites[0], ("d", "acme", "Asia/Oral")], &[]);
+        assert_eq!(
+            (time_zone(&two, "acme", "d").as_str(), time_zone(&two, "acme", "")),
+            ("Asia/Oral", String::new())
+        );
+    }
+
+    #[test]
+    fn a_reader_without_an_account_is_told_in_the_owners_language() {
+        use words::Language::{English, Kazakh, Russian};
+        let people = [("o@x.kz", "kk", Role::Owner), ("v@x.kz", "ru", Role::Viewer)];
+        let one = directory(&[], &people);
+        let of = |directory: &Directory, email| language_of(directory, "acme", email);
+        assert_eq!((of(&one, "V@x.kz"), of(&one, "list@x.kz")), (Russian, Kazakh));
+        let two = directory(&[], &[people[0], ("p@x.kz", "ru", Role::Owner)]);
+        assert_eq!((of(&two, "list@x.kz"), of(&two, "o@x.kz")), (English, Kazakh), "the owners differ");
+        assert_eq!(language_of(&one, "rival", "list@x.kz"), English);
+    }
 }

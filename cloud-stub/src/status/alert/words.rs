@@ -1,10 +1,12 @@
-//! What people read, in Kazakh, Russian or English. Times are UTC, for a mail has no clock of its reader's.
+//! What people read, in Kazakh, Russian or English. Times are those of the place where the cameras are, or UTC, and always say
+//! which: a mail has no clock of its reader's.
 
-use time::OffsetDateTime;
-use time::macros::format_description;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::Notice;
 use super::machine::What;
+use crate::status::Reason;
 
 /// Most cameras that are named; the rest is counted.
 const NAMED: usize = 12;
@@ -48,6 +50,7 @@ pub(super) fn mail(notice: &Notice, language: Language) -> (String, String) {
     if lasting {
         lines.push(cause.to_owned());
     }
+    let clock = |ms| clock(ms, &notice.time_zone, language);
     lines.push(format!("{}: {}", language.pick("Басталды", "Началось", "Began"), clock(notice.since_ms)));
     if let Some(until) = notice.until_ms {
         lines.push(format!("{}: {}", language.pick("Аяқталды", "Закончилось", "Ended"), clock(until)));
@@ -128,24 +131,24 @@ pub(super) fn sentence(notice: &Notice, language: Language) -> String {
 }
 
 /// Why, in a sentence.
-fn reason(reason: &str, language: Language) -> &'static str {
+fn reason(reason: Reason, language: Language) -> &'static str {
     match reason {
-        "password" => language.pick(
+        Reason::Password => language.pick(
             "Камера логин мен құпиясөзді қабылдамайды: нысанда түзету керек.",
             "Камера не принимает логин и пароль: их нужно исправить на объекте.",
             "The camera refuses its login: somebody at the site must correct it.",
         ),
-        "settings" => language.pick(
+        Reason::Settings => language.pick(
             "Камера жауап береді, бірақ ағынын көрсету мүмкін емес: баптауын тексеріңіз.",
             "Камера отвечает, но её поток нельзя показать: проверьте её настройки.",
             "The camera answers, but its stream cannot be shown: check its settings.",
         ),
-        "site" => language.pick(
+        Reason::Site => language.pick(
             "Нысанмен байланыс жоқ: электр қуатын және интернетті тексеріңіз.",
             "Нет связи с объектом: проверьте питание и интернет.",
             "Nothing is heard of the site: check its power and its Internet.",
         ),
-        "cloud" | "reader" => language.pick(
+        Reason::Cloud | Reason::Reader => language.pick(
             "Қызметтің өзінде үзіліс болды; ол өздігінен қалпына келеді.",
             "Перерыв в работе самого сервиса; он восстановится сам.",
             "The service itself was interrupted; it comes back by itself.",
@@ -168,10 +171,19 @@ fn name(text: &str) -> String {
     text.chars().filter(|char| !char.is_control()).take(NAME).collect()
 }
 
-fn clock(ms: u64) -> String {
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
-    let at = OffsetDateTime::from_unix_timestamp((ms / 1000) as i64).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    at.format(&format).unwrap_or_default()
+/// A time as its place and its reader write it, and how far it is from UTC. A zone that nobody knows is UTC.
+fn clock(ms: u64, zone: &str, language: Language) -> String {
+    let known = TimeZone::get(zone).ok().filter(|known| !known.is_unknown());
+    let zone = known.as_ref().map_or("UTC", |_| zone);
+    let at = Timestamp::from_millisecond(i64::try_from(ms).unwrap_or_default()).unwrap_or_default();
+    let at = at.to_zoned(known.unwrap_or(TimeZone::UTC));
+    let dots = "%d.%m.%Y %H:%M:%S";
+    let shown = at.strftime(language.pick(dots, dots, "%Y-%m-%d %H:%M:%S"));
+    if zone == "UTC" {
+        format!("{shown} (UTC)")
+    } else {
+        format!("{shown} (UTC{}, {zone})", at.strftime("%:z"))
+    }
 }
 
 #[cfg(test)]
@@ -201,11 +213,12 @@ mod tests {
             event,
             tenant: Named { id: "t".to_owned(), name: "ACME".to_owned() },
             site: Named { id: "s".to_owned(), name: "Склад".to_owned() },
+            time_zone: String::new(),
             cameras: (0..cameras).map(camera).collect(),
             still: Vec::new(),
             since_ms: 1_800_000_000_000,
             until_ms: None,
-            reason: "site",
+            reason: Reason::Site,
             at_ms: 0,
         }
     }
@@ -228,7 +241,7 @@ mod tests {
             mail(&notice(What::CameraOut, 1, "a\r\nBcc: x@y\u{0}{site}"), Language::Russian);
         assert_eq!(subject, "Нет изображения с камеры «aBcc: x@y{site}»");
         assert!(
-            text.contains("проверьте питание и интернет") && text.contains("2027-01-15 08:00:00 UTC"),
+            text.contains("проверьте питание и интернет") && text.contains("15.01.2027 08:00:00 (UTC)"),
             "{text}"
         );
     }
@@ -237,5 +250,35 @@ mod tests {
     fn a_site_of_a_hundred_cameras_is_a_short_mail() {
         let (_, text) = mail(&notice(What::SiteOut, 100, "Gate"), Language::Kazakh);
         assert!(text.lines().count() < 20 && text.contains("және тағы 88"), "{text}");
+    }
+
+    #[test]
+    fn a_time_is_that_of_the_place_and_says_how_far_it_is_from_utc() {
+        let said = |zone: &str, language| {
+            let notice = Notice {
+                time_zone: zone.to_owned(),
+                until_ms: Some(1_811_000_000_000),
+                ..notice(What::SiteBack, 1, "Gate")
+            };
+            let (_, text) = mail(&notice, language);
+            let told =
+                text.lines().filter_map(|line| line.split_once(": 2").map(|(_, time)| format!("2{time}")));
+            told.collect::<Vec<String>>()
+        };
+        let began = "2027-01-15 13:00:00 (UTC+05:00, Asia/Almaty)";
+        assert_eq!(said("Asia/Almaty", Language::English)[0], began);
+        // Winter and summer.
+        assert_eq!(
+            said("Europe/Berlin", Language::English),
+            [
+                "2027-01-15 09:00:00 (UTC+01:00, Europe/Berlin)",
+                "2027-05-22 17:33:20 (UTC+02:00, Europe/Berlin)"
+            ]
+        );
+        let newfoundland = clock(1_800_000_000_000, "America/St_Johns", Language::Kazakh);
+        assert_eq!(newfoundland, "15.01.2027 04:30:00 (UTC-03:30, America/St_Johns)");
+        for nowhere in ["", "UTC", "Asia/Nowhere", "+05:00"] {
+            assert_eq!(said(nowhere, Language::English)[0], "2027-01-15 08:00:00 (UTC)", "{nowhere:?}");
+        }
     }
 }

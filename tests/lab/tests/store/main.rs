@@ -1,10 +1,11 @@
-//! The cloud's store on both of its databases: what enrolment promises, and what is left of it when the database is
-//! gone, locked or full.
+//! The cloud's store on both of its databases: what enrolment promises, what is kept of cameras and updates, and what is left
+//! of it when the database is gone, locked or full.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod commands;
 mod faults;
+mod figures;
 mod people;
 mod promises;
 mod stage;
@@ -28,6 +29,18 @@ fn enrolment_keeps_its_word_on_both_databases() {
         stage.each("people", people::people)?;
         stage.each("things", people::things)?;
         stage.each("sources", people::sources)
+    });
+}
+
+#[test]
+fn what_is_known_of_cameras_and_updates_is_kept_on_both_databases() {
+    let test = test_name!();
+    world::beside(test, || {
+        let stage = Stage::new(test)?;
+        stage.each("figures", figures::figures)?;
+        stage.each("outages", figures::outages)?;
+        stage.each("messages", figures::messages)?;
+        stage.each("fold", figures::fold)
     });
 }
 

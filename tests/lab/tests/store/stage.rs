@@ -18,6 +18,7 @@ use enrol::{Identity, Unsigned, sign_hello, sign_join, verify_hello, verify_join
 use lab::{postgres::Postgres, world};
 use model::enrol::{Hello, Join, Session};
 use sha2::{Digest, Sha256};
+use sqlx::AnyPool;
 use tokio::runtime::Runtime;
 
 /// When the tests' clock begins, milliseconds since 1970.
@@ -99,6 +100,14 @@ impl Place {
     /// A store as one process opens it; several may be open at once.
     pub(crate) async fn open(&self) -> Result<Store> {
         self.open_with("10.13.0.0/16").await
+    }
+
+    /// Does something to the database that no store does; gives how many rows that has changed.
+    pub(crate) async fn run(&self, statement: &'static str) -> Result<u64> {
+        let pool = AnyPool::connect(&self.url).await?;
+        let done = sqlx::query(statement).execute(&pool).await?;
+        pool.close().await;
+        Ok(done.rows_affected())
     }
 
     pub(crate) async fn open_with(&self, network: &str) -> Result<Store> {
