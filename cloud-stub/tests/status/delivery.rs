@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use cloud_stub::ingest::Rule;
-use cloud_stub::status::Batch;
 use cloud_stub::status::alert::hook::Hooks;
 use cloud_stub::status::alert::{Courier, Message, Way};
-use cloud_stub::store::{Role, Store};
+use cloud_stub::status::{Batch, Options, SILENT_MS, Status};
+use cloud_stub::store::{Node, Role, Store};
 use serde_json::json;
 use sqlx::any::AnyPoolOptions;
 
@@ -134,6 +134,32 @@ async fn clouds_that_look_at_the_same_time_deliver_each_message_once() {
         );
     }
     assert_eq!((office.waiting().await, office.mails.arrived().len()), (0, 60));
+}
+
+#[tokio::test]
+async fn what_a_cloud_has_left_is_anothers_once_it_is_known_who_lives() {
+    let office = Office::new().await;
+    let (store, other) = (office.stage.another().await, office.stage.another().await);
+    let node = |name: &str| Node { url: format!("http://{name}"), endpoint: String::new() };
+    store.come_in("b", &node("b")).await.unwrap();
+    other.come_in("a", &node("a")).await.unwrap();
+    store.beat("b", &node("b")).await.unwrap();
+    assert_eq!(store.directory().borrow().alive().len(), 2);
+    office.write(0..1, "a", ZERO).await;
+    office.write(1..2, "dead", ZERO).await;
+    let options = Options { sign: Box::new(|_| None), node: Some("b".to_owned()), courier: office.courier() };
+    let status = Status::new(store.clone(), options);
+    let left = async || {
+        status.deliver().await.unwrap();
+        status.courier().settle(Duration::from_secs(10)).await;
+        office.waiting().await
+    };
+    assert_eq!(left().await, 2, "it has just begun, and knows of nobody that he is dead");
+    office.stage.forward(SILENT_MS);
+    assert_eq!(left().await, 1, "one lives and delivers its own");
+    other.leave("a").await.unwrap();
+    store.beat("b", &node("b")).await.unwrap();
+    assert_eq!((left().await, office.mails.arrived().len()), (0, 2), "it has stopped");
 }
 
 #[tokio::test]
