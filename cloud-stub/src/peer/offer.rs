@@ -22,11 +22,11 @@ use crate::hub::RTSP;
 const MTU: u16 = 1280;
 /// Between two signs of life, seconds. The hub answers each, so it is how soon a hub that is gone shows; NATs forget later
 /// (WireGuard's own advice is 25). While a picture flows, none is sent.
-const KEEPALIVE_S: u16 = 10;
+const KEEPALIVE_S: u16 = 5;
 /// The watch looks so often, seconds.
 const LOOK_S: u16 = 5;
-/// The hub is given up when nothing has come from it for so long, seconds: two keepalives or their answers may be lost.
-const PATIENCE_S: u16 = 30;
+/// The hub is given up when nothing has come from it for so long, seconds: three keepalives or their answers may be lost.
+const PATIENCE_S: u16 = 20;
 
 /// Where the watch leaves the number of its process, which leads its group.
 const PID: &str = "/run/streambox_%i.pid";
@@ -179,7 +179,7 @@ mod tests {
             ("PrivateKey", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="),
             ("MTU", "1280"),
             ("AllowedIPs", "10.13.0.1/32"),
-            ("PersistentKeepalive", "10"),
+            ("PersistentKeepalive", "5"),
             ("Endpoint", "hub.example.org:51820"),
         ] {
             assert_eq!(lines(&text, key), [value], "{text}");

@@ -38,8 +38,8 @@ use serde_json::{Value, json};
 /// From the death of an encoder's cloud to its picture again, seconds: 12 until the other one lets it in, its tries between,
 /// and a player's buffer.
 const ENCODER: f64 = 25.0;
-/// The same of a peer: its watch gives a hub up after 35 s.
-const PEER: f64 = 60.0;
+/// The same of a peer: its watch gives a hub up after 25 s.
+const PEER: f64 = 45.0;
 /// With B-frames and sound: what encoders send.
 const CLIP: Clip = Clip { name: "h264-bframes-aac", h264: true, sound: true };
 /// How long a picture must have moved to be back, seconds.
