@@ -134,7 +134,8 @@ async fn a_release_goes_from_the_canary_to_everybody_and_each_step_is_written_do
     assert_eq!((&unit["standing"], &unit["version"]), (&json!("committed"), &json!("1.1")));
     let past: Vec<&str> =
         unit["history"].as_array().unwrap().iter().map(|line| line["what"].as_str().unwrap()).collect();
-    let expected = ["committed", "back", "restarting", "cleared", "ready", "fetching", "offered", "met"];
+    let expected =
+        ["committed", "back", "restarting", "cleared", "ready", "stuck", "fetching", "offered", "met"];
     assert_eq!(past, expected);
     let audit = stage.store.audited("", None, 10).await.unwrap();
     let done: BTreeSet<&str> = audit.iter().map(|row| row.what.as_str()).collect();
