@@ -200,3 +200,20 @@ fn a_hostile_server_costs_its_neighbours_nothing_that_lasts() {
         (alone && play).then_some(())
     });
 }
+
+#[test]
+fn readers_end_in_order_when_their_cloud_is_killed() {
+    let (folder, simcam) = (Folder::new(), Simcam::start(&[]));
+    let cloud = Cloud::start(&folder, &format!("{ALLOWED}{}", camera("gate", &simcam.url(), "")));
+    cloud.plays("gate");
+    let pullers = cloud.children("puller");
+    assert!(!pullers.is_empty());
+    let whole = nix::unistd::Pid::from_raw(cloud.child.id() as i32);
+    nix::sys::signal::kill(whole, nix::sys::signal::Signal::SIGKILL).unwrap();
+    let runs = |pid: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    };
+    until("no reader is left", Duration::from_secs(10), || (!pullers.iter().any(runs)).then_some(()));
+    assert!(!cloud.said().contains("panicked"), "{}", cloud.said());
+}

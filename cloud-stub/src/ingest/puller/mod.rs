@@ -57,7 +57,12 @@ pub fn run(data: u64) -> anyhow::Result<()> {
         .on_thread_park(move || parked.take())
         .build()
         .context("cannot start the runtime")?;
-    LocalSet::new().block_on(&runtime, serve(control, rest)).context("the control socket failed")
+    let cameras = LocalSet::new();
+    let ended = cameras.block_on(&runtime, serve(control, rest)).context("the control socket failed");
+    // A session that is dropped says goodbye in a task of its own, which takes a runtime to begin.
+    let _guard = runtime.enter();
+    drop(cameras);
+    ended
 }
 
 async fn serve(control: OwnedFd, rest: Arc<Rest>) -> io::Result<()> {
