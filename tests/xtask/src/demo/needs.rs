@@ -1,6 +1,6 @@
 //! What the demo needs of the machine, installed where that is possible, else named.
 
-use std::{path::Path, process::Command};
+use std::{fs::File, path::Path, process::Command};
 
 use anyhow::{Result, bail};
 use nix::unistd::geteuid;
@@ -25,6 +25,11 @@ const PROGRAMS: [(&str, &str, &str); 7] = [
 pub(super) fn check() -> Result<()> {
     if !Path::new("/dev/net/tun").exists() {
         bail!("the demo needs /dev/net/tun for its tunnel: sudo modprobe tun");
+    }
+    if let Err(error) = File::options().read(true).write(true).open("/dev/net/tun") {
+        bail!(
+            "the demo needs /dev/net/tun for its tunnel ({error}): run as root, or sudo chmod 0666 /dev/net/tun"
+        );
     }
     let mut packages = missing();
     packages.dedup();
