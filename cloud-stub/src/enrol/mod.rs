@@ -66,8 +66,15 @@ impl Enrolment {
             .with_state(Arc::new(self))
     }
 
-    /// A hello whose signature is good and that means this cloud, and the key that it is signed with.
-    async fn believed(&self, request: Request<Body>) -> Result<(Hello, [u8; 32]), Box<Response>> {
+    /// A hello of an address that may ask, whose signature is good and that means this cloud; and the key that it is signed with.
+    async fn believed(
+        &self,
+        client: &Client,
+        request: Request<Body>,
+    ) -> Result<(Hello, [u8; 32]), Box<Response>> {
+        if let Err(wait) = self.hellos.take(client.0, Instant::now()) {
+            return Err(Box::new(too_often(wait.retry_after_s)));
+        }
         let hello: Hello = json(request).await?;
         let identity = verify_hello(&hello).map_err(|why| Box::new(unbelieved(why)))?;
         if !self.is_meant(&hello.cloud) {
@@ -91,10 +98,7 @@ async fn hello(
     Extension(client): Extension<Client>,
     request: Request<Body>,
 ) -> Response {
-    if let Err(wait) = enrolment.hellos.take(client.0, Instant::now()) {
-        return too_often(wait.retry_after_s);
-    }
-    let (hello, identity) = match enrolment.believed(request).await {
+    let (hello, identity) = match enrolment.believed(&client, request).await {
         Ok(believed) => believed,
         Err(refusal) => return *refusal,
     };
@@ -120,10 +124,7 @@ async fn standing(
     Extension(client): Extension<Client>,
     request: Request<Body>,
 ) -> Response {
-    if let Err(wait) = enrolment.hellos.take(client.0, Instant::now()) {
-        return too_often(wait.retry_after_s);
-    }
-    let (hello, _) = match enrolment.believed(request).await {
+    let (hello, _) = match enrolment.believed(&client, request).await {
         Ok(believed) => believed,
         Err(refusal) => return *refusal,
     };
