@@ -79,41 +79,20 @@ impl Arrivals {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::net::Ipv4Addr;
 
-    use model::Private;
-
     use super::*;
-    use crate::store::{Access, Node, Source, WirePeer};
+    use crate::ingest::sample;
+    use crate::store::WirePeer;
 
     /// What `a` reads of a camera behind a peer that is at `node`.
     fn directory(node: &str, alive: &[&str]) -> Directory {
-        let source = Source {
-            tenant: "t".into(),
-            site: String::new(),
-            title: "Yard".into(),
-            kind: "peer".into(),
-            settings: Private::new("{}".into()),
-            on: true,
-            access: Access::Public,
-            node: node.into(),
-            report: String::new(),
-            since_ms: 0,
-        };
-        let mut directory = Directory::default();
+        let mut directory = sample::directory("peer", node, true, alive);
         let mut portal = directory.portal().clone();
-        portal.sources.put("yard", Some(source));
         portal
             .peers
             .put("yard", Some(WirePeer { tunnel_key: [7; 32], address: Ipv4Addr::new(10, 13, 1, 1) }));
-        for node in ["a", "b"] {
-            let url = "http://10.0.0.1:8444".to_owned();
-            portal.nodes.put(node, Some(Node { url, endpoint: "hub:51820".into() }));
-        }
         directory.set_portal(portal);
-        directory.set_here("a");
-        directory.set_alive(alive.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>());
         directory
     }
 

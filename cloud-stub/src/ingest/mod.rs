@@ -26,6 +26,8 @@ mod ping;
 mod pull;
 mod puller;
 mod report;
+#[cfg(test)]
+mod sample;
 mod seal;
 mod settings;
 mod sources;

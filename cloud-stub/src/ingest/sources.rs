@@ -188,38 +188,12 @@ fn is_ours(source: &Source, directory: &Directory, id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use model::Private;
-
     use super::*;
-    use crate::store::{Access, Node};
+    use crate::ingest::sample;
 
     /// Two clouds that live, read by `a`, and a camera.
     fn directory(kind: &str, node: &str, on: bool) -> Directory {
-        let source = Source {
-            tenant: "t".into(),
-            site: String::new(),
-            title: "Yard".into(),
-            kind: kind.into(),
-            settings: Private::new("{}".into()),
-            on,
-            access: Access::Public,
-            node: node.into(),
-            report: String::new(),
-            since_ms: 0,
-        };
-        let mut directory = Directory::default();
-        let mut portal = directory.portal().clone();
-        portal.sources.put("yard", Some(source));
-        for node in ["a", "b"] {
-            let url = "http://10.0.0.1:8444".to_owned();
-            portal.nodes.put(node, Some(Node { url, endpoint: "hub:51820".into() }));
-        }
-        directory.set_portal(portal);
-        directory.set_here("a");
-        directory.set_alive(BTreeSet::from(["a", "b"].map(str::to_owned)));
-        directory
+        sample::directory(kind, node, on, &["a", "b"])
     }
 
     #[test]
